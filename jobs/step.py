@@ -1,0 +1,205 @@
+"""What every step has in common: its night, its fingerprint, its figures, its command line."""
+
+import hashlib
+import logging
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel, ConfigDict
+
+import artrec_core
+from artrec_core.config import Recipe, load
+from artrec_core.errors import ArtrecError
+from artrec_core.lake import Lake, Manifest, Part, day_of, digest_of
+
+Figures = dict[str, Any]
+log = logging.getLogger("artrec")
+
+
+class StepManifest(BaseModel):
+    """What a step did for a night: the line of figures it ends with, kept as a note of the day."""
+
+    model_config = ConfigDict(extra="forbid")
+    step: str
+    run_date: str
+    fingerprint: str
+    made_from: dict[str, str]
+    figures: dict[str, Any]
+    seconds: float
+    peak_memory_mb: int
+    code_version: str
+
+    def line(self) -> str:
+        """One line for a log: `crawl 2026-03-30: artworks 430, events 60,112 (2.1 s, 310 MB)`."""
+        shown = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in self.figures.items())
+        return f"{self.step} {self.run_date}: {shown} ({self.seconds:.1f} s, {self.peak_memory_mb:,} MB)"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} {_shown(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@dataclass
+class Night:
+    """One night of one recipe, as a step sees it."""
+
+    recipe: Recipe
+    day: str
+    fingerprint: str = ""
+    made_from: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.lake = Lake(self.recipe.store.lake)
+        self._begun = time.monotonic()
+
+    def commit(
+        self, table: str, writers: dict[str, list[Part]], figures: Figures | None = None, model_version: str | None = None
+    ) -> Manifest:
+        """Swap in the day of a table as made by this step from its inputs."""
+        return self.lake.commit(
+            table,
+            self.day,
+            writers,
+            fingerprint=self.fingerprint,
+            code_version=code_version(),
+            made_from=self.made_from,
+            figures=figures,
+            seconds=time.monotonic() - self._begun,
+            model_version=model_version,
+        )
+
+    def step_manifest(self, step: str) -> StepManifest | None:
+        """What a step did for this night, or None."""
+        raw = self.lake.read_note(f"{step}.json", self.day)
+        return None if raw is None else StepManifest.model_validate_json(raw)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the night.
+
+    `inputs` names what the step is made from with a digest each (it raises `MissingPartition` where an input is not
+    there); `settings` are the parts of the recipe it depends on; `run` does the work and returns its figures. `stands`
+    says whether the output of the same fingerprint is still there: by default, whether every table in `outputs` is.
+    """
+
+    name: str
+    help: str
+    outputs: tuple[str, ...]
+    inputs: Callable[[Night], dict[str, str]]
+    settings: Callable[[Recipe], Any]
+    run: Callable[[Night], Figures]
+    stands: Callable[[Night], bool] | None = None
+
+
+def run_step(step: Step, recipe: Recipe, day: str) -> StepManifest:
+    """Run a step for a night, or say that nothing changed since it last ran; its manifest is printed and returned."""
+    night = Night(recipe, day)
+    night.lake.check_writable()
+    night.made_from = step.inputs(night)
+    night.fingerprint = digest_of([step.name, code_version(), night.made_from, _plain(step.settings(recipe))])
+    before = night.step_manifest(step.name)
+    if before is not None and before.fingerprint == night.fingerprint and _stands(step, night):
+        print(f"{step.name} {day}: unchanged since it last ran; nothing to do", flush=True)
+        return before
+    begun = time.monotonic()
+    figures = step.run(night)
+    manifest = StepManifest(
+        step=step.name,
+        run_date=day,
+        fingerprint=night.fingerprint,
+        made_from=night.made_from,
+        figures=figures,
+        seconds=round(time.monotonic() - begun, 2),
+        peak_memory_mb=_peak_memory_mb(),
+        code_version=code_version(),
+    )
+    night.lake.write_note(f"{step.name}.json", day, manifest.model_dump_json(indent=1).encode())
+    print(manifest.line(), flush=True)
+    return manifest
+
+
+def _stands(step: Step, night: Night) -> bool:
+    if step.stands is not None:
+        return step.stands(night)
+    found = [night.lake.find_manifest(table, night.day) for table in step.outputs]
+    return all(manifest is not None and manifest.fingerprint == night.fingerprint for manifest in found)
+
+
+def _plain(settings: Any) -> Any:
+    if isinstance(settings, BaseModel):
+        return settings.model_dump(mode="json")
+    if isinstance(settings, list | tuple):
+        return [_plain(one) for one in settings]
+    return settings
+
+
+@cache
+def code_version() -> str:
+    """A digest of the code that makes the tables: the same sources, the same version."""
+    root = Path(artrec_core.__file__).parent.parent
+    files = sorted(path for name in ("artrec_core", "expectations", "jobs") for path in (root / name).rglob("*.py"))
+    digest = hashlib.blake2b(digest_size=6)
+    for path in files:
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _peak_memory_mb() -> int:
+    """Peak resident memory of this process or of its largest child, in MB."""
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return int(peak // 1024)
+
+
+ConfigOption = Annotated[str, typer.Option("--config", "-c", help="The recipe, a TOML file.", metavar="FILE")]
+DateOption = Annotated[str, typer.Option("--date", "-d", help="The night, YYYY-MM-DD.", metavar="DATE")]
+SetOption = Annotated[
+    list[str], typer.Option("--set", "-s", help="Override one value, as in train.text_epochs=1.", metavar="KEY=VALUE")
+]
+
+
+def step_command(step: Step) -> Callable[[str, str, list[str]], None]:
+    """The command line of a step, the same under `artrec <step>` and `python -m jobs.<step>`."""
+
+    def command(config: ConfigOption, date: DateOption, overrides: SetOption = []) -> None:  # noqa: B006
+        run_step(step, load(config, overrides), day_of(date))
+
+    command.__doc__ = step.help
+    return command
+
+
+def main(step: Step) -> None:
+    """`python -m jobs.<step>`."""
+    run_command(step_command(step), f"python -m jobs.{step.name}")
+
+
+def run_command(command: Any, name: str) -> None:
+    """Run a typer command (or app); an `ArtrecError` ends it with one line and exit status 1."""
+    set_up_log()
+    app = command
+    if not isinstance(command, typer.Typer):
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app.command()(command)
+    try:
+        app(prog_name=name)
+    except ArtrecError as error:
+        print(f"artrec: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+
+
+def set_up_log() -> None:
+    """Plain log lines on standard error; libraries are heard only when they warn."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
+    log.setLevel(os.environ.get("ARTREC_LOG_LEVEL", "INFO"))
