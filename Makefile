@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RECIPE ?= infra/recipes/demo.toml
 # The last full day but one of the demo world's calendar: the next night, DATE=2026-03-31, has one day of new events.
 DATE ?= 2026-03-30
@@ -37,7 +37,7 @@ airflow: $(READY)  ## start a standalone Airflow with the DAGs loaded, on http:/
 	infra/airflow.sh standalone
 
 mlflow: $(READY)  ## open the MLflow page of RECIPE's runs, on http://localhost:5000
-	.venv/bin/mlflow ui --backend-store-uri "$$($(ARTREC) where mlflow --config $(RECIPE))" --port 5000
+	$(ARTREC) mlflow --config $(RECIPE)
 
 test: $(READY) lint types  ## lint, types, import rules, then the tests (under ten minutes on two cores)
 	.venv/bin/python -m pytest -m 'not slow'

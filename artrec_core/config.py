@@ -44,7 +44,8 @@ class Source(Section):
     licence: str | None = Field(None, description="licence of the metadata, where the records do not say")
     limit: int | None = Field(None, ge=1, description="read only the first so many lines")
     fields: dict[str, str] = Field(
-        {}, description="jsonl only: our column = dotted path in the record; `creators` takes names, lists are joined or kept as the column needs"
+        {},
+        description="jsonl only: our column = dotted path in the record; `creators` takes names, lists are joined or kept as the column needs",
     )
 
     @model_validator(mode="after")
@@ -64,9 +65,7 @@ class EventSource(Section):
     path: str | None = Field(None, description="file of events; `{date}` in it is replaced by the night")
     required: bool = True
     fields: dict[str, str] = Field({}, description="file only: our column = their column, where the names differ")
-    artwork_source: str | None = Field(
-        None, description="put `<artwork_source>:` before every artwork id of the file"
-    )
+    artwork_source: str | None = Field(None, description="put `<artwork_source>:` before every artwork id of the file")
     event_kind: str = Field("like", description="sequences only: the kind every event gets")
     separator: str = Field("\t", description="sequences only: what stands between the person and the works")
     people: int = Field(2000, ge=1, description="simulated only")
@@ -111,7 +110,8 @@ class Rules(Section):
         1000, ge=1, description="a person with more events in a day is taken for a bot; all its events are quarantined"
     )
     unknown_artworks: Literal["quarantine", "keep"] = Field(
-        "quarantine", description="events whose artwork no source describes: quarantined, or kept with a bare catalogue row"
+        "quarantine",
+        description="events whose artwork no source describes: quarantined, or kept with a bare catalogue row",
     )
 
 

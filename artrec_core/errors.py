@@ -17,9 +17,7 @@ class MissingPartition(ArtrecError):
     """A table has no committed day."""
 
     def __init__(self, table: str, day: str, writer: str) -> None:
-        super().__init__(
-            f"{table} has no rows for {day}; run `artrec {writer} --date {day}` first"
-        )
+        super().__init__(f"{table} has no rows for {day}; run `artrec {writer} --date {day}` first")
 
 
 class GateFailed(ArtrecError):

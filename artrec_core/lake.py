@@ -171,7 +171,13 @@ class Lake:
         return part
 
     def commit_writer(
-        self, table: str, day: str, writer: str, parts: list[Part], fingerprint: str, figures: dict[str, Any] | None = None
+        self,
+        table: str,
+        day: str,
+        writer: str,
+        parts: list[Part],
+        fingerprint: str,
+        figures: dict[str, Any] | None = None,
     ) -> WriterManifest:
         """Commit one writer's parts, so that a killed step resumes after it."""
         manifest = WriterManifest(writer=writer, parts=parts, fingerprint=fingerprint, figures=figures or {})

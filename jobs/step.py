@@ -65,7 +65,11 @@ class Night:
         self._begun = time.monotonic()
 
     def commit(
-        self, table: str, writers: dict[str, list[Part]], figures: Figures | None = None, model_version: str | None = None
+        self,
+        table: str,
+        writers: dict[str, list[Part]],
+        figures: Figures | None = None,
+        model_version: str | None = None,
     ) -> Manifest:
         """Swap in the day of a table as made by this step from its inputs."""
         return self.lake.commit(

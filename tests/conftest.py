@@ -3,7 +3,6 @@
 import os
 import random
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ SHARED_DATA = Path(os.environ.get("ARTREC_DATA", ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
-def _network_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _network_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = socket.socket.connect
 
     def connect_here(self: socket.socket, address: object) -> None:
@@ -30,7 +29,7 @@ def _network_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", connect_here)
-    yield
+
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,38 @@
+"""`artrec …`: the steps and the tools around them."""
+
+import importlib
+
+import typer
+
+from jobs.step import run_command, step_command
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Recommend art: every night, every person against every artwork.\n\n"
+    "Start with [bold]artrec doctor --config infra/recipes/demo.toml[/bold], then "
+    "[bold]artrec nightly --config infra/recipes/demo.toml --date 2026-03-30[/bold].",
+)
+
+# Panel of the help -> the modules of jobs/ that bring its commands, in the order they are shown.
+PANELS = {
+    "A whole night": ("nightly",),
+    "Its steps, in order": ("crawl", "validate", "prepare", "train", "embed", "score", "publish", "report"),
+    "Looking": ("show", "models", "doctor", "mlflow"),
+}
+
+
+def main() -> None:
+    """The `artrec` command."""
+    for panel, names in PANELS.items():
+        for name in names:
+            module = importlib.import_module(f"jobs.{name}")
+            command = module.command if hasattr(module, "command") else step_command(module.STEP)
+            app.command(name, rich_help_panel=panel)(command)
+    run_command(app, "artrec")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The recipe: one validated configuration whose errors name the key."""
+
+from pathlib import Path
+
+import pytest
+
+from artrec_core.config import load
+from artrec_core.errors import ConfigError
+
+RECIPES = sorted((Path(__file__).parents[2] / "infra" / "recipes").glob("*.toml"))
+
+SMALLEST = """
+name = "small"
+[store]
+lake = "lake"
+warehouse = "w.duckdb"
+mlflow = "sqlite:///m.db"
+artifacts = "artifacts"
+work = "work"
+[[sources]]
+name = "demo"
+kind = "demo"
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_recipes_shipped_are_found() -> None:
+    assert {"demo.toml", "museums.toml", "movielens.toml"} <= {path.name for path in RECIPES}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_every_recipe_shipped_reads_and_opens_with_its_command(path: Path) -> None:
+    assert load(path).name == path.stem
+    assert path.read_text().startswith(f"# artrec nightly --config infra/recipes/{path.name} --date ")
+
+
+def test_a_misspelt_key_is_named_with_the_nearest_right_one(tmp_path: Path) -> None:
+    path = written(tmp_path, SMALLEST + "[train]\nuser_epoch = 3\n")
+    with pytest.raises(ConfigError, match=r"unknown key `train\.user_epoch`; did you mean `user_epochs`\?"):
+        load(path)
+
+
+def test_a_misspelt_key_in_a_list_is_named_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown key `sources\.0\.pth`; did you mean `path`\?"):
+        load(written(tmp_path, SMALLEST + 'pth = "x"\n'))
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"`store\.warehouse` is missing"):
+        load(written(tmp_path, SMALLEST.replace('warehouse = "w.duckdb"\n', "")))
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [("train.text_epochs=7", 7), ("train.text_epochs= 7", 7)],
+)
+def test_an_override_replaces_one_value(tmp_path: Path, override: str, value: int) -> None:
+    assert load(written(tmp_path, SMALLEST), [override]).train.text_epochs == value
+
+
+def test_an_override_reaches_into_lists_and_takes_bare_text(tmp_path: Path) -> None:
+    recipe = load(written(tmp_path, SMALLEST), ["sources.0.museum=Louvre", "model.base=folder:/m"])
+    assert recipe.sources[0].museum == "Louvre"
+    assert recipe.model.base == "folder:/m"
+
+
+@pytest.mark.parametrize("override", ["train.text_epochs", "=3", "sources.museum=x", "name.x=1"])
+def test_an_override_in_another_form_is_refused(tmp_path: Path, override: str) -> None:
+    with pytest.raises(ConfigError, match="--set"):
+        load(written(tmp_path, SMALLEST), [override])
+
+
+def test_variables_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, SMALLEST.replace("w.duckdb", "${PLACE:-here}/w.duckdb"))
+    assert load(path).store.warehouse == "here/w.duckdb"
+    monkeypatch.setenv("PLACE", "/there")
+    assert load(path).store.warehouse == "/there/w.duckdb"
+
+
+def test_a_variable_that_is_not_set_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="ARTREC_NOT_SET"):
+        load(written(tmp_path, SMALLEST.replace("w.duckdb", "${ARTREC_NOT_SET}")))
+
+
+def test_a_recipe_that_is_not_there_says_where_the_shipped_ones_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="infra/recipes/"):
+        load(tmp_path / "none.toml")
+
+
+def test_a_name_given_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'demo' is given twice"):
+        load(written(tmp_path, SMALLEST + '[[sources]]\nname = "demo"\nkind = "demo"\n'))
+
+
+def test_a_source_without_its_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="needs a `path`"):
+        load(written(tmp_path, SMALLEST + '[[sources]]\nname = "tate"\nkind = "tate"\n'))
+
+
+def test_a_default_strategy_must_be_one_of_the_strategies(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'other' is none of the strategies"):
+        load(written(tmp_path, SMALLEST + '[publish]\nstrategy = "other"\n'))

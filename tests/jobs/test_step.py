@@ -1,0 +1,107 @@
+"""What every step has in common: fingerprints, skipping, figures, errors without a traceback."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from artrec_core.columns import LAKE, LINE, RECORD, SOURCE, conform
+from artrec_core.config import Recipe
+from artrec_core.errors import ArtrecError
+from jobs.step import Figures, Night, Step, StepManifest, run_command, run_step
+
+DAY = "2026-01-05"
+
+
+def recipe_in(folder: Path, **sections: Any) -> Recipe:
+    store = {name: str(folder / name) for name in ("lake", "warehouse", "artifacts", "work")}
+    return Recipe.model_validate(
+        {
+            "name": "small",
+            "store": {**store, "mlflow": "sqlite:///none.db"},
+            "sources": [{"name": "demo", "kind": "demo"}],
+            **sections,
+        }
+    )
+
+
+def counting_step(ran: list[str], made_from: dict[str, str]) -> Step:
+    def run(night: Night) -> Figures:
+        ran.append(night.day)
+        rows = conform(pl.DataFrame({SOURCE: ["a"], LINE: [1], RECORD: ["null"]}), LAKE["raw_artworks"])
+        night.commit("raw_artworks", {"a": [night.lake.write_part("raw_artworks", night.day, rows)]})
+        return {"rows": 1}
+
+    return Step(
+        name="crawl",
+        help="Count.",
+        outputs=("raw_artworks",),
+        inputs=lambda night: dict(made_from),
+        settings=lambda recipe: recipe.sources,
+        run=run,
+    )
+
+
+def test_a_step_whose_inputs_did_not_change_is_done_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran: list[str] = []
+    step = counting_step(ran, {"file": "1"})
+    first = run_step(step, recipe_in(tmp_path), DAY)
+    assert run_step(step, recipe_in(tmp_path), DAY) == first
+    assert ran == [DAY]
+    assert "unchanged" in capsys.readouterr().out
+
+
+def test_changed_inputs_settings_or_a_lost_table_make_it_run_again(tmp_path: Path) -> None:
+    ran: list[str] = []
+    made_from = {"file": "1"}
+    step = counting_step(ran, made_from)
+    run_step(step, recipe_in(tmp_path), DAY)
+    made_from["file"] = "2"
+    run_step(step, recipe_in(tmp_path), DAY)
+    other = [{"name": "demo", "kind": "demo", "limit": 3}]
+    run_step(step, recipe_in(tmp_path, sources=other), DAY)
+    (tmp_path / "lake" / "raw_artworks" / f"run_date={DAY}" / "_manifest.json").unlink()
+    run_step(step, recipe_in(tmp_path, sources=other), DAY)
+    assert len(ran) == 4
+
+
+def test_a_section_the_step_does_not_depend_on_changes_nothing(tmp_path: Path) -> None:
+    ran: list[str] = []
+    step = counting_step(ran, {"file": "1"})
+    run_step(step, recipe_in(tmp_path), DAY)
+    run_step(step, recipe_in(tmp_path, score={"k": 3}), DAY)
+    assert len(ran) == 1
+
+
+def test_the_line_of_figures_is_the_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = run_step(counting_step([], {"file": "1"}), recipe_in(tmp_path), DAY)
+    assert capsys.readouterr().out.startswith("crawl 2026-01-05: rows 1 (")
+    assert manifest == Night(recipe_in(tmp_path), DAY).step_manifest("crawl")
+    assert (manifest.figures, manifest.made_from) == ({"rows": 1}, {"file": "1"})
+
+
+def test_figures_read_as_a_person_writes_them() -> None:
+    manifest = StepManifest(
+        step="score",
+        run_date=DAY,
+        fingerprint="f",
+        made_from={},
+        figures={"rows": 1234567, "by_kind": {"view": 2, "share": 0.123456}, "version": "3"},
+        seconds=1.26,
+        peak_memory_mb=2048,
+        code_version="c",
+    )
+    assert manifest.line() == (
+        "score 2026-01-05: rows 1,234,567, by kind {view 2, share 0.1235}, version 3 (1.3 s, 2,048 MB)"
+    )
+
+
+def test_an_error_a_person_can_mend_is_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        raise ArtrecError("put the file there")
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(command, "artrec")
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.splitlines() == ["artrec: put the file there"]
