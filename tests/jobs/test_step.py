@@ -97,7 +97,11 @@ def test_figures_read_as_a_person_writes_them() -> None:
     )
 
 
-def test_an_error_a_person_can_mend_is_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_a_person_can_mend_is_one_line_and_a_status(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["artrec"])
+
     def command() -> None:
         raise ArtrecError("put the file there")
 

@@ -1,0 +1,59 @@
+"""The lake on an S3 store (moto's server on this machine): the same promises as on a folder."""
+
+from collections.abc import Iterator
+
+import boto3
+import polars as pl
+import pytest
+from moto.server import ThreadedMotoServer
+
+from artrec_core.columns import ARTWORK_ID, LAKE, conform
+from artrec_core.errors import MissingPartition
+from artrec_core.lake import Lake
+
+DAY = "2026-01-05"
+
+
+# One server for the module: fsspec keeps its S3 client, with its endpoint, for the life of the process.
+@pytest.fixture(scope="module")
+def lake() -> Iterator[Lake]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="art")
+        yield Lake("s3://art/lake")
+    server.stop()
+
+
+def works(*ids: str) -> pl.DataFrame:
+    return conform(pl.DataFrame({ARTWORK_ID: list(ids)}), LAKE["item_vectors"])
+
+
+def test_a_day_is_whole_or_not_there_and_is_replaced_whole(lake: Lake) -> None:
+    lake.check_writable()
+    part = lake.write_part("item_vectors", DAY, works("a", "b"))
+    with pytest.raises(MissingPartition):
+        lake.read("item_vectors", DAY)
+    lake.commit("item_vectors", DAY, {"w": [part]}, fingerprint="f", code_version="c")
+    assert lake.read("item_vectors", DAY)[ARTWORK_ID].to_list() == ["a", "b"]
+    replaced = lake.write_part("item_vectors", DAY, works("c"))
+    lake.commit("item_vectors", DAY, {"w": [replaced]}, fingerprint="f", code_version="c")
+    assert lake.read("item_vectors", DAY)[ARTWORK_ID].to_list() == ["c"]
+    assert lake.days("item_vectors", up_to=DAY) == [DAY]
+    assert lake.sweep("item_vectors", DAY, older_than_seconds=-1e9) == 1
+    assert lake.read("item_vectors", DAY)[ARTWORK_ID].to_list() == ["c"]
+
+
+def test_notes_lie_beside_the_tables(lake: Lake) -> None:
+    assert lake.read_note("crawl.json", DAY) is None
+    assert lake.write_note("crawl.json", DAY, b"{}") == f"s3://art/lake/_notes/run_date={DAY}/crawl.json"
+    assert lake.read_note("crawl.json", DAY) == b"{}"
