@@ -105,7 +105,9 @@ class Rules(Section):
     max_unknown_artwork_share: Share = Field(
         0.05, description="largest share of events whose artwork the catalogue does not know"
     )
-    min_year: int = -10000
+    max_bad_date_share: Share = Field(0.1, description="largest share of dated rows whose dates are out of range")
+    max_unknown_kind_share: Share = Field(0.1, description="largest share of events of a kind we do not know")
+    min_year: int = Field(-100_000, description="works older than this are taken for slips of the pen")
     max_events_per_person_day: int = Field(
         1000, ge=1, description="a person with more events in a day is taken for a bot; all its events are quarantined"
     )
