@@ -1,0 +1,1 @@
+"""Vectors to tables: exact top-K, strategies, reasons, baselines and metrics."""

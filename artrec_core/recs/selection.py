@@ -1,0 +1,233 @@
+"""Compiled loops behind `top_k`: which pairs can still win, their canonical scores, and their order.
+
+The canonical score of a pair is its inner product summed in float64 in one fixed order and rounded to float32, so it is
+the same number whatever blocks, shards or threads reached it. A pair's place is held in one integer, its key: the score,
+highest first, then the row index, lowest first.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+def compiled(loop: Loop) -> Loop:
+    """Compile a loop to machine code once a machine; threads may run it side by side."""
+    return cast(Loop, numba.njit(nogil=True, cache=True, error_model="numpy")(loop))
+
+
+@compiled
+def canonical(u: Any, v: Any) -> Any:
+    """The canonical score of a pair: float32 inner product of two float32 vectors.
+
+    Products of float32 are exact in float64, so only the order of the additions matters; eight sums, taken in turn,
+    fix it and still let the processor work on them side by side.
+    """
+    d = u.shape[0]
+    whole = d - d % 8
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+    for p in range(0, whole, 8):
+        s0 += np.float64(u[p]) * np.float64(v[p])
+        s1 += np.float64(u[p + 1]) * np.float64(v[p + 1])
+        s2 += np.float64(u[p + 2]) * np.float64(v[p + 2])
+        s3 += np.float64(u[p + 3]) * np.float64(v[p + 3])
+        s4 += np.float64(u[p + 4]) * np.float64(v[p + 4])
+        s5 += np.float64(u[p + 5]) * np.float64(v[p + 5])
+        s6 += np.float64(u[p + 6]) * np.float64(v[p + 6])
+        s7 += np.float64(u[p + 7]) * np.float64(v[p + 7])
+    rest = 0.0
+    for p in range(whole, d):
+        rest += np.float64(u[p]) * np.float64(v[p])
+    total = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)) + rest
+    # Adding zero turns -0.0 into 0.0: the two must tie.
+    return np.float32(total) + np.float32(0.0)
+
+
+@compiled
+def key_of(score: Any, index: Any) -> Any:
+    """An integer that sorts by score, highest first, then by index, lowest first."""
+    bits = np.uint64(np.float32(score).view(np.uint32))
+    rising = np.uint64(0xFFFFFFFF) - bits if bits & np.uint64(0x80000000) else bits | np.uint64(0x80000000)
+    return ((np.uint64(0xFFFFFFFF) - rising) << np.uint64(32)) | np.uint64(index)
+
+
+@compiled
+def score_in(key: Any) -> Any:
+    """The score a key holds."""
+    rising = np.uint64(0xFFFFFFFF) - (key >> np.uint64(32))
+    bits = rising ^ np.uint64(0x80000000) if rising & np.uint64(0x80000000) else np.uint64(0xFFFFFFFF) - rising
+    return np.uint32(bits).view(np.float32)
+
+
+@compiled
+def holds(sorted_indices: Any, index: Any) -> Any:
+    """Whether a sorted array holds an index."""
+    place = np.searchsorted(sorted_indices, index)
+    return place < sorted_indices.shape[0] and sorted_indices[place] == index
+
+
+@compiled
+def count_at_least(scores: Any, low: Any) -> Any:
+    """How many scores reach the bar; a loop this plain is vectorised (0.1 ns a score, against 1 ns where it is not)."""
+    count = 0
+    for place in range(scores.shape[0]):
+        count += scores[place] >= low
+    return count
+
+
+@compiled
+def write_best(keys: Any, k: Any, ids: Any, scores: Any) -> None:
+    """Put the k best of these keys into a row of ids and scores; the rest of the row stays padded."""
+    ordered = np.sort(keys)
+    for place in range(min(k, ordered.shape[0])):
+        ids[place] = np.int32(ordered[place] & np.uint64(0xFFFFFFFF))
+        scores[place] = score_in(ordered[place])
+
+
+@compiled
+def shrink(
+    ids: Any, approx: Any, count: Any, k: Any, user: Any, items: Any, slack: Any, item_norms: Any, tiny: Any, room: Any
+) -> Any:
+    """Drop the held pairs that k others surely beat: how many are left, and a floor under the k-th canonical score.
+
+    `slack * item_norms + tiny` bounds how far a pair's approximate score lies from its canonical one. Where that bound
+    cannot tell more than `room` of them apart, their canonical scores do: exactly k are then left.
+    """
+    floors = np.empty(count)
+    for place in range(count):
+        floors[place] = approx[place] - (slack * item_norms[ids[place]] + tiny)
+    floor = np.partition(floors, count - k)[count - k]
+    left = 0
+    for place in range(count):
+        if approx[place] + (slack * item_norms[ids[place]] + tiny) >= floor:
+            ids[left] = ids[place]
+            approx[left] = approx[place]
+            left += 1
+    if left <= room:
+        return left, floor
+    keys = np.empty(left, np.uint64)
+    for place in range(left):
+        keys[place] = key_of(canonical(user, items[ids[place]]), ids[place])
+    keys.sort()
+    for place in range(k):
+        ids[place] = np.int32(keys[place] & np.uint64(0xFFFFFFFF))
+        approx[place] = score_in(keys[place])
+    return k, np.float64(approx[k - 1])
+
+
+@compiled
+def keep_contenders(
+    block: Any, first: Any, k: Any, users: Any, items: Any, slacks: Any, item_norms: Any, tiny: Any, room: Any,
+    seen_from: Any, seen: Any, ids: Any, approx: Any, counts: Any, floors: Any, begin: Any, end: Any,
+) -> None:  # fmt: skip
+    """Hold every pair of a block of approximate scores that may still be among the person's k best.
+
+    block (people, width) float32 are the scores of the works first, first + 1, ...; rows begin..end are looked at.
+    ids, approx (people, capacity), counts and floors (people) are what each person holds, and are brought up to date.
+    """
+    width = block.shape[1]
+    capacity = ids.shape[1]
+    stride = 64
+    longest = item_norms[first : first + width].max()
+    for row in range(begin, end):
+        scores = block[row]
+        # Rounding the bar to float32 must not raise it.
+        bar = floors[row] - (slacks[row] * longest + tiny)
+        low = np.float32(bar - abs(bar) * 1e-6)
+        for start in range(0, width, stride):
+            stop = min(start + stride, width)
+            if count_at_least(scores[start:stop], low) == 0:
+                continue
+            for place in range(start, stop):
+                if scores[place] < low:
+                    continue
+                index = first + place
+                if scores[place] + (slacks[row] * item_norms[index] + tiny) < floors[row]:
+                    continue
+                if holds(seen[seen_from[row] : seen_from[row + 1]], index):
+                    continue
+                held = counts[row]
+                ids[row, held] = index
+                approx[row, held] = scores[place]
+                counts[row] = held + 1
+                if held + 1 == capacity:
+                    left, floor = shrink(
+                        ids[row], approx[row], capacity, k, users[row], items, slacks[row], item_norms, tiny, room
+                    )
+                    counts[row] = left
+                    floors[row] = max(floors[row], floor)
+                    bar = floors[row] - (slacks[row] * longest + tiny)
+                    low = np.float32(bar - abs(bar) * 1e-6)
+
+
+@compiled
+def finish(
+    k: Any, users: Any, items: Any, slacks: Any, item_norms: Any, tiny: Any, ids: Any, approx: Any, counts: Any,
+    best_ids: Any, best_scores: Any, begin: Any, end: Any,
+) -> None:  # fmt: skip
+    """Score what each person holds canonically and write the k best."""
+    for row in range(begin, end):
+        held = counts[row]
+        if held > k:
+            held, _ = shrink(
+                ids[row], approx[row], held, k, users[row], items, slacks[row], item_norms, tiny, ids.shape[1]
+            )
+        keys = np.empty(held, np.uint64)
+        for place in range(held):
+            keys[place] = key_of(canonical(users[row], items[ids[row, place]]), ids[row, place])
+        write_best(keys, k, best_ids[row], best_scores[row])
+
+
+@compiled
+def best_by_canonical(
+    k: Any, users: Any, items: Any, listed_from: Any, listed: Any, lists: Any, seen_from: Any, seen: Any,
+    best_ids: Any, best_scores: Any, begin: Any, end: Any,
+) -> None:  # fmt: skip
+    """The k best of each person's listed works (of all works where `lists` is false), every pair scored canonically."""
+    keys = np.empty(2 * k, np.uint64)
+    for row in range(begin, end):
+        unseen = seen[seen_from[row] : seen_from[row + 1]]
+        mine = listed[listed_from[row] : listed_from[row + 1]] if lists else listed
+        many = mine.shape[0] if lists else items.shape[0]
+        worst = np.uint64(0xFFFFFFFFFFFFFFFF)
+        held = 0
+        for place in range(many):
+            index = mine[place] if lists else place
+            if (lists and place > 0 and mine[place - 1] == index) or holds(unseen, index):
+                continue
+            key = key_of(canonical(users[row], items[index]), index)
+            if key > worst:
+                continue
+            keys[held] = key
+            held += 1
+            if held == 2 * k:
+                keys.sort()
+                held = k
+                worst = keys[k - 1]
+        write_best(keys[:held], k, best_ids[row], best_scores[row])
+
+
+@compiled
+def best_of_rows(
+    scores: Any, k: Any, seen_from: Any, seen: Any, best_ids: Any, best_scores: Any, begin: Any, end: Any
+) -> None:
+    """The k best of each row of given scores, as they are; minus infinity is never among them."""
+    keys = np.empty(2 * k, np.uint64)
+    for row in range(begin, end):
+        unseen = seen[seen_from[row] : seen_from[row + 1]]
+        lowest = -np.inf
+        held = 0
+        for index in range(scores.shape[1]):
+            score = scores[row, index]
+            if score <= lowest or holds(unseen, index):
+                continue
+            keys[held] = key_of(score + np.float32(0.0), index)
+            held += 1
+            if held == 2 * k:
+                keys.sort()
+                held = k
+                lowest = np.float64(score_in(keys[k - 1]))
+        write_best(keys[:held], k, best_ids[row], best_scores[row])

@@ -1,0 +1,277 @@
+"""Every person against every artwork: the exact k best, in bounded memory.
+
+A block of people meets a block of artworks in one float32 matrix product. A rigorous bound on that product's rounding error says
+which pairs may still be among a person's k best; only those are held, and in the end they are scored canonically (see
+`selection.py`). Nothing that could win is ever dropped, so the answer is that of a brute force over canonical scores.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from artrec_core.recs.selection import best_by_canonical, best_of_rows, finish, keep_contenders
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+Ints: TypeAlias = npt.NDArray[np.int32]
+Doubles: TypeAlias = npt.NDArray[np.float64]
+
+# 1,024 people x 4,096 artworks x 4 bytes = 16 MB: the scores are still in the last-level cache when they are looked at.
+PEOPLE_IN_BLOCK = 1024
+ARTWORKS_IN_BLOCK = 4096
+# Beyond this a float32 product may overflow; such people are scored canonically throughout.
+LARGEST_SAFE_SCORE = 1e36
+
+
+def top_k(
+    user_vectors: npt.ArrayLike,
+    item_vectors: npt.ArrayLike,
+    k: int,
+    *,
+    exclude: Any = None,
+    candidates: Any = None,
+    threads: int | None = None,
+    memory_mb: int = 512,
+) -> tuple[Ints, Floats]:
+    """The k artworks of highest inner product for each person: ids (U, k) int32 and scores (U, k) float32, best first.
+
+    user_vectors (U, d) and item_vectors (I, d) are float32 (memory maps too); ids are rows of item_vectors. Scores are
+    summed in float64 and rounded to float32; ties go to the lower id; where fewer than k are left the row is padded
+    with -1 and -inf. `exclude` is a SciPy CSR (U, I) whose stored entries are left out before anything is selected.
+    `candidates` allows only some artworks: an array of rows of item_vectors for everyone, or a CSR (U, I) a person.
+    Besides its inputs, outputs and one float32 copy of the artworks where they need converting or picking, it holds at most
+    `memory_mb`. Raises `ValueError` on shapes that do not fit, k < 1, vectors that are not finite and unknown rows.
+    """
+    users, items = _vectors(user_vectors, "user_vectors"), _vectors(item_vectors, "item_vectors")
+    if users.shape[1] != items.shape[1]:
+        raise ValueError(
+            f"user_vectors have {users.shape[1]} dimensions and item_vectors {items.shape[1]}; they must agree"
+        )
+    k, threads, shape = _count(k, "k"), threads_or_all(threads), (users.shape[0], items.shape[0])
+    seen = _rows_of(exclude, shape, "exclude")
+    ids, scores = padded(users.shape[0], k)
+    if candidates is not None and not hasattr(candidates, "indptr"):
+        allowed = _allowed(candidates, items.shape[0])
+        picked = None if exclude is None else exclude.tocsr()[:, allowed]
+        found, scores = top_k(users, items[allowed], k, exclude=picked, threads=threads, memory_mb=memory_mb)
+        return np.where(found >= 0, np.append(allowed, -1)[found], -1).astype(np.int32), scores
+    user_norms, item_norms = _norms(users, "user_vectors"), _norms(items, "item_vectors")
+    if min(shape) == 0:
+        return ids, scores
+    if candidates is not None:
+        listed = _rows_of(candidates, shape, "candidates")
+        _canonically(users, items, listed, seen, ids, scores, threads)
+        return ids, scores
+    # A NaN cannot come out below this: every partial sum stays far from float32's largest number.
+    safe = user_norms * item_norms.max() < LARGEST_SAFE_SCORE
+    if not safe.all():
+        wild = np.flatnonzero(~safe)
+        wild_ids, wild_scores = padded(len(wild), k)
+        _canonically(users[wild], items, None, _pick(seen, wild), wild_ids, wild_scores, threads)
+        tame = np.flatnonzero(safe)
+        ids[wild], scores[wild] = wild_ids, wild_scores
+        tame_exclude = None if exclude is None else exclude.tocsr()[tame]
+        ids[tame], scores[tame] = top_k(
+            users[tame], items, k, exclude=tame_exclude, threads=threads, memory_mb=memory_mb
+        )
+        return ids, scores
+    _by_blocks(users, items, user_norms, item_norms, seen, ids, scores, threads, memory_mb)
+    return ids, scores
+
+
+def top_k_of_scores(scores: Floats, k: int, *, exclude: Any = None, threads: int | None = None) -> tuple[Ints, Floats]:
+    """The k best of each row of given scores (U, I), as `top_k` returns them; minus infinity is never among them.
+
+    Raises `ValueError` on NaN, k < 1 and an `exclude` of another shape.
+    """
+    given = np.ascontiguousarray(scores, dtype=np.float32)
+    if given.ndim != 2:
+        raise ValueError(f"scores must have two dimensions, not {given.ndim}")
+    if np.isnan(given).any():
+        raise ValueError("scores hold NaN; every pair needs a number")
+    seen_from, seen = _rows_of(exclude, (given.shape[0], given.shape[1]), "exclude")
+    ids, best = padded(given.shape[0], _count(k, "k"))
+    most = min(k, given.shape[1])
+
+    def some(begin: int, end: int) -> None:
+        best_of_rows(given, most, seen_from, seen, ids, best, begin, end)
+
+    if most:
+        _in_threads(some, given.shape[0], threads_or_all(threads))
+    return ids, best
+
+
+def padded(people: int, k: int) -> tuple[Ints, Floats]:
+    """Rows of nothing: ids of -1 and scores of minus infinity, (people, k) each."""
+    return np.full((people, k), -1, np.int32), np.full((people, k), -np.inf, np.float32)
+
+
+def threads_or_all(threads: int | None) -> int:
+    """The threads asked for, or as many as this process may run on."""
+    return len(os.sched_getaffinity(0)) if threads is None else _count(threads, "threads")
+
+
+def _by_blocks(
+    users: Floats,
+    items: Floats,
+    user_norms: Doubles,
+    item_norms: Doubles,
+    seen: tuple[npt.NDArray[np.int64], Ints],
+    ids: Ints,
+    scores: Floats,
+    threads: int,
+    memory_mb: int,
+) -> None:
+    """Fill ids and scores a block of people at a time; each block passes over all artworks once."""
+    k = min(ids.shape[1], items.shape[0])
+    capacity = k + max(k, 64)
+    people, width = block_shape(users.shape[0], items.shape[0], capacity * 8 + 64, memory_mb)
+    slack, tiny = error_bound(users.shape[1])
+    product = np.empty(people * width, np.float32)
+    held_ids, approx = np.empty((people, capacity), np.int32), np.empty((people, capacity), np.float32)
+    with threadpool_limits(threads, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        for top in range(0, users.shape[0], people):
+            some = users[top : top + people]
+            slacks, seen_from = slack * user_norms[top : top + people], seen[0][top : top + people + 1]
+            counts, floors = np.zeros(len(some), np.int64), np.full(len(some), -np.inf)
+            for first in range(0, items.shape[0], width):
+                part = items[first : first + width]
+                block = product[: len(some) * len(part)].reshape(len(some), len(part))
+                np.matmul(some, part.T, out=block)
+                held = (
+                    slacks,
+                    item_norms,
+                    tiny,
+                    k + (capacity - k) // 2,
+                    seen_from,
+                    seen[1],
+                    held_ids,
+                    approx,
+                    counts,
+                    floors,
+                )
+                _in_threads(partial(keep_contenders, block, first, k, some, items, *held), len(some), threads, pool)
+            best = (ids[top : top + people], scores[top : top + people])
+            last = partial(finish, k, some, items, slacks, item_norms, tiny, held_ids, approx, counts, *best)
+            _in_threads(last, len(some), threads, pool)
+
+
+def error_bound(dim: int) -> tuple[float, float]:
+    """(slack, tiny): a float32 product of u and v lies within slack * |u| * |v| + tiny of their canonical score.
+
+    For any order of summation, with or without fused multiply-add (Higham, Accuracy and Stability of Numerical
+    Algorithms, 3.1), plus the rounding of the canonical score itself; `tiny` covers numbers too small for float32, even
+    where they are flushed to zero.
+    """
+    unit = (dim + 8) * 2.0**-24
+    if unit >= 0.5:
+        raise ValueError(f"vectors of {dim:,} dimensions are too long for float32 products")
+    return unit / (1.0 - unit), (4 * dim + 8) * 2.0**-126
+
+
+def block_shape(people: int, artworks: int, bytes_a_person: int, memory_mb: int) -> tuple[int, int]:
+    """How many people and artworks a block of scores holds within the budget, each at least one."""
+    budget = _count(memory_mb, "memory_mb") * 2**20
+    width = min(ARTWORKS_IN_BLOCK, artworks)
+    rows = min(PEOPLE_IN_BLOCK, people, max(1, budget // (4 * width + bytes_a_person)))
+    return rows, width
+
+
+def _canonically(
+    users: Floats,
+    items: Floats,
+    listed: tuple[npt.NDArray[np.int64], Ints] | None,
+    seen: tuple[npt.NDArray[np.int64], Ints],
+    ids: Ints,
+    scores: Floats,
+    threads: int,
+) -> None:
+    """Fill ids and scores by scoring every listed pair (every pair where there is no list) canonically."""
+    listed_from, lists = (np.zeros(1, np.int64), np.empty(0, np.int32)) if listed is None else listed
+    most = min(ids.shape[1], items.shape[0])
+
+    def some(begin: int, end: int) -> None:
+        best_by_canonical(most, users, items, listed_from, lists, listed is not None, *seen, ids, scores, begin, end)
+
+    _in_threads(some, users.shape[0], threads)
+
+
+def _in_threads(
+    loop: Callable[[int, int], None], rows: int, threads: int, pool: ThreadPoolExecutor | None = None
+) -> None:
+    """Run a compiled loop over the rows, cut evenly among threads, and wait for all of them."""
+    cuts = np.linspace(0, rows, min(threads, max(rows, 1)) + 1).astype(int).tolist()
+    if len(cuts) == 2:
+        loop(0, rows)
+        return
+    if pool is None:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(loop, cuts[:-1], cuts[1:]))
+        return
+    list(pool.map(loop, cuts[:-1], cuts[1:]))
+
+
+def _vectors(given: npt.ArrayLike, name: str) -> Floats:
+    array = np.asarray(given)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have two dimensions (rows, d), not shape {array.shape}")
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} must be numbers, not {array.dtype}")
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _norms(vectors: Floats, name: str) -> Doubles:
+    """Lengths of the rows (n,), in float64, where no float32 can overflow; `ValueError` on NaN and infinity."""
+    norms = np.empty(vectors.shape[0])
+    for first in range(0, len(norms), 8192):
+        some = vectors[first : first + 8192].astype(np.float64)
+        norms[first : first + 8192] = np.sqrt(np.einsum("nd,nd->n", some, some))
+    bad = np.flatnonzero(~np.isfinite(norms))
+    if len(bad):
+        raise ValueError(f"{name} hold NaN or infinity in {len(bad):,} rows, the first is row {bad[0]}")
+    # A hair longer, so that rounding here never shortens a bound.
+    return norms * (1 + 2.0**-40)
+
+
+def _count(value: int, name: str) -> int:
+    if isinstance(value, bool) or int(value) != value or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return int(value)
+
+
+def _rows_of(matrix: Any, shape: tuple[int, int], name: str) -> tuple[npt.NDArray[np.int64], Ints]:
+    """A CSR's row starts (U + 1,) and its column indices, sorted within each row."""
+    if matrix is None:
+        return np.zeros(shape[0] + 1, np.int64), np.empty(0, np.int32)
+    if not hasattr(matrix, "tocsr") or matrix.shape != shape:
+        raise ValueError(f"{name} must be a SciPy CSR of shape {shape}, not {getattr(matrix, 'shape', type(matrix))}")
+    rows = matrix.tocsr()
+    if not rows.has_sorted_indices:
+        rows = rows.sorted_indices()
+    return rows.indptr.astype(np.int64), rows.indices.astype(np.int32)
+
+
+def _pick(rows: tuple[npt.NDArray[np.int64], Ints], which: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Ints]:
+    starts, indices = rows
+    parts = [indices[starts[row] : starts[row + 1]] for row in which]
+    lengths = np.array([0, *(len(part) for part in parts)], np.int64)
+    return np.cumsum(lengths), np.concatenate([np.empty(0, np.int32), *parts])
+
+
+def _allowed(candidates: Any, artworks: int) -> npt.NDArray[np.int64]:
+    allowed = np.unique(np.asarray(candidates))
+    if allowed.size == 0:
+        return np.empty(0, np.int64)
+    if allowed.ndim != 1 or allowed.dtype.kind not in "iu":
+        raise ValueError("candidates must be whole numbers, rows of item_vectors (or a CSR, a row a person)")
+    if allowed[0] < 0 or allowed[-1] >= artworks:
+        raise ValueError(
+            f"candidates name row {allowed[0] if allowed[0] < 0 else allowed[-1]}; there are {artworks:,} artworks"
+        )
+    return allowed.astype(np.int64)
