@@ -231,3 +231,28 @@ def best_of_rows(
                 held = k
                 lowest = np.float64(score_in(keys[k - 1]))
         write_best(keys[:held], k, best_ids[row], best_scores[row])
+
+
+@compiled
+def count_pair(
+    scores: Any, user: Any, items: Any, target: Any, slack: Any, item_norms: Any, tiny: Any, unseen: Any
+) -> Any:
+    """How many works beat the target in one person's row of approximate scores, and how many tie, by canonical scores."""
+    bar = canonical(user, items[target])
+    better = 0
+    ties = 0
+    for index in range(scores.shape[0]):
+        apart = np.float64(scores[index]) - np.float64(bar)
+        reach = slack * item_norms[index] + tiny
+        # Written so that an overflow (infinity, NaN) is settled canonically too.
+        if apart < -reach and np.isfinite(apart):
+            continue
+        if index == target or holds(unseen, index):
+            continue
+        if apart > reach and np.isfinite(apart):
+            better += 1
+            continue
+        score = canonical(user, items[index])
+        better += score > bar
+        ties += score == bar
+    return better, ties

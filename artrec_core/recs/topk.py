@@ -53,7 +53,7 @@ def top_k(
             f"user_vectors have {users.shape[1]} dimensions and item_vectors {items.shape[1]}; they must agree"
         )
     k, threads, shape = _count(k, "k"), threads_or_all(threads), (users.shape[0], items.shape[0])
-    seen = _rows_of(exclude, shape, "exclude")
+    seen = rows_of(exclude, shape, "exclude")
     ids, scores = padded(users.shape[0], k)
     if candidates is not None and not hasattr(candidates, "indptr"):
         allowed = _allowed(candidates, items.shape[0])
@@ -64,7 +64,7 @@ def top_k(
     if min(shape) == 0:
         return ids, scores
     if candidates is not None:
-        listed = _rows_of(candidates, shape, "candidates")
+        listed = rows_of(candidates, shape, "candidates")
         _canonically(users, items, listed, seen, ids, scores, threads)
         return ids, scores
     # A NaN cannot come out below this: every partial sum stays far from float32's largest number.
@@ -94,7 +94,7 @@ def top_k_of_scores(scores: Floats, k: int, *, exclude: Any = None, threads: int
         raise ValueError(f"scores must have two dimensions, not {given.ndim}")
     if np.isnan(given).any():
         raise ValueError("scores hold NaN; every pair needs a number")
-    seen_from, seen = _rows_of(exclude, (given.shape[0], given.shape[1]), "exclude")
+    seen_from, seen = rows_of(exclude, (given.shape[0], given.shape[1]), "exclude")
     ids, best = padded(given.shape[0], _count(k, "k"))
     most = min(k, given.shape[1])
 
@@ -245,7 +245,7 @@ def _count(value: int, name: str) -> int:
     return int(value)
 
 
-def _rows_of(matrix: Any, shape: tuple[int, int], name: str) -> tuple[npt.NDArray[np.int64], Ints]:
+def rows_of(matrix: Any, shape: tuple[int, int], name: str) -> tuple[npt.NDArray[np.int64], Ints]:
     """A CSR's row starts (U + 1,) and its column indices, sorted within each row."""
     if matrix is None:
         return np.zeros(shape[0] + 1, np.int64), np.empty(0, np.int32)
