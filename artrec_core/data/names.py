@@ -35,18 +35,24 @@ def creator(
     }
 
 
+# Who had a hand in a work but did not make it: named after those who did.
+_HANDS = """
+    author binder commissioner distributor dealer editor founder other owner patron printer publisher publishers
+    repairer restorer retailer translator
+"""
+_BESIDES = frozenset(_HANDS.split())
+
+
 def known(creators: list[Creator]) -> list[Creator] | None:
-    """The creators of whom at least a name or a nationality is known, each once; None where there is none."""
+    """The creators of whom at least a name or a nationality is known, each once and makers first; None for none."""
     found: list[Creator] = []
     for one in creators:
         if (one["name"] or one["nationality"]) and one not in found:
             found.append(one)
-    return found or None
+    return sorted(found, key=lambda one: one["role"] in _BESIDES) or None
 
 
-_HONOURS = re.compile(
-    r"(?:,?\s+(?:OM|CH|CBE|OBE|MBE|KBE|DBE|KCVO|KCB|PRA|ARA|RA|RSA|PRSA|RI|RBA|FRS|Bt|Esq)\b\.?)+$"
-)
+_HONOURS = re.compile(r"(?:,?\s+(?:OM|CH|CBE|OBE|MBE|KBE|DBE|KCVO|KCB|PRA|ARA|RA|RSA|PRSA|RI|RBA|FRS|Bt|Esq)\b\.?)+$")
 _ALIAS = re.compile(r"\s+\((?!\?|the )[^()]*\)$")
 
 
@@ -86,8 +92,8 @@ def attribution(name: str) -> tuple[str | None, str]:
     return tie, re.sub(r"\s+or(?: follower)?$", "", name)
 
 
-_NATIONALITIES = frozenset(
-    """achaemenid african akkadian albanian algerian american anatolian apulian arabian argentine armenian asante asian
+_PEOPLES = """
+    achaemenid african akkadian albanian algerian american anatolian apulian arabian argentine armenian asante asian
     assyrian attic australian austrian avaric azerbaijani aztec babylonian balkan bamana bamileke baulé belgian beninese
     bohemian brazilian british bulgarian burgundian burkinabe burmese byzantine cambodian cameroonian campanian canadian
     carolingian carthaginian celtic chilean chimú chinese chola colombian congolese coptic croatian cuban cycladic
@@ -102,13 +108,17 @@ _NATIONALITIES = frozenset(
     praenestine punic rhenish rican roman romanian russian sasanian sassanian scandinavian scottish scythian serbian
     siberian sicilian slovak slovene spanish sudanese sumerian swabian swedish swiss syrian taiwanese tarascan thai
     tibetan tunisian turkish ukrainian urartean urartian uruguayan uzbek uzbeki venetian venezuelan vietnamese
-    villanovan visigothic welsh yemeni yoruba yugoslavian zapotec""".split()
+    villanovan visigothic welsh yemeni yoruba yugoslavian zapotec
+"""
+_NATIONALITIES = frozenset(_PEOPLES.split())
+_QUALIFIERS = """
+    ancient and central costa eastern east greco gallo hispano indo lanka magna mid moresque near neo new north
+    northern old or puerto romano sino south southern sri syro upper west western
+"""
+_QUALIFYING = frozenset(_QUALIFIERS.split())
+_OTHER = frozenset(
+    {"near eastern", "sri lankan", "north african", "hispano-moresque", "native american", "anglo-dutch"}
 )
-_BESIDE = frozenset(
-    """ancient and central costa eastern east greco gallo hispano indo lanka magna mid moresque near neo new north
-    northern old or puerto romano sino south southern sri syro upper west western""".split()
-)
-_OTHER = frozenset({"near eastern", "sri lankan", "north african", "hispano-moresque", "native american", "anglo-dutch"})
 
 
 def is_nationality(text: str) -> bool:
@@ -117,5 +127,5 @@ def is_nationality(text: str) -> bool:
     words = [word for word in re.split(r"[\s/|-]+", text) if word]
     return text in _OTHER or (
         any(word in _NATIONALITIES for word in words)
-        and all(word in _NATIONALITIES or word in _BESIDE for word in words)
+        and all(word in _NATIONALITIES or word in _QUALIFYING for word in words)
     )

@@ -17,26 +17,29 @@ _MONTH = r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|a
 _REWRITES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        (r"\b(a\.\s?d\.|c\.\s?e\.)", "ad"),
         (r"\bb\.\s?c\.(\s?e\.)?", "bc"),
+        (r"\b(a\.\s?d\.|c\.\s?e\.)", "ad"),
         (r"\bbce\b", "bc"),
         (r"\bce\b", "ad"),
-        (r"\d{1,3}(,\d{3})+", " "),
+        (r"(?<!\d)\d{1,3}(,\d{3})+(?!\d)", " "),
+        (r"\bah\s*\d+(\s*-\s*\d+)?", " "),
+        (r"(\d)/\d{1,2}(?=\s*bc)", r"\1"),
         (r"\b\d{1,2}/\d{1,2}/(\d{4})\b", r"\1"),
         (r"\b\d{1,2}/(\d{4})\b", r"\1"),
         (rf"\b{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?(?:\s*-\s*(?:{_MONTH}\s+)?\d{{1,2}})?\s*,", " "),
         (rf"\b\d{{1,2}}(?:st|nd|rd|th)?\s+{_MONTH}\b", " "),
         (rf"\b{_MONTH}\s+\d{{1,2}}(?!\d)", " "),
-        (r"\b(first|second|third|fourth)\b", lambda match: _ORDINALS[match[1]]),
+        (r"(?<!st )(?<!nd )(?<!rd )(?<!th )\b(first|second|third|fourth)\b", lambda match: _ORDINALS[match[1]]),
         (r"\blast (half)", r"2nd \1"),
         (r"\blast (third)", r"3rd \1"),
         (r"\blast (quarter)", r"4th \1"),
         (r"\bquater\b", "quarter"),
+        (r"\bmillenium\b", "millennium"),
         (r"\b(?:beginning|start) of (?:the )?", "early "),
         (r"\bend of (?:the )?", "late "),
         (r"\bmiddle\b", "mid"),
         (r"(\d(?:st|nd|rd|th))[\s-]*(?:centuries|cent\.?|c\.?)(?![a-z])", r"\1 century"),
-        (r"\b(?:circa|cca|ca|c)\b\\?[.,]?\s*|\bc(?=\d)", ""),
+        (r"\b(?:circa|cca|ca|ci|c)\b\\?[.,]?\s*|\bc(?=\d)", ""),
         (r"\b(?:probably|possibly|perhaps|likely|about|around|approximately)\b", ""),
         (r"[?\[\]]", ""),
         (r"\(\s*\)", ""),
@@ -50,13 +53,13 @@ _REWRITES = [
 _LATER = re.compile(
     r"\b(?:cast|casting|print\w*|reprint\w*|publish\w*|exhibit\w*|manufactur\w*|reproduc\w*|remade|reconstruct\w*"
     r"|reassembl\w*|assembl\w*|rework\w*|restor\w*|retouch\w*|replica|edition\w*|enlarged|copy|copies|addition\w*"
-    r"|repaint\w*|decorat\w*|mount\w*|setting|binding|borders?|annotat\w*|produc\w*|dated|version|posthumous\w*)\b"
+    r"|repaint\w*|decorat\w*|mount\w*|setting|binding|borders?|frame|hilt|hinges|annotat\w*|produc\w*|dated|version|posthumous\w*)\b"
 )
 
 _TERM = re.compile(
     r"""(?<![\w.])
     (?:(?P<before>ad|bc)\s*)?
-    (?:(?P<part>early|mid|late|[1-4](?:st|nd|rd|th)\s(?:half|quarter|third))
+    (?:(?P<part>early|mid|late|[1-4](?:st|nd|rd|th)(?:-[1-4](?:st|nd|rd|th))?\s(?:half|quarter|third))
        (?:[\s-]*(?:to|-)[\s-]*(?P<part_to>early|mid|late))?
        [\s-]*(?:of\s)?(?:the\s)?)?
     (?:(?P<ordinal>\d{1,2})(?:st|nd|rd|th)(?:[\s-]*(?P<unit>century|millennium))?
@@ -114,24 +117,25 @@ def _christian(text: str) -> str:
 
 def _spans(clause: str) -> list[Span]:
     terms = list(_TERM.finditer(clause))
+    backwards = _before_christ(terms)
     found: list[Span] = []
-    previous: re.Match[str] | None = None
     for at, term in enumerate(terms):
+        previous = terms[at - 1] if at else None
         following = terms[at + 1] if at + 1 < len(terms) else None
-        span = _span(term, previous, following, clause)
+        span = _span(term, previous, following, clause, backwards[at])
         lead = clause[previous.end() if previous else 0 : term.start()]
-        previous = term
         if span is not None and span[1] <= LATEST_YEAR:
-            found.append(
-                (span[0], None) if _FROM.search(lead) else (None, span[1]) if _UNTIL.search(lead) else span
-            )
+            found.append((span[0], None) if _FROM.search(lead) else (None, span[1]) if _UNTIL.search(lead) else span)
     return found
 
 
 def _span(
-    term: re.Match[str], previous: re.Match[str] | None, following: re.Match[str] | None, clause: str
+    term: re.Match[str],
+    previous: re.Match[str] | None,
+    following: re.Match[str] | None,
+    clause: str,
+    before_christ: bool,
 ) -> tuple[int, int] | None:
-    before_christ = _before_christ(term, previous, following)
     if term["ordinal"]:
         return _century(term, following, before_christ)
     if term["decade"]:
@@ -140,25 +144,24 @@ def _span(
     return None if year is None else (-year, -year) if before_christ else (year, year)
 
 
-def _before_christ(
-    term: re.Match[str], previous: re.Match[str] | None, following: re.Match[str] | None
-) -> bool:
-    """Whether a term counts backwards; one that does not say follows its neighbour where the numbers fall."""
-    era = term["before"] or term["after"]
-    if era:
-        return era == "bc"
-    if following is not None and "bc" in (following["after"], following["before"]):
-        return following["before"] is None and _size(term) >= _size(following)
-    return previous is not None and previous["before"] == "bc" and _size(term) <= _size(previous)
+def _before_christ(terms: list[re.Match[str]]) -> list[bool]:
+    """Which terms count backwards: one that does not say follows its neighbour where the numbers fall."""
+    eras: list[str | None] = [term["before"] or term["after"] for term in terms]
+    for at in range(len(terms) - 2, -1, -1):
+        falls = _size(terms[at]) >= _size(terms[at + 1]) and terms[at + 1]["before"] is None
+        if eras[at] is None and eras[at + 1] == "bc" and falls:
+            eras[at] = "bc"
+    for at in range(1, len(terms)):
+        if eras[at] is None and terms[at - 1]["before"] == "bc" and _size(terms[at]) <= _size(terms[at - 1]):
+            eras[at] = "bc"
+    return [era == "bc" for era in eras]
 
 
 def _size(term: re.Match[str]) -> int:
     return int(term["ordinal"] or term["decade"] or term["year"])
 
 
-def _century(
-    term: re.Match[str], following: re.Match[str] | None, before_christ: bool
-) -> tuple[int, int] | None:
+def _century(term: re.Match[str], following: re.Match[str] | None, before_christ: bool) -> tuple[int, int] | None:
     # The unit of "5th-4th century" stands with the second; an ordinal without one is a dynasty or a day.
     unit = term["unit"] or (following["unit"] if following is not None and following["ordinal"] else None)
     if unit is None or int(term["ordinal"]) == 0:
@@ -191,7 +194,8 @@ def _part(term: re.Match[str], start: int, length: int) -> tuple[int, int]:
         last = _PARTS[term["part_to"]][0] if term["part_to"] else first
     else:
         of = _DIVISIONS[part.split()[1]]
-        first = last = int(part[0]) - 1
+        numbers = [int(digit) - 1 for digit in part if digit.isdecimal()]
+        first, last = numbers[0], numbers[-1]
     return start + round(length * first / of), start + round(length * (last + 1) / of) - 1
 
 
@@ -227,7 +231,9 @@ def life(text: str) -> Span:
 
     Years of activity, of a firm, or of several people are nobody's life.
     """
-    if len(re.findall(r"born|;", text)) > 1 or re.search(r"active|\bfl\b|flourish|found|establish|present|century", text):
+    if len(re.findall(r"born|;", text)) > 1 or re.search(
+        r"active|\bfl\b|flourish|found|establish|present|century", text
+    ):
         return None, None
     # The word stands before the date of the other calendar: "died 605 AH/AD 1209".
     text = _normal(re.sub(r"\b(born|died)\b[^,;]*?AH\s*/\s*AD", r"\1", text))
@@ -235,21 +241,33 @@ def life(text: str) -> Span:
         born, died = int(whole[1]), int(whole[3])
         if whole[4] == "bc" and (whole[2] == "bc" or (whole[2] is None and born >= died)):
             return -born, -died
+        if born >= 1000 and died < 100:
+            # "1703–71"
+            died += born // 100 * 100
         return (-born if whole[2] == "bc" else born), died
     born_in, died_in = _BORN.search(text), _DIED.search(text)
     return (int(born_in[1]) if born_in else None), (int(died_in[1]) if died_in else None)
 
 
-def settled(start: int | None, end: int | None, prose: str | None, *, widest: int = 3000) -> Span:
+def settled(start: int | None, end: int | None, prose: str | None) -> Span:
     """The museum's own years where they make sense, else what the prose tells, else the museum's own as they are.
 
-    Year 0 stands for "not known". Years that make no sense are handed on where nothing better is told, so that a gate
-    can name them.
+    Year 0 stands for "not known". The museum's own years give way where they run backwards, lie in the future, miss the
+    prose by more than a generation, or stretch over a thousand years that the prose does not tell of. Years that make
+    no sense are handed on where nothing better is told, so that a gate can name them.
     """
     start, end = start or None, end or None
-    if start is not None and end is not None and start <= end <= LATEST_YEAR and end - start <= widest:
-        return start, end
     told = years(prose) if prose else None
-    if told is not None:
-        return told
-    return start, end
+    if start is None or end is None or start > end or end > LATEST_YEAR:
+        return told or (start, end)
+    return told if told is not None and _contradict(start, end, *told) else (start, end)
+
+
+def _contradict(start: int, end: int, told_from: int | None, told_to: int | None) -> bool:
+    if told_from is None or told_to is None:
+        return False
+    if end - start > 1000:
+        return (told_to - told_from) * 2 < end - start
+    # "c. 1570-1200", where the prose leaves out that it is before Christ.
+    forgotten_era = end < 0 < told_from and start - 30 <= -told_from <= end + 30
+    return (told_to < start - 30 or told_from > end + 30) and not forgotten_era

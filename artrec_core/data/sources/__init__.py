@@ -77,7 +77,9 @@ def _file_lines(source: Source, day: str) -> Iterator[bytes]:
         try:
             yield from gzip.GzipFile(fileobj=file) if packed else file
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise MissingInput(f"source {source.name}: {path} is cut off or damaged ({error}); fetch it again") from error
+            raise MissingInput(
+                f"source {source.name}: {path} is cut off or damaged ({error}); fetch it again"
+            ) from error
 
 
 def mapping_of(source: Source) -> Mapping:

@@ -9,8 +9,6 @@ from artrec_core.data.years import settled, years
 
 MUSEUM = "Carnegie Museum of Art, Pittsburgh"
 LICENCE = "CC0"
-# A record's years come from a program that widens "19th century in the style of …"; a longer stretch than this is a slip.
-_WIDEST = 2500
 
 _ISO = re.compile(r"^(-?\d{4,5})-(\d{2})-(\d{2})")
 _UNKNOWN = re.compile(r"^(?:unknown|anonymous|unidentified)\b(?: (?:artist|maker))?[, ]*", re.IGNORECASE)
@@ -40,14 +38,14 @@ def artwork(record: Record) -> dict[str, Any]:
 
 
 def _years(record: Record, date_text: str | None) -> tuple[int | None, int | None]:
-    start, end = _iso_year(text_at(record, "creation_date_earliest")), _iso_year(text_at(record, "creation_date_latest"))
-    told = years(date_text) if date_text else None
-    if start is None and end is not None and told is None:
+    start, end = (
+        _iso_year(text_at(record, "creation_date_earliest")),
+        _iso_year(text_at(record, "creation_date_latest")),
+    )
+    if start is None and end is not None and (date_text is None or years(date_text) is None):
         # "no date", latest 1984: the year it came to the museum, not the year it was made.
         return None, end
-    if start is not None and end is not None and start > end and told is not None:
-        return told
-    return settled(start, end, date_text, widest=_WIDEST)
+    return settled(start, end, date_text)
 
 
 def _iso_year(date: str | None) -> int | None:
@@ -63,10 +61,11 @@ def _creator(record: Record) -> Creator:
     name, inverted = text_at(record, "full_name"), text_at(record, "cited_name")
     name = name or (natural(inverted) if inverted else None)
     # A firm's founding is nobody's birth.
-    is_person = record.get("party_type") in (None, "Person")
+    name = None if name is None or _UNKNOWN.match(name) else name
+    is_person = name is not None and record.get("party_type") in (None, "Person")
     nationality = text_at(record, "nationality")
     return creator(
-        None if name is None or _UNKNOWN.match(name) else name,
+        name,
         role=text_at(record, "role") or "artist",
         nationality=None if nationality in (None, "undetermined") else nationality.replace(" | ", " and "),
         born=_iso_year(text_at(record, "birth_date")) if is_person else None,

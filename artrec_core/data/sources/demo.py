@@ -9,7 +9,17 @@ from artrec_core.data.text import Record, distinct, list_at, objects_at, text_at
 
 LICENCE = "facts"
 
-_TEXTS = ("title", "title_original", "date_text", "classification", "medium", "movement", "culture", "description", "museum")
+_TEXTS = (
+    "title",
+    "title_original",
+    "date_text",
+    "classification",
+    "medium",
+    "movement",
+    "culture",
+    "description",
+    "museum",
+)
 
 
 def lines() -> Iterator[bytes]:

@@ -22,7 +22,9 @@ def mapping(fields: dict[str, str]) -> Callable[[Record], dict[str, Any]]:
     """
     unknown = sorted(fields.keys() - _MAPPED)
     if unknown:
-        raise ConfigError(f"sources.fields: {unknown[0]!r} is no column of an artwork; known are {', '.join(sorted(_MAPPED))}")
+        raise ConfigError(
+            f"sources.fields: {unknown[0]!r} is no column of an artwork; known are {', '.join(sorted(_MAPPED))}"
+        )
     paths = {column: path.split(".") for column, path in fields.items()}
 
     def artwork(record: Record) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from artrec_core.data.names import Creator, creator, known, natural, plain
+from artrec_core.data.names import Creator, creator, is_nationality, known, natural, plain
 from artrec_core.data.text import (
     Record,
     clean,
@@ -101,13 +101,13 @@ def artwork(record: Record) -> dict[str, Any]:
         "creators": known([_creator(one) for one in objects_at(record, "contributors")]),
         "year_from": year_from,
         "year_to": year_to,
-        "date_text": None if year_from is None and _says_unknown(date_text) else date_text,
+        "date_text": None if _says_unknown(date_text) else date_text,
         "classification": lower(text_at(record, "classification")),
         "medium": text_at(record, "medium"),
         "movement": joined(_movement(text_at(one, "name")) for one in objects_at(record, "movements")),
         "subjects": _subjects(object_at(record, "subjects")),
         # Tate describes few works in this data; the sketchbook or series a sheet belongs to tells most about it.
-        "description": f"Part of: {group}." if group and group != title else None,
+        "description": f"Part of: {group}" if group and group != title else None,
         "museum": MUSEUM,
         "image_url": text_at(record, "thumbnailUrl"),
         "url": text_at(record, "url"),
@@ -124,10 +124,14 @@ def _creator(record: Record) -> Creator:
     inverted = text_at(record, "mda")
     name = plain(name) if name else natural(inverted) if inverted else None
     dates = text_at(record, "date")
-    # "British School 18th century" is nobody, and its dates are the century's.
-    is_school = name is not None and re.search(r"\bSchool\b|\bfamily\b", name, re.IGNORECASE) is not None
-    born, died = (None, None) if dates is None or is_school else life(dates)
-    return creator(name, role=text_at(record, "role"), gender=text_at(record, "gender"), born=born, died=died)
+    role, gender = text_at(record, "role"), text_at(record, "gender")
+    # "British (?) School 18th century" is nobody in particular, and its dates are the century's.
+    school = re.match(r"\??([^()?]*?)(?: \(\?\))? School\b", name or "")
+    if school is not None and is_nationality(school[1]):
+        return creator(None, role=role, nationality=school[1])
+    is_group = name is not None and re.search(r"\b(?:School|family)\b", name, re.IGNORECASE) is not None
+    born, died = (None, None) if dates is None or is_group else life(dates)
+    return creator(name, role=role, gender=gender, born=born, died=died)
 
 
 def _movement(name: str | None) -> str | None:

@@ -30,6 +30,7 @@ def artwork(record: Record) -> dict[str, Any]:
     """One Walters record as our columns. Raises `ValueError` where a field holds the wrong kind of value."""
     date_text = text_at(record, "DateText")
     year_from, year_to = settled(whole_at(record, "DateBeginYear"), whole_at(record, "DateEndYear"), date_text)
+    movement = _named(record, "Style") or _named(record, "Period")
     creators = known([_creator(one) for one in objects_at(record, "Creators")])
     return {
         "artwork_id": text_at(record, "ObjectID"),
@@ -40,8 +41,8 @@ def artwork(record: Record) -> dict[str, Any]:
         "date_text": None if date_text is None or date_text.lower() in ("n.d.", "n. d.") else date_text,
         "classification": lower(text_at(record, "Classification")),
         "medium": text_at(record, "Medium"),
-        "movement": _named(record, "Style") or _named(record, "Period"),
-        "culture": _culture(record, creators or []),
+        "movement": movement,
+        "culture": _culture(record, creators or [], movement),
         "subjects": _subjects(record),
         "description": text_at(record, "Description"),
         "museum": MUSEUM,
@@ -61,13 +62,15 @@ def _without_brackets(text: str) -> str:
     return re.sub(r"\s+(?=[-,;]|$)", "", re.sub(r"\s*\[[^\]]*\]|\s*\(\?\)", "", text)).strip()
 
 
-def _culture(record: Record, creators: list[Creator]) -> str | None:
-    """The culture and the dynasty; else the people an unnamed maker is of; else where a nameless work was made."""
+def _culture(record: Record, creators: list[Creator], movement: str | None) -> str | None:
+    """The culture, else the people an unnamed maker is of, and the dynasty; else where a nameless work was made."""
     culture, dynasty = _named(record, "Culture"), _named(record, "Dynasty")
+    culture = culture or joined(one["nationality"] for one in creators if one["name"] is None)
     if culture or dynasty:
-        return joined([*parts(culture), *parts(dynasty)])
-    if unnamed := joined(one["nationality"] for one in creators if one["name"] is None):
-        return unnamed
+        # "Safavid" is told already where the period is called like the dynasty.
+        told = set(parts(movement)) if culture else set()
+        dynasties = [one for one in parts(dynasty) if one.removesuffix(" Dynasty") not in told]
+        return joined([*parts(culture), *dynasties])
     if any(one["nationality"] for one in creators):
         return None
     return joined(_place(one) for one in objects_at(record, "Geographies"))
@@ -129,7 +132,7 @@ def _read(display: str) -> tuple[str | None, str | None, str | None, str | None]
         return None, tie, name.strip(), None
     if not name or re.match(r"(?:anonymous|unknown|unidentified)\b", name, re.IGNORECASE):
         return None, tie, nationality, None
-    if plain.strip() != text.strip() and display.rstrip().endswith("(?)"):
+    if display.rstrip().endswith("?)"):
         tie = tie or "possibly by"
     return name.strip(" ,"), tie, nationality, dates
 
