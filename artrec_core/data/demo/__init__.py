@@ -1,0 +1,1 @@
+"""The demo world: well-known artworks as facts, and simulated visitors who look at them."""
