@@ -44,12 +44,16 @@ FIRST_YEAR = "first_year"
 LAST_YEAR = "last_year"
 SHORTEST_LIFE = "shortest_life"
 FIRST_BIRTH = "first_birth"
+FINISHED_AT_AGE = "finished_at_age"
 PRICED_IN = "priced_in"
 DATES_IN_RANGE = "dates_in_range"
 
 # Not a space, a control character or a slash: a host of any script follows.
 HTTP = r"[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20/]"
 CURRENCY_CODE = "[A-Z][A-Z][A-Z]"
+
+# Both the year of a work and the birth of its maker are often guesses; only what no guess explains is an error.
+YEARS_OF_DOUBT = 5
 
 # Whoever bound, printed, sold or restored an old work was born after it; so was whoever it is only said to be near.
 NOT_THE_MAKER = re.compile(
@@ -116,9 +120,14 @@ def _art_rules(rules: Rules, day: str) -> list[Rule]:
         ),
         Rule(
             "made_after_birth",
-            NotBelow(LAST_YEAR, FIRST_BIRTH),
-            "A work was not finished before the first of its makers was born (attributions, printers, binders aside).",
-            say("it was finished in {}, its first maker was born in {}", f"fact_{LAST_YEAR}", f"fact_{FIRST_BIRTH}"),
+            Within(FINISHED_AT_AGE, low=-YEARS_OF_DOUBT),
+            f"A work was not finished more than {YEARS_OF_DOUBT} years before the first of its makers was born"
+            " (attributions, printers, binders and such aside).",
+            say(
+                "it was finished in {}, {} years before its first maker was born",
+                f"fact_{LAST_YEAR}",
+                -pl.col(f"fact_{FINISHED_AT_AGE}"),
+            ),
         ),
         Rule(
             "licence_is_open",
@@ -149,7 +158,10 @@ def artwork_facts(rows: pl.DataFrame, rules: Rules, day: str) -> pl.DataFrame:
     )
     in_range = pl.col(FIRST_YEAR).ge(rules.min_year) & pl.col(LAST_YEAR).le(int(day[:4]))
     ordered = (pl.col(YEAR_FROM) <= pl.col(YEAR_TO)).fill_null(True)
-    return facts.with_columns((in_range & ordered).alias(DATES_IN_RANGE))
+    return facts.with_columns(
+        (in_range & ordered).alias(DATES_IN_RANGE),
+        (pl.col(LAST_YEAR).cast(pl.Int64) - pl.col(FIRST_BIRTH)).alias(FINISHED_AT_AGE),
+    )
 
 
 def _lives() -> list[pl.Expr]:

@@ -26,7 +26,7 @@ class Expected:
     only: tuple[str, str] | None = None
 
 
-class Test(Protocol):
+class Condition(Protocol):
     """What every row must pass."""
 
     @property
@@ -167,7 +167,7 @@ class Rule:
     """
 
     name: str
-    test: Test
+    test: Condition
     says: str
     reason: pl.Expr
 
@@ -189,7 +189,7 @@ class TableRule:
     on_lines: bool = field(default=False, kw_only=True)
 
 
-def at_most(share: float, name: str, test: Test, says: str, about: str = "", *, on_lines: bool = False) -> TableRule:
+def at_most(share: float, name: str, test: Condition, says: str, about: str = "", *, on_lines: bool = False) -> TableRule:
     """A table rule: at most this share of the rows (those that have a value) fail the test."""
     expected = test.expected()
     # Floating point must not turn an allowed share of 0.05 into a failure at exactly 5 of 100 rows.

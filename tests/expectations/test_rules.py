@@ -1,0 +1,101 @@
+"""The property that the gates rest on: the mask and Great Expectations give the same verdict, whatever the rows hold."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from expectations.artworks import CURRENCY_CODE, HTTP
+from expectations.rules import (
+    Condition,
+    Holds,
+    Matches,
+    NotBelow,
+    OneOf,
+    Present,
+    Rule,
+    Within,
+    percent,
+    present,
+    say,
+    shown,
+)
+from expectations.runner import judge
+
+TEXTS = [
+    None, "", " ", "CC0", "cc0", "like", "likes", "http://a.org", "HTTPS://例え.jp/x", "http:// a", "http:///x",
+    "javascript:alert(1)", "\nhttp://a", "http://\u00a0x", "EUR", "EUR\n", "eur", "ÉUR", "<script>", "\x00", "𝔸", "a" * 500,
+]  # fmt: skip
+FLOATS = [None, 0.0, -0.0, 1.0, 5.0, 5.0000001, -1e-300, 1e308, float("inf"), -float("inf"), float("nan")]
+INTEGERS = [None, 0, 1, -1, 2026, -99999, 2**31 - 1, -(2**31), 2**40]
+
+TESTS: list[Condition] = [
+    Present("text"),
+    Present("float"),
+    Within("float", 0.0, 1e300),
+    Within("float", 1.0, 5.0),
+    Within("integer", low=0),
+    Within("integer", high=2026),
+    Within("integer", -1, 1),
+    OneOf("text", ("CC0", "like")),
+    Holds("boolean"),
+    Matches("text", HTTP),
+    Matches("text", CURRENCY_CODE),
+    NotBelow("integer", "other"),
+]
+
+
+def random_rows(seed: int, rows: int = 400) -> pl.DataFrame:
+    random = np.random.default_rng(seed)
+
+    def some(values: list[Any], dtype: pl.DataType) -> pl.Series:
+        return pl.Series([values[at] for at in random.integers(0, len(values), rows)], dtype=dtype)
+
+    return pl.DataFrame(
+        {
+            "text": some(TEXTS, pl.String()),
+            "float": some(FLOATS, pl.Float64()),
+            "integer": some(INTEGERS, pl.Int64()),
+            "other": some(INTEGERS, pl.Int64()),
+            "boolean": some([None, True, False], pl.Boolean()),
+        }
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mask_and_great_expectations_agree_on_random_rows(seed: int) -> None:
+    rows = random_rows(seed)
+    rules = [Rule(f"rule_{at}", test, "", say("")) for at, test in enumerate(TESTS)]
+    ours = rows.select(rule.test.breaks().alias(rule.name) for rule in rules).sum().row(0)
+    found = judge("random", rows, rules)
+    assert [one.error for one in found] == [None] * len(rules)
+    assert [one.rows_broken for one in found] == list(ours)
+    assert [one.success for one in found] == [count == 0 for count in ours]
+    assert all(0 < count < rows.height for count in ours), "a test that all or no rows break says little"
+
+
+@pytest.mark.parametrize("test", TESTS, ids=lambda test: type(test).__name__)
+def test_mask_and_great_expectations_agree_on_no_rows(test: Condition) -> None:
+    found = judge("none", random_rows(0).clear(), [Rule("rule", test, "", say(""))])
+    assert (found[0].error, found[0].rows_broken, found[0].success) == (None, 0, True)
+
+
+def test_a_null_breaks_only_presence() -> None:
+    nulls = random_rows(0, 1).with_columns(pl.all().map_batches(lambda column: column.clear(1)))
+    assert [type(test) for test in TESTS if nulls.select(test.breaks()).item()] == [Present, Present]
+
+
+def test_blank_text_is_not_present() -> None:
+    frame = pl.DataFrame({"title": [None, "", " \n", "\u00a0", " x "]})
+    assert frame.select(present("title")).to_series().to_list() == [None, None, None, None, "x"]
+
+
+def test_a_reason_shows_values_cut_and_nulls_in_words() -> None:
+    frame = pl.DataFrame({"title": ["x" * 200, None]})
+    assert frame.select(say("it is {}", "title")).to_series().to_list() == ["it is " + "x" * 80, "it is nothing"]
+    assert frame.select(shown("title")).to_series().to_list()[1] == "nothing"
+
+
+def test_shares_read_well() -> None:
+    assert [percent(share) for share in (0, 0.05, 0.1234, 1, 0.00002)] == ["0 %", "5 %", "12.3 %", "100 %", "0.002 %"]
