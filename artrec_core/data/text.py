@@ -16,6 +16,10 @@ _HIDDEN = re.compile(r"<(script|style)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.D
 _TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
 
 
+# A word may be marked up in its middle; every other tag stands between words.
+_INLINE = re.compile(r"</?(?:a|abbr|b|em|font|i|small|span|strong|sub|sup|u)\b[^<>]*>", re.IGNORECASE)
+
+
 def _replacements() -> dict[int, str | None]:
     """Controls, direction marks, lone surrogates and non-characters go; white space becomes a blank."""
     table: dict[int, str | None] = dict.fromkeys([*range(0x20), 0x7F, *range(0x80, 0xA0)])
@@ -66,7 +70,7 @@ def _digits(value: object, what: str) -> str:
 
 
 def _without_tags(text: str) -> str:
-    return _TAG.sub(" ", _HIDDEN.sub(" ", text)) if "<" in text else text
+    return _TAG.sub(" ", _INLINE.sub("", _HIDDEN.sub(" ", text))) if "<" in text else text
 
 
 def text_at(record: Record, key: str) -> str | None:
