@@ -36,6 +36,7 @@ class StepManifest(BaseModel):
     seconds: float
     peak_memory_mb: int
     code_version: str
+    unchanged: bool = False  # the latest run found nothing to do; all else tells of the run that did the work
 
     def line(self) -> str:
         """One line for a log: `crawl 2026-03-30: artworks 430, events 60,112 (2.1 s, 310 MB)`."""
@@ -117,6 +118,8 @@ def run_step(step: Step, recipe: Recipe, day: str) -> StepManifest:
     before = night.step_manifest(step.name)
     if before is not None and before.fingerprint == night.fingerprint and _stands(step, night):
         print(f"{step.name} {day}: unchanged since it last ran; nothing to do", flush=True)
+        marked = before.model_copy(update={"unchanged": True})
+        night.lake.write_note(f"{step.name}.json", day, marked.model_dump_json(indent=1).encode())
         return before
     begun = time.monotonic()
     figures = step.run(night)

@@ -1,0 +1,313 @@
+"""The curator's page over a small night: six works, four people, three of them recommended two works each."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from artrec_core.columns import LAKE, PUBLICATION, conform
+from artrec_core.config import Recipe
+from artrec_core.warehouse import open_warehouse
+from expectations.verdict import Counts, TableVerdict, Validation
+from jobs.report import STEP
+from jobs.step import Night, StepManifest, run_step
+
+DAY = "2026-03-30"
+ATTACK = "<script>alert(1)</script>"
+CREATOR = {
+    "name": "Anna & Bo",
+    "role": "artist",
+    "nationality": "Danish",
+    "gender": "female",
+    "born": 1860,
+    "died": 1930,
+}
+
+WORKS = [
+    # id, title, original, movement, url
+    ("a:1", ATTACK, None, "Romanticism", "javascript:alert(2)"),
+    ("a:2", "Fishing in Spring", "富春山居圖", "Ink", "https://example.org/2"),
+    ("a:3", "لوحة", None, "Ink", None),
+    ("a:4", "Snow", None, "Romanticism", None),
+    ("a:5", "Sea", None, None, None),
+    ("a:6", "Sun", None, None, None),
+]
+PEOPLE = [("u:1", None), ("u:2", None), ("u:3", 'rivers "><img src=x onerror=alert(3)>'), ("u:4", "  ")]
+EVENTS = [("u:1", "a:1"), ("u:1", "a:2"), ("u:1", "a:3"), ("u:1", "a:4"), ("u:2", "a:5")]
+# Four rows to a:5, one to a:6, one to a:3: half of the works reach somebody.
+RECOMMENDED = [
+    ("u:1", 1, "a:5", 2.0, "Because you liked " + ATTACK, "a:1"),
+    ("u:1", 2, "a:6", 1.0, "Because you liked Snow", "a:4"),
+    ("u:2", 1, "a:5", 1.5, "Many like it", None),
+    ("u:2", 2, "a:3", 0.5, "Many like it", None),
+    ("u:3", 1, "a:5", 1.2, "You said: rivers", "rivers"),
+    ("u:3", 2, "a:5", 1.1, "You said: rivers", "rivers"),
+]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    at = str(tmp_path)
+    store = {"lake": f"{at}/lake", "warehouse": f"{at}/w.duckdb", "mlflow": "sqlite://", "artifacts": at, "work": at}
+    return Recipe.model_validate({"name": "small", "store": store, "sources": [{"name": "a", "kind": "demo"}]})
+
+
+@pytest.fixture
+def night(recipe: Recipe) -> Night:
+    """A night whose every step has run but `report`."""
+    night = Night(recipe, DAY)
+    works = [
+        {
+            "artwork_id": i,
+            "source": "a",
+            "title": t,
+            "title_original": o,
+            "creators": [CREATOR],
+            "movement": m,
+            "url": u,
+            "year_from": -12,
+        }
+        for i, t, o, m, u in WORKS
+    ]
+    seen = datetime(2026, 3, 29, 12, tzinfo=UTC)
+    events = [
+        {
+            "user_id": u,
+            "artwork_id": a,
+            "event_id": f"e{n}",
+            "kind": "like",
+            "occurred_at": seen,
+            "positive": True,
+            "negative": False,
+            "seen": True,
+            "simulated": True,
+        }
+        for n, (u, a) in enumerate(EVENTS)
+    ]
+    people = [{"user_id": u, "interests": i, "simulated": True} for u, i in PEOPLE]
+    rows = [
+        {
+            "strategy": "main",
+            "user_id": u,
+            "rank": r,
+            "artwork_id": a,
+            "score": s,
+            "reason": why,
+            "because_of": of,
+            "run_date": DAY,
+            "model_version": "7",
+            "simulated": True,
+        }
+        for u, r, a, s, why, of in RECOMMENDED
+    ]
+    write(night, "raw_artworks", {"a": [{"source": "a", "line": n} for n in range(9)]})
+    write(night, "catalogue", {"all": works})
+    write(night, "histories", {"all": events})
+    write(night, "people", {"all": people})
+    write(night, "recommendations", {"0": rows[:4], "1": rows[4:]})
+    gate = TableVerdict(
+        table="artworks",
+        counts=Counts(received=9, kept=6, quarantined=2, merged=1),
+        quarantined={"titled": 2},
+        says={"titled": "has a title"},
+    )
+    note = Validation(recipe="small", run_date=DAY, tables=[gate])
+    night.lake.write_note("validation.json", DAY, note.to_json())
+    for name, figures in (("crawl", {"artworks": 9}), ("score", {"rows": 6})):
+        step = StepManifest(
+            step=name,
+            run_date=DAY,
+            fingerprint="f",
+            made_from={},
+            figures=figures,
+            seconds=2.0,
+            peak_memory_mb=300,
+            code_version="c",
+        )
+        night.lake.write_note(f"{name}.json", DAY, step.model_dump_json().encode())
+    return night
+
+
+def write(night: Night, table: str, writers: dict[str, list[dict[str, Any]]]) -> None:
+    schema = LAKE[table]
+    parts = {
+        name: [night.lake.write_part(table, DAY, conform(pl.DataFrame(rows, infer_schema_length=None), schema))]
+        for name, rows in writers.items()
+    }
+    night.commit(table, parts)
+
+
+def page_of(recipe: Recipe) -> str:
+    run_step(STEP, recipe, DAY)
+    raw = Night(recipe, DAY).lake.read_note("report.html", DAY)
+    assert raw is not None
+    return raw.decode()
+
+
+def text_of(page: str) -> str:
+    """The page as a reader sees it: without its style and tags, white space as one blank."""
+    return re.sub(r"\s+", " ", re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL))
+
+
+def test_the_sum_of_a_table_is_shown_with_its_reasons(recipe: Recipe, night: Night) -> None:
+    text = text_of(page_of(recipe))
+    assert "9 in = 6 kept + 2 set aside + 1 merged" in text
+    assert "✓ the sum is right" in text
+    assert "has a title titled artworks 2" in text
+
+
+def test_a_sum_that_does_not_add_up_is_shown(recipe: Recipe, night: Night) -> None:
+    gate = TableVerdict(table="events", counts=Counts(received=9, kept=6, quarantined=2, merged=0))
+    night.lake.write_note("validation.json", DAY, Validation(recipe="s", run_date=DAY, tables=[gate]).to_json())
+    text = text_of(page_of(recipe))
+    assert "✗ 1 records are unaccounted for" in text
+    assert "The checks: validator broke." in text
+
+
+def test_coverage_counts_the_works_that_reach_somebody(recipe: Recipe, night: Night) -> None:
+    text = text_of(page_of(recipe))
+    assert "3 of 6 works (50.0 %) are recommended to somebody" in text
+    assert "The most shown 1 % (1 work) take 66.7 % of all recommendations" in text
+
+
+def test_people_are_chosen_by_kind_and_shown_with_both_sides(recipe: Recipe, night: Night) -> None:
+    text = text_of(page_of(recipe))
+    for kind, user in (
+        ("A long history", "u:1"),
+        ("A typical history", "u:2"),
+        ("Interests only", "u:3"),
+        ("Nothing known", "u:4"),
+    ):
+        assert f"{kind} {user}" in text
+    assert "Nothing is recommended to this person" in text
+    assert "富春山居圖" in text
+    assert "12 BC" in text
+
+
+def test_simulated_people_are_said_to_be_simulated(recipe: Recipe, night: Night) -> None:
+    assert "Every person on this page, with their events and tastes, is made up by a program" in page_of(recipe)
+
+
+def test_real_people_are_not_said_to_be_simulated(recipe: Recipe, night: Night) -> None:
+    for table in ("people", "histories", "recommendations"):
+        rows = night.lake.read(table, DAY).with_columns(pl.lit(False).alias("simulated"))
+        night.commit(table, {"all": [night.lake.write_part(table, DAY, rows)]})
+    assert "imulated" not in text_of(page_of(recipe))
+
+
+def test_markup_in_records_is_inert(recipe: Recipe, night: Night) -> None:
+    page = page_of(recipe)
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "javascript:" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_an_empty_lake_gives_a_page_that_says_what_to_run(recipe: Recipe) -> None:
+    text = text_of(page_of(recipe))
+    for step in ("crawl", "validate", "prepare", "train", "score", "publish"):
+        assert f"artrec {step} --date {DAY}" in text
+
+
+@pytest.mark.parametrize("table", ["raw_artworks", "catalogue", "histories", "people", "recommendations"])
+def test_any_table_may_be_missing(recipe: Recipe, night: Night, table: str, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "lake" / table)
+    assert "What this page could not show" in page_of(recipe)
+
+
+def test_the_same_night_gives_the_same_page(recipe: Recipe, night: Night, tmp_path: Path) -> None:
+    first = page_of(recipe)
+    (tmp_path / "lake" / "_notes" / f"run_date={DAY}" / "report.json").unlink()
+    assert page_of(recipe) == first
+
+
+def test_a_step_that_is_skipped_makes_no_new_page(
+    recipe: Recipe, night: Night, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page_of(recipe)
+    score = night.step_manifest("score")
+    assert score is not None
+    night.lake.write_note("score.json", DAY, score.model_copy(update={"unchanged": True}).model_dump_json().encode())
+    page_of(recipe)
+    assert f"report {DAY}: unchanged" in capsys.readouterr().out
+
+
+def test_a_new_publication_makes_a_new_page(recipe: Recipe, night: Night) -> None:
+    assert "not published" in text_of(page_of(recipe))
+    row = {"run_date": DAY, "strategy": "main", "model_version": "7", "rows": 6, "people": 3, "checksum": "abc"}
+    row |= {"status": "published", "simulated": True, "published_at": datetime(2026, 3, 31, 2, 5, tzinfo=UTC)}
+    open_warehouse(recipe.store.warehouse).record(conform(pl.DataFrame([row]), PUBLICATION))
+    text = text_of(page_of(recipe))
+    assert "published 2026-03-31 02:05 UTC" in text
+    assert "Apps that read the warehouse get this night" in text
+
+
+def test_old_parts_that_no_manifest_names_are_swept(recipe: Recipe, night: Night, tmp_path: Path) -> None:
+    stray = night.lake.write_part("catalogue", DAY, pl.DataFrame({"artwork_id": ["a:9"]}))
+    path = tmp_path / "lake" / "catalogue" / f"run_date={DAY}" / f"part-{stray.digest}.parquet"
+    os.utime(path, (0, 0))
+    named = sorted(path.parent.glob("part-*"))
+    assert len(named) == 2
+    page_of(recipe)
+    assert not path.exists()
+    assert len(sorted(path.parent.glob("part-*"))) == 1
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a browser made of a page: the document it built, what it logged, the addresses the page asked for."""
+
+    document: str
+    log: str
+    asked_for: list[str]
+
+
+def opened(page: Path, tmp_path: Path) -> Opened:
+    """Open a file in a real browser; the test is skipped where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next((found for name in names if (found := shutil.which(name))), None)
+    if chromium is None:
+        pytest.skip("there is no chromium on this machine to open the page with")
+    network = tmp_path / "network.json"
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+    flags += [
+        "--disable-background-networking",
+        "--disable-component-update",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
+    # A browser calls home by itself: nothing has an address here, and only what a page asks for has an origin.
+    flags += ["--host-resolver-rules=MAP * ~NOTFOUND", f"--log-net-log={network}", "--enable-logging=stderr"]
+    ran = subprocess.run(
+        [chromium, *flags, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120, check=True
+    )
+    params = [event.get("params", {}) for event in json.loads(network.read_text())["events"]]
+    asked = [one["url"] for one in params if one.get("initiator", "not an origin") != "not an origin" and "url" in one]
+    return Opened(ran.stdout, ran.stderr, [url for url in asked if url.startswith(("http", "ws", "ftp"))])
+
+
+def test_a_browser_opens_the_page_without_script_network_or_error(recipe: Recipe, night: Night, tmp_path: Path) -> None:
+    page_of(recipe)
+    seen = opened(Path(night.lake.note_address("report.html", DAY)), tmp_path)
+    assert "Fishing in Spring" in seen.document
+    # What would run were it not escaped is text in the document that the browser built.
+    assert "&lt;script&gt;alert(1)" in seen.document
+    assert "<script" not in seen.document
+    assert "CONSOLE" not in seen.log
+    assert seen.asked_for == []
+
+
+def test_the_browser_would_have_told(tmp_path: Path) -> None:
+    page = tmp_path / "bad.html"
+    page.write_text("<img src='http://pictures.example/1.png'><script>document.title = 'ran'; missing()</script>")
+    seen = opened(page, tmp_path)
+    assert "<title>ran</title>" in seen.document
+    assert "CONSOLE" in seen.log
+    assert seen.asked_for == ["http://pictures.example/1.png"]
