@@ -1,0 +1,217 @@
+"""Every rule of the events is broken by one mutation, which breaks no other."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from artrec_core.columns import LINE, RULE, SOURCE
+from artrec_core.config import Rules
+from expectations.events import check_events, event_rules, event_table_rules
+from expectations.verdict import Checked, Counts
+from tests.expectations.worlds import DAY, NONE_UNMAPPED, RULES, Row, event, events
+
+WORLD = 40
+STRICT = RULES.model_copy(update={"max_events_per_person_day": 20})
+KNOWN = pl.Series("artwork_id", ["museum:1", "museum:2"])
+
+ROW_MUTATIONS: dict[str, tuple[Row, str]] = {
+    "has_event_id": ({"event_id": None}, "no event id"),
+    "has_user_id": ({"user_id": "  "}, "no user id"),
+    "person_is_plausible": ({}, ""),  # needs a person of many events: see below
+    "kind_is_known": ({"kind": "stare"}, "the kind is stare"),
+    "has_artwork_id": ({"artwork_id": None}, "no artwork id"),
+    "has_time": ({"occurred_at": None}, "no time"),
+    "time_is_not_too_early": ({"occurred_at": datetime(1970, 1, 1, tzinfo=UTC)}, "it occurred at 1970-01-01"),
+    "time_is_not_after_the_night": ({"occurred_at": datetime(2026, 3, 31, tzinfo=UTC)}, "it occurred at 2026-03-31"),
+    "rating_is_1_to_5": ({"kind": "rating", "value": 6.0}, "the rating is 6.0"),
+    "dwell_is_not_negative": ({"dwell_seconds": -1.0}, "the dwell time is -1.0 s"),
+    "artwork_is_known": ({"artwork_id": "museum:99"}, "no source describes the artwork museum:99"),
+}
+ALL_ROW_RULES = [rule.name for rule in event_rules(RULES, DAY)]
+
+
+def world(**changes: Any) -> list[Row]:
+    """Forty good events, the seventh changed."""
+    return [event(number, **{"value": None, **(changes if number == 7 else {})}) for number in range(1, WORLD + 1)]
+
+
+def check(rows: list[Row], rules: Rules = STRICT, **given: Any) -> Checked:
+    return check_events(events(rows), NONE_UNMAPPED, rules, DAY, artworks=KNOWN, **given)
+
+
+def row_rules_broken(checked: Checked) -> list[str]:
+    return [one.rule for one in checked.results if not one.stops and not one.success]
+
+
+def test_good_events_break_nothing() -> None:
+    checked = check(world())
+    assert [one.name for one in checked.results if not one.success] == []
+    assert checked.verdict().counts == Counts(received=WORLD, kept=WORLD)
+
+
+def test_every_row_rule_has_a_mutation() -> None:
+    assert list(ROW_MUTATIONS) == ALL_ROW_RULES
+
+
+@pytest.mark.parametrize("rule", sorted(set(ALL_ROW_RULES) - {"person_is_plausible"}))
+def test_a_mutation_breaks_exactly_its_row_rule(rule: str) -> None:
+    change, reason = ROW_MUTATIONS[rule]
+    checked = check(world(**change))
+    assert row_rules_broken(checked) == [rule]
+    assert (checked.failed, checked.broken) == ([], [])
+    (row,) = checked.quarantine.iter_rows(named=True)
+    assert (row["rule"], row[LINE], row["table"], row["source"]) == (rule, 7, "events", "visits")
+    assert reason in row["reason"]
+    assert checked.verdict().counts == Counts(received=WORLD, kept=WORLD - 1, quarantined=1)
+
+
+def bot(start: int, count: int) -> list[Row]:
+    return [event(number, user_id="bot", value=None) for number in range(start, start + count)]
+
+
+def test_all_events_of_a_bot_are_quarantined() -> None:
+    a_week_before = datetime(2026, 3, 23, 12, tzinfo=UTC)
+    rows = [*world(), *bot(100, 21), event(200, user_id="bot", occurred_at=a_week_before, value=None)]
+    checked = check(rows, STRICT.model_copy(update={"max_quarantine_share": 0.5}))
+    assert row_rules_broken(checked) == ["person_is_plausible"]
+    assert checked.quarantine.get_column(LINE).to_list() == [*range(100, 121), 200]
+    assert checked.quarantine.get_column("reason")[0] == "bot had 21 events in one day"
+    assert checked.failed == []
+
+
+def test_as_many_events_as_allowed_make_no_bot() -> None:
+    assert check([*world(), *bot(100, 20)]).quarantine.rows() == []
+
+
+def test_a_file_sent_twice_makes_no_bot() -> None:
+    once = bot(100, 15)
+    again = [{**row, LINE: row[LINE] + 1000} for row in once]
+    checked = check([*world(), *once, *again], STRICT.model_copy(update={"max_duplicate_share": 0.5}))
+    assert checked.verdict().counts == Counts(received=WORLD + 30, kept=WORLD + 15, merged=15)
+
+
+def test_a_bot_is_seen_across_sources() -> None:
+    rows = [*world(), *bot(100, 15), *({**row, SOURCE: "shop"} for row in bot(200, 15))]
+    checked = check(rows, STRICT.model_copy(update={"max_quarantine_share": 0.5}))
+    assert checked.verdict().quarantined == {"person_is_plausible": 30}
+
+
+def test_the_same_event_id_in_two_sources_is_two_events() -> None:
+    checked = check([*world(), event(7, source="shop", value=None)])
+    assert checked.verdict().counts == Counts(received=WORLD + 1, kept=WORLD + 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "rating", "value": None},
+        {"kind": "rating", "value": float("nan")},
+        {"kind": "rating", "value": 0.5},
+        {"kind": None},
+        {"kind": "View"},
+        {"artwork_id": " "},
+        {"dwell_seconds": float("nan")},
+        {"dwell_seconds": float("inf")},
+        {"kind": "search", "artwork_id": "museum:99"},
+    ],
+    ids=str,
+)
+def test_other_bad_values_are_quarantined_too(change: Row) -> None:
+    checked = check(world(**change))
+    assert checked.quarantine.get_column(LINE).to_list() == [7]
+    assert checked.broken == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "search", "artwork_id": None, "text": "rivers"},
+        {"kind": "rating", "value": 1.0},
+        {"kind": "rating", "value": 5.0},
+        {"kind": "purchase", "value": 250.0},
+        {"dwell_seconds": None},
+        {"dwell_seconds": 0.0},
+        {"text": "<script>alert(1)</script>"},
+    ],
+    ids=str,
+)
+def test_unusual_but_good_events_are_kept(change: Row) -> None:
+    assert (
+        check(
+            [event(number, value=None, text=None) | (change if number == 7 else {}) for number in range(1, 41)]
+        ).quarantine.rows()
+        == []
+    )
+
+
+def test_unknown_artworks_are_kept_where_the_recipe_says_so() -> None:
+    rules = STRICT.model_copy(update={"unknown_artworks": "keep"})
+    assert check(world(artwork_id="museum:99"), rules).kept.height == WORLD
+
+
+def few(share: float, change: Callable[[int], Row]) -> list[Row]:
+    return [
+        event(number, **{"value": None, **(change(number) if number <= WORLD * share else {})})
+        for number in range(1, WORLD + 1)
+    ]
+
+
+LATE = datetime(2030, 1, 1, tzinfo=UTC)
+TABLE_MUTATIONS: dict[str, Callable[[], Checked]] = {
+    "min_rows": lambda: check(world(), STRICT.model_copy(update={"min_rows": WORLD + 1})),
+    "volume (visits)": lambda: check(world(), least={"visits": WORLD + 1}),
+    "duplicates": lambda: check(few(0.3, lambda _: {"event_id": "e1"})),
+    "dates_in_range": lambda: check(few(0.15, lambda _: {"occurred_at": LATE})),
+    "known_kinds": lambda: check(few(0.15, lambda _: {"kind": "stare"})),
+    "known_artworks": lambda: check(few(0.15, lambda _: {"artwork_id": "museum:99"})),
+    "quarantine_share": lambda: check(few(0.3, lambda _: {"dwell_seconds": -1.0})),
+}
+
+
+def test_every_table_rule_has_a_mutation() -> None:
+    rules = [
+        f"{rule.name} ({rule.about})" if rule.about else rule.name for rule in event_table_rules(RULES, {"visits": 1})
+    ]
+    assert sorted(TABLE_MUTATIONS) == sorted([*rules, "quarantine_share"])
+
+
+@pytest.mark.parametrize("rule", TABLE_MUTATIONS)
+def test_a_mutation_fails_exactly_its_table_rule(rule: str) -> None:
+    checked = TABLE_MUTATIONS[rule]()
+    assert [one.name for one in checked.failed] == [rule]
+    assert checked.broken == []
+
+
+NASTY: dict[str, list[Any]] = {
+    "event_id": [None, "", "e1", "e2", "\x00", "𝔸"],
+    "user_id": [None, " ", "u1", "{}"],
+    "artwork_id": [None, "", "museum:1", "museum:99"],
+    "kind": [None, "", "rating", "search", "view", "夜"],
+    "value": [None, 0.0, 3.0, float("nan"), float("inf"), -float("inf")],
+    "dwell_seconds": [None, 0.0, -0.0, 5e-324, float("nan"), float("inf"), -float("inf")],
+    "occurred_at": [
+        None,
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, tzinfo=UTC),
+        datetime(2026, 3, 30, tzinfo=UTC),
+    ],
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_the_rows_hold_nothing_crashes_and_nothing_is_lost(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rows = [
+        event(number, **{column: values[random.integers(len(values))] for column, values in NASTY.items()})
+        for number in range(300)
+    ]
+    checked = check(rows)
+    assert checked.broken == [], "Great Expectations and the quarantine disagree"
+    assert checked.verdict().counts.conserved
+    assert checked.quarantine.get_column("reason").null_count() == 0
+    assert checked.quarantine.get_column(LINE).is_unique().all()
+    assert set(checked.quarantine.get_column(RULE)) <= set(ALL_ROW_RULES)

@@ -1,0 +1,40 @@
+"""The gate of what people said of themselves."""
+
+import pytest
+
+from expectations.users import check_users, user_rules
+from expectations.verdict import Checked, Counts
+from tests.expectations.worlds import NONE_UNMAPPED, RULES, Row, user, users
+
+MUTATIONS: dict[str, tuple[Row, str]] = {
+    "has_user_id": ({"user_id": ""}, "no user id"),
+    "locale_is_a_language": ({"locale": "12"}, "the locale is 12"),
+}
+
+
+def check(rows: list[Row]) -> Checked:
+    return check_users(users(rows), NONE_UNMAPPED, RULES)
+
+
+def test_every_rule_has_a_mutation() -> None:
+    assert list(MUTATIONS) == [rule.name for rule in user_rules()]
+
+
+@pytest.mark.parametrize("rule", MUTATIONS)
+def test_a_mutation_breaks_exactly_its_rule(rule: str) -> None:
+    change, reason = MUTATIONS[rule]
+    checked = check([user(number, **(change if number == 3 else {})) for number in range(10)])
+    assert [one.rule for one in checked.results if not one.success] == [rule]
+    assert [reason in said for said in checked.quarantine.get_column("reason")] == [True]
+    assert checked.verdict().counts == Counts(received=10, kept=9, quarantined=1)
+
+
+def test_the_last_word_of_a_person_counts() -> None:
+    checked = check([*(user(number) for number in range(9)), user(20, user_id="u3", interests="mountains")])
+    assert checked.verdict().counts == Counts(received=10, kept=9, merged=1)
+    assert "mountains" in checked.kept.get_column("interests").to_list()
+
+
+def test_nobody_is_fine() -> None:
+    checked = check([])
+    assert (checked.failed, checked.broken, checked.kept.height) == ([], [], 0)
