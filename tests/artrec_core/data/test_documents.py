@@ -117,7 +117,8 @@ def test_the_description_is_cut_to_so_many_words() -> None:
 def test_what_a_model_takes_for_a_command_is_made_plain(token: str, field: str) -> None:
     text = document(**{field: f"a {token} b"})
     assert token not in text
-    assert text.startswith("a ") and text.endswith(" b.")
+    assert text.startswith("a ")
+    assert text.endswith(" b.")
 
 
 def test_brackets_of_the_museum_stay() -> None:
@@ -135,5 +136,5 @@ def test_the_catalogue_has_its_columns_and_no_rows_from_none() -> None:
 )
 def test_any_text_makes_a_document_without_commands(fields: dict[str, str]) -> None:
     text = document(**{name: value.encode("utf-8", "ignore").decode() for name, value in fields.items()})
-    assert "<" not in text and ">" not in text and "\x00" not in text
+    assert not set("<>\x00") & set(text)
     assert "None" not in text or any("None" in value for value in fields.values())

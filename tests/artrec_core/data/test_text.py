@@ -54,7 +54,8 @@ def test_the_wrong_kind_of_value_names_its_place() -> None:
         objects_at({"Images": [None, 3]}, "Images")
     with pytest.raises(ValueError, match="dateRange holds a list where an object"):
         object_at({"dateRange": []}, "dateRange")
-    assert list_at({}, "Images") == [] and object_at({"dateRange": None}, "dateRange") == {}
+    assert list_at({}, "Images") == []
+    assert object_at({"dateRange": None}, "dateRange") == {}
 
 
 @pytest.mark.parametrize(

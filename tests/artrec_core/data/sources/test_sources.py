@@ -106,14 +106,15 @@ def test_hostile_lines_crash_no_museum(kind: str) -> None:
     assert found.unmapped.filter(pl.col("reason").str.len_chars() == 0).is_empty()
 
 
-KEYS = (
+_KEYS = (
     "id title foreignTitle groupTitle classification medium dateText dateRange startYear endYear contributors fc mda role"
     " gender date movements name subjects children thumbnailUrl url creation_date creation_date_earliest images image_url"
     " creation_date_latest creator full_name cited_name nationality birth_date death_date party_type web_url ObjectID"
     " Title DateText DateBeginYear DateEndYear Creators ConcatDisplayName Role Gender Style Period Culture Dynasty"
     " Geographies GeoType GeographyTerm GeoHierarchy Keywords ObjectName Images IsPrimary ImageURLs Raw Description"
     " year by tags price creators born died year_from year_to"
-).split()
+)
+KEYS = _KEYS.split()
 values = st.recursive(
     st.none()
     | st.booleans()
@@ -137,7 +138,8 @@ def test_rows_do_not_depend_on_how_the_lines_are_cut(monkeypatch: pytest.MonkeyP
     whole = mapped(SOURCES["shop"], lines)
     monkeypatch.setattr("artrec_core.data.sources.CHUNK", 4)
     cut = mapped(SOURCES["shop"], lines)
-    assert whole.rows.equals(cut.rows) and whole.unmapped.equals(cut.unmapped)
+    assert whole.rows.equals(cut.rows)
+    assert whole.unmapped.equals(cut.unmapped)
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -162,10 +164,10 @@ def test_the_day_is_put_into_the_path_and_the_limit_holds(tmp_path: Path) -> Non
 
 
 def test_a_missing_or_damaged_file_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(MissingInput, match="source tate: there is no file .*none.jsonl; put it there"):
+    with pytest.raises(MissingInput, match=r"source tate: there is no file .*none.jsonl; put it there"):
         list(read_lines(Source(name="tate", kind="tate", path=str(tmp_path / "none.jsonl")), DAY))
     packed = gzip.compress(b"null\n" * 10_000)
-    with pytest.raises(MissingInput, match="cut off or damaged .*; fetch it again"):
+    with pytest.raises(MissingInput, match=r"cut off or damaged .*; fetch it again"):
         list(read_lines(written(tmp_path / "cut.gz", packed[: len(packed) // 2]), DAY))
 
 
