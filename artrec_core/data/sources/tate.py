@@ -142,18 +142,18 @@ def _movement(name: str | None) -> str | None:
 
 
 def _subjects(tree: Record) -> list[str] | None:
-    """The leaves in the tree's order, places after the others, then the branches that are worth naming."""
+    """The leaves in the tree's order, places, books and events after the others, then branches worth naming."""
     leaves: list[str] = []
-    places: list[str] = []
+    named: list[str] = []
     branches: list[str] = []
     for group in objects_at(tree, "children"):
         theme = text_at(group, "name") or ""
         for branch in objects_at(group, "children"):
             name = text_at(branch, "name") or ""
             branches.append(_BRANCHES.get(name, ""))
-            found = places if theme == "places" else leaves
+            found = named if theme == "places" or theme in _NAMES else leaves
             found += [_leaf(theme, name, leaf) for leaf in _leaf_names(branch)]
-    specific = distinct([*leaves, *places], most=_MOST_LEAVES) or []
+    specific = distinct([*leaves, *named], most=_MOST_LEAVES) or []
     return distinct([*specific, *branches], most=MOST_SUBJECTS)
 
 
