@@ -1,0 +1,237 @@
+"""The score step on six artworks and four people: known rows, whatever the shards and however often it was killed."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from artrec_core.columns import LAKE, conform
+from artrec_core.config import Recipe
+from artrec_core.errors import ArtrecError
+from artrec_core.lake import Lake
+from jobs.score import STEP, TABLES
+from jobs.step import run_step
+
+DAY = "2026-03-30"
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+WORKS = {"a1": (1.0, 0.0), "a2": (0.9, 0.1), "a3": (0.8, 0.3), "b1": (0.0, 1.0), "b2": (0.1, 0.9), "b3": (0.3, 0.8)}
+# Ann likes the a's; Bob the b's, and he has looked at b3; Cleo only said what she likes; of Dan nothing is known.
+PEOPLE = {"ann": (1.0, 0.0), "bob": (0.0, 1.0), "cleo": (0.1, 1.0), "dan": (0.5, 0.5)}
+EVENTS = [
+    ("ann", "a1", "like", True, False),
+    ("bob", "b1", "purchase", True, False),
+    ("bob", "b3", "view", False, False),
+    ("bob", "gone", "like", True, False),
+]
+
+
+def write_world(lake: Lake, **changes: pl.DataFrame) -> None:
+    tables: dict[str, Any] = {
+        "catalogue": pl.DataFrame(
+            {
+                "artwork_id": list(WORKS)[::-1],
+                "title": [f"Work {one}" for one in list(WORKS)[::-1]],
+                "museum": ["Tate" if one[0] == "a" else "Prado" for one in list(WORKS)[::-1]],
+                "movement": ["Cubism" if one[0] == "b" else "Realism" for one in list(WORKS)[::-1]],
+                "content_hash": [f"hash {one}" for one in list(WORKS)[::-1]],
+            }
+        ),
+        "people": pl.DataFrame({"user_id": list(PEOPLE), "interests": [None, None, "ballet, cubism", None], "simulated": [False] * 4}),
+        "histories": pl.DataFrame(
+            [
+                {"user_id": u, "artwork_id": a, "kind": k, "positive": p, "negative": n, "seen": True, "occurred_at": NOON, "simulated": u == "bob"}
+                for u, a, k, p, n in EVENTS
+            ]
+        ),
+        "item_vectors": pl.DataFrame({"artwork_id": list(WORKS), "model_version": "3", "vector": [list(v) for v in WORKS.values()]}),
+        "user_vectors": pl.DataFrame({"user_id": list(PEOPLE), "model_version": "3", "vector": [list(v) for v in PEOPLE.values()]}),
+        "text_vectors": pl.DataFrame(
+            {"text_tower": "t", "content_hash": [f"hash {one}" for one in WORKS], "vector": [[*v, 1.0] for v in WORKS.values()]}
+        ),
+    }  # fmt: skip
+    for table, frame in (tables | changes).items():
+        part = lake.write_part(table, DAY, conform(frame, LAKE[table]))
+        lake.commit(table, DAY, {"all": [part]}, fingerprint="f", code_version="c")
+
+
+def recipe_in(folder: Path, **sections: Any) -> Recipe:
+    store = {name: str(folder / name) for name in ("lake", "warehouse", "artifacts", "work")}
+    return Recipe.model_validate(
+        {
+            "name": "small",
+            "store": {**store, "mlflow": "sqlite:///none.db"},
+            "sources": [{"name": "demo", "kind": "demo"}],
+            "score": {"k": 3, "similar_k": 2, "audience_k": 2, "popular_k": 2},
+            **sections,
+        }
+    )
+
+
+def scored(folder: Path, **sections: Any) -> dict[str, pl.DataFrame]:
+    recipe = recipe_in(folder, **sections)
+    lake = Lake(recipe.store.lake)
+    if lake.find_manifest("catalogue", DAY) is None:
+        write_world(lake)
+    run_step(STEP, recipe, DAY)
+    return {table: lake.read(table, DAY) for table in TABLES}
+
+
+def lists(rows: pl.DataFrame, key: str, value: str) -> dict[str, list[str]]:
+    return {name: part[value].to_list() for (name,), part in rows.group_by(key, maintain_order=True)}
+
+
+def test_everyone_has_a_list_with_reasons(tmp_path: Path) -> None:
+    rows = scored(tmp_path)["recommendations"]
+    assert lists(rows, "user_id", "artwork_id") == {
+        "ann": ["a2", "a3", "b3"],
+        "bob": ["b2", "a3", "a2"],
+        "cleo": ["b1", "b2", "b3"],
+        # Popular with variety: a1 and b1 have a person each, then the next of each movement.
+        "dan": ["a1", "b1", "a2"],
+    }
+    assert rows["rank"].to_list() == [1, 2, 3] * 4
+    said = {(user, work): (reason, cited) for user, work, reason, cited in rows.select("user_id", "artwork_id", "reason", "because_of").rows()}  # fmt: skip
+    assert said["ann", "a2"] == ("Because you liked Work a1: both of Realism", "a1")
+    assert said["bob", "b2"] == ("Because you bought Work b1: both of Cubism", "b1")
+    assert said["cleo", "b2"] == ("Matches your interest in cubism", "ballet, cubism")
+    assert said["dan", "b1"] == ("Popular with visitors of Prado", None)
+    assert said["dan", "a2"] == ("From the collection of Tate", None)
+    assert rows.filter(pl.col("user_id") == "dan")["score"].to_list() == [0, 0, 0]
+
+
+def test_rows_are_stamped_and_what_is_simulated_says_so(tmp_path: Path) -> None:
+    tables = scored(tmp_path)
+    for rows in tables.values():
+        assert rows["run_date"].unique().to_list() == [DAY]
+        assert rows["model_version"].unique().to_list() == ["3"]
+    flags = dict(tables["recommendations"].select("user_id", "simulated").unique().rows())
+    assert flags == {"ann": False, "bob": True, "cleo": False, "dan": True}
+    assert all(tables[table]["simulated"].all() for table in TABLES[1:])
+
+
+def test_tables_about_works(tmp_path: Path) -> None:
+    tables = scored(tmp_path)
+    assert lists(tables["similar_artworks"], "artwork_id", "other_artwork_id") == {
+        "a1": ["a2", "a3"], "a2": ["a1", "a3"], "a3": ["a2", "a1"], "b1": ["b2", "b3"], "b2": ["b1", "b3"], "b3": ["b2", "b1"],
+    }  # fmt: skip
+    audiences = lists(tables["artwork_audiences"], "artwork_id", "user_id")
+    # Whoever knows a work is not its audience, and of Dan no taste is known.
+    assert audiences["a1"] == ["cleo", "bob"]
+    assert audiences["a2"] == ["ann", "cleo"]
+    assert audiences["b3"] == ["cleo", "ann"]
+    popular = lists(tables["popular_artworks"], "segment", "artwork_id")
+    assert popular["overall"] == ["a1", "b1"]
+    assert popular["museum:Prado"] == ["b1", "b2"]
+
+
+def test_spreads_and_alignments_of_every_component(tmp_path: Path) -> None:
+    strategies = [
+        {"name": "main"},
+        {"name": "all", "alignment": "euclidean", "weights": {"text": 1, "history": 1, "collaborative": 1, "freshness": 1, "popularity": -0.5}},
+        {"name": "popular", "weights": {"history": 0, "popularity": 1}},
+    ]  # fmt: skip
+    rows = scored(tmp_path, strategies=strategies)["recommendations"]
+    assert rows.select("strategy", "user_id").unique().height == 12
+    assert rows.height == 36
+    only = rows.filter(pl.col("strategy") == "popular")
+    assert lists(only, "user_id", "artwork_id")["ann"] == ["b1", "a2", "a3"]
+    assert not only["reason"].str.starts_with("Because").any()
+
+
+def test_new_works_first_where_freshness_weighs(tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path, strategies=[{"name": "main", "weights": {"history": 0, "freshness": 1}}])
+    lake = Lake(recipe.store.lake)
+    write_world(lake)
+    old = lake.read("catalogue", DAY).filter(pl.col("artwork_id") != "b2")
+    part = lake.write_part("catalogue", "2026-03-01", old)
+    lake.commit("catalogue", "2026-03-01", {"all": [part]}, fingerprint="f", code_version="c")
+    run_step(STEP, recipe, DAY)
+    rows = lake.read("recommendations", DAY)
+    assert {row[0] for row in lists(rows, "user_id", "artwork_id").values()} == {"b2"}
+
+
+@pytest.mark.parametrize("shard_people", [1, 3, 1000])
+def test_shards_never_change_a_table(tmp_path: Path, shard_people: int) -> None:
+    whole = scored(tmp_path / "whole")
+    score = {"k": 3, "similar_k": 2, "audience_k": 2, "popular_k": 2, "shard_people": shard_people}
+    for table, rows in scored(tmp_path / "cut", score=score).items():
+        assert rows.equals(whole[table]), table
+
+
+@pytest.mark.parametrize("shards_done", [0, 1, 5, 9, 14])
+def test_a_killed_run_resumes_at_the_missing_shards(
+    tmp_path: Path, shards_done: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = {"k": 3, "similar_k": 2, "audience_k": 2, "popular_k": 2, "shard_people": 1}
+    undisturbed = scored(tmp_path / "undisturbed", score=score)
+    recipe = recipe_in(tmp_path / "killed", score=score)
+    write_world(Lake(recipe.store.lake))
+    committed: list[str] = []
+    commit_writer = Lake.commit_writer
+
+    def dying(lake: Lake, table: str, day: str, writer: str, *rest: Any, **named: Any) -> Any:
+        if len(committed) == shards_done:
+            raise KeyboardInterrupt
+        committed.append(f"{table}/{writer}")
+        return commit_writer(lake, table, day, writer, *rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "commit_writer", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run_step(STEP, recipe, DAY)
+    assert all(Lake(recipe.store.lake).find_manifest(table, DAY) is None for table in TABLES)
+    before = list(committed)
+    again: list[str] = []
+
+    def noting(lake: Lake, table: str, day: str, writer: str, *rest: Any, **named: Any) -> Any:
+        again.append(f"{table}/{writer}")
+        return commit_writer(lake, table, day, writer, *rest, **named)
+
+    monkeypatch.setattr(Lake, "commit_writer", noting)
+    resumed = scored(tmp_path / "killed", score=score)
+    assert not set(again) & set(before)
+    assert len(again) + len(before) == 4 + 6 + 6
+    assert all(resumed[table].equals(undisturbed[table]) for table in TABLES)
+
+
+def test_somebody_who_saw_much_still_gets_a_list(tmp_path: Path) -> None:
+    lake = Lake(recipe_in(tmp_path).store.lake)
+    turned_down = [
+        {"user_id": "dan", "artwork_id": one, "kind": "dismiss", "positive": False, "negative": True, "seen": True, "occurred_at": NOON, "simulated": False}
+        for one in ("a1", "b1", "a2", "b2")
+    ]  # fmt: skip
+    write_world(lake, histories=pl.DataFrame(turned_down))
+    rows = scored(tmp_path)["recommendations"].filter(pl.col("user_id") == "dan")
+    assert rows["artwork_id"].to_list() == ["a3", "b3"]
+
+
+@pytest.mark.parametrize(
+    ("table", "frame", "says"),
+    [
+        ("item_vectors", {"artwork_id": ["a1"], "model_version": ["3"], "vector": [[1.0, 0.0]]}, "5 works of the catalogue have no vector"),
+        ("user_vectors", {"user_id": ["ann"], "model_version": ["2"], "vector": [[1.0, 0.0]]}, "2 model versions \\(2, 3\\)"),
+        ("user_vectors", {"user_id": ["ann", "bob"], "model_version": ["3"] * 2, "vector": [[1.0], [1.0, 0.0]]}, "vectors of different lengths"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_says_what_to_run(tmp_path: Path, table: str, frame: dict[str, Any], says: str) -> None:
+    lake = Lake(recipe_in(tmp_path).store.lake)
+    write_world(lake, **{table: pl.DataFrame(frame)})
+    with pytest.raises(ArtrecError, match=says):
+        scored(tmp_path)
+
+
+def test_a_missing_input_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ArtrecError, match="run `artrec prepare --date 2026-03-30` first"):
+        run_step(STEP, recipe_in(tmp_path), DAY)
+
+
+def test_people_without_vectors_get_popular_works(tmp_path: Path) -> None:
+    lake = Lake(recipe_in(tmp_path).store.lake)
+    write_world(lake, user_vectors=pl.DataFrame(schema=LAKE["user_vectors"]))
+    rows = scored(tmp_path)["recommendations"]
+    assert rows["user_id"].n_unique() == 4
+    assert np.isfinite(rows["score"].to_numpy()).all()
