@@ -114,7 +114,9 @@ def _table_results(
         ),
     ]
     outcomes = lines.with_columns((pl.col(OUTCOME) != QUARANTINED).alias(_WAS_KEPT))
-    return judge(f"{table}_table", facts, of_rows) + judge(f"{table}_lines", outcomes, of_lines)
+    *of_sources, share = judge(f"{table}_lines", outcomes, of_lines)
+    # In the order in which one explains another: what did not come, what is wrong with it, what that adds up to.
+    return [*of_sources, *judge(f"{table}_table", facts, of_rows), share]
 
 
 def _cross_checked(results: list[Result], breaks: pl.DataFrame) -> list[Result]:

@@ -189,7 +189,9 @@ class TableRule:
     on_lines: bool = field(default=False, kw_only=True)
 
 
-def at_most(share: float, name: str, test: Condition, says: str, about: str = "", *, on_lines: bool = False) -> TableRule:
+def at_most(
+    share: float, name: str, test: Condition, says: str, about: str = "", *, on_lines: bool = False
+) -> TableRule:
     """A table rule: at most this share of the rows (those that have a value) fail the test."""
     expected = test.expected()
     # Floating point must not turn an allowed share of 0.05 into a failure at exactly 5 of 100 rows.
@@ -232,10 +234,8 @@ def few_duplicates(share: float, column: str, says: str) -> TableRule:
 
 def percent(share: float) -> str:
     """A share as people read it: `4.2 %`, and never `0.0 %` for what is not nothing."""
-    shown = f"{100 * share:.1f}"
-    if shown == "0.0" and share > 0:
-        shown = f"{100 * share:.2g}"
-    return f"{shown.removesuffix('.0')} %"
+    shown = f"{100 * share:.2g}" if 0 < share < 0.01 else f"{100 * share:.1f}".removesuffix(".0")
+    return f"{shown} %"
 
 
 def present(column: str) -> pl.Expr:

@@ -79,7 +79,7 @@ def _result(rule: Rule | TableRule, found: Any, all_stop: bool) -> Result:
     else:
         judged = found.result["element_count"] - found.result.get("missing_count", 0)
         value = unexpected / judged if judged else 0.0
-        observed = f"{percent(value)} ({unexpected:,} of {judged:,})"
+        observed = f"{percent(value)} ({unexpected:,} of {judged:,})" if judged else "nothing to judge"
     return _blank(rule, all_stop).model_copy(
         update={
             "success": bool(found.success),

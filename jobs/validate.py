@@ -55,7 +55,10 @@ class Arrived:
 def inputs(night: Night) -> dict[str, str]:
     """The raw tables of the night; the night before's lines a source and catalogue, which it is held against."""
     made_from = {}
-    for raw, checked, _ in TABLES.values():
+    for table, sources in _sources(night.recipe).items():
+        if not sources:
+            continue
+        raw, checked, _ = TABLES[table]
         made_from[f"{raw}@{night.day}"] = night.lake.manifest(raw, night.day).digest
         before = _before(night, checked)
         if before is not None:
@@ -82,31 +85,39 @@ def run(night: Night) -> Figures:
 
 def _judge(night: Night) -> dict[str, Checked]:
     # Great Expectations takes seconds to import, which `artrec --help` must not.
-    from artrec_core.data.events import to_events, to_users
-
     from artrec_core.data.sources import to_artworks
     from expectations.artworks import check_artworks
-    from expectations.events import check_events
-    from expectations.users import check_users
 
-    recipe, rules = night.recipe, night.recipe.rules
-    came = _arrived(night, "artworks", {one.name: one for one in recipe.sources}, to_artworks)
+    rules, sources = night.recipe.rules, _sources(night.recipe)
+    came = _arrived(night, "artworks", sources["artworks"], to_artworks)
     artworks = check_artworks(came.rows, came.unmapped, rules, night.day, least=came.least, received=came.received)
-    came = _arrived(night, "users", _people_sources(recipe), to_users)
-    users = check_users(came.rows, came.unmapped, rules, least=came.least, received=came.received)
-    checked = {"artworks": artworks, "users": users}
-    if recipe.events:
+    checked = {"artworks": artworks}
+    if sources["events"]:
+        from artrec_core.data.events import to_events
+        from expectations.events import check_events
+
         known = _known_artworks(night, artworks)
-        came = _arrived(night, "events", {one.name: one for one in recipe.events}, to_events)
+        came = _arrived(night, "events", sources["events"], to_events)
         checked["events"] = check_events(
             came.rows, came.unmapped, rules, night.day, artworks=known, least=came.least, received=came.received
         )
+    if sources["users"]:
+        from artrec_core.data.users import to_users
+        from expectations.users import check_users
+
+        came = _arrived(night, "users", sources["users"], to_users)
+        checked["users"] = check_users(came.rows, came.unmapped, rules, least=came.least, received=came.received)
     return checked
 
 
-def _people_sources(recipe: Recipe) -> dict[str, EventSource | UserSource]:
-    people: list[EventSource | UserSource] = [*recipe.events, *recipe.users]
-    return {one.name: one for one in people}
+def _sources(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """A table's sources by their names; simulated visitors say what they like as well."""
+    people: list[EventSource | UserSource] = [*(one for one in recipe.events if one.kind == "simulated"), *recipe.users]
+    return {
+        "artworks": {one.name: one for one in recipe.sources},
+        "events": {one.name: one for one in recipe.events},
+        "users": {one.name: one for one in people},
+    }
 
 
 def _arrived(
@@ -236,7 +247,7 @@ def _figures(verdicts: list[TableVerdict]) -> Figures:
     figures: Figures = {}
     for one in verdicts:
         figures[one.table] = one.counts.kept
-        figures[f"{one.table}_quarantined"] = one.quarantined
+        figures[f"{one.table}_quarantined"] = one.quarantined or 0
         figures[f"{one.table}_merged"] = one.counts.merged
     return figures
 

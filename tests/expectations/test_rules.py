@@ -98,4 +98,11 @@ def test_a_reason_shows_values_cut_and_nulls_in_words() -> None:
 
 
 def test_shares_read_well() -> None:
-    assert [percent(share) for share in (0, 0.05, 0.1234, 1, 0.00002)] == ["0 %", "5 %", "12.3 %", "100 %", "0.002 %"]
+    assert [percent(share) for share in (0, 0.05, 0.1234, 1, 0.00002, 0.00103)] == [
+        "0 %",
+        "5 %",
+        "12.3 %",
+        "100 %",
+        "0.002 %",
+        "0.1 %",
+    ]

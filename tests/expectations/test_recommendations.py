@@ -1,0 +1,120 @@
+"""The audit: each way to spoil a good table breaks exactly one rule."""
+
+from collections.abc import Callable
+
+import polars as pl
+import pytest
+
+from artrec_core.columns import HISTORY, RECOMMENDATION, USER, conform
+from expectations.recommendations import check_recommendations, recommendation_rules
+from expectations.verdict import Checked, Counts
+from tests.expectations.worlds import Row
+
+CATALOGUE = pl.DataFrame({"artwork_id": ["a", "b", "c", "d", "e", "g"]})
+PEOPLE = conform(
+    pl.DataFrame(
+        {"user_id": ["ann", "bo"], "simulated": [True, None]}, schema={"user_id": pl.String, "simulated": pl.Boolean}
+    ),
+    USER,
+)
+HISTORIES = conform(
+    pl.DataFrame({"user_id": ["ann", "ann", "bo"], "artwork_id": ["e", "d", "e"], "seen": [True, False, True]}), HISTORY
+)
+
+
+def row(user: str, rank: int, artwork: str, score: float, strategy: str = "main") -> Row:
+    return {
+        "strategy": strategy,
+        "user_id": user,
+        "rank": rank,
+        "artwork_id": artwork,
+        "score": score,
+        "reason": "Because it shows a river",
+        "run_date": "2026-03-30",
+        "model_version": "1",
+        "simulated": True,
+    }
+
+
+def good() -> list[Row]:
+    return [
+        row("ann", 1, "a", 0.9),
+        row("ann", 2, "b", 0.9),
+        row("ann", 3, "d", 0.2),
+        row("bo", 1, "a", 0.5),
+        row("bo", 2, "c", -0.5),
+        row("ann", 1, "c", 7.0, "fresh"),
+    ]
+
+
+def spoilt(number: int, **changes: object) -> list[Row]:
+    return [{**one, **(changes if at == number else {})} for at, one in enumerate(good())]
+
+
+def check(rows: list[Row], people: pl.DataFrame = PEOPLE) -> Checked:
+    schema = {name: RECOMMENDATION[name] for name in row("", 1, "", 0.0)}
+    table = conform(pl.DataFrame(rows, schema=schema), RECOMMENDATION)
+    return check_recommendations(table, HISTORIES, CATALOGUE, people, strategy="main")
+
+
+MUTATIONS: dict[str, Callable[[], Checked]] = {
+    "ranks_have_no_gaps": lambda: check(spoilt(4, rank=3)),
+    "artwork_once_a_list": lambda: check(spoilt(1, artwork_id="a")),
+    "score_is_a_number": lambda: check(spoilt(1, score=float("nan"))),
+    "scores_do_not_rise": lambda: check(spoilt(2, score=0.95)),
+    "seen_works_are_out": lambda: check(spoilt(0, artwork_id="e")),
+    "artwork_is_known": lambda: check(spoilt(0, artwork_id="z")),
+    "person_is_known": lambda: check([*good(), row("nobody", 1, "a", 1.0)]),
+    "has_reason": lambda: check(spoilt(3, reason=" ")),
+    "simulated_is_said": lambda: check(spoilt(0, simulated=False)),
+    "has_rows": lambda: check([], PEOPLE.clear()),
+    "everybody_is_served": lambda: check([one for one in good() if one["user_id"] != "bo"]),
+}
+
+
+def test_a_good_table_passes() -> None:
+    checked = check(good())
+    assert (checked.failed, checked.broken) == ([], [])
+    assert checked.verdict().sources == {"fresh": Counts(received=1, kept=1), "main": Counts(received=5, kept=5)}
+
+
+def test_every_rule_has_a_mutation() -> None:
+    rules = [rule.name for rule in recommendation_rules()]
+    assert list(MUTATIONS) == [*rules, "has_rows", "everybody_is_served"]
+
+
+@pytest.mark.parametrize("rule", MUTATIONS)
+def test_a_mutation_breaks_exactly_its_rule(rule: str) -> None:
+    checked = MUTATIONS[rule]()
+    assert [one.rule for one in checked.failed] == [rule]
+    assert checked.broken == []
+    assert all(one.stops for one in checked.failed)
+
+
+def test_a_failed_rule_shows_the_rows() -> None:
+    (failed,) = MUTATIONS["seen_works_are_out"]().failed
+    assert failed.examples == ["ann's rank 1 in main is e, which they have seen"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rank": None},
+        {"rank": 2},
+        {"rank": 0},
+        {"score": None},
+        {"score": float("inf")},
+        {"simulated": None},
+        {"reason": None},
+    ],
+    ids=str,
+)
+def test_other_spoilt_values_stop_the_publication_too(change: Row) -> None:
+    checked = check(spoilt(0, **change))
+    assert checked.failed != []
+    assert checked.broken == []
+
+
+def test_who_has_rows_only_in_another_strategy_is_not_served() -> None:
+    rows = [{**one, "strategy": "fresh" if one["user_id"] == "bo" else "main"} for one in good()[:5]]
+    assert [one.rule for one in check(rows).failed] == ["everybody_is_served"]
