@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import polars as pl
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -199,28 +199,28 @@ def _print_person(console: Console, night: PublishedNight, user: str) -> None:
         console.print(both)
 
 
-def _history(events: pl.DataFrame, works: dict[str, dict[str, Any]]) -> Table:
+def _history(events: pl.DataFrame, works: dict[str, dict[str, Any]]) -> Group:
     shown = min(events.height, LATEST_EVENTS)
     said = f"history: the latest {shown} of {events.height:,} events" if events.height else "history: no events"
-    table = Table(title=said, title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, show_header=False)
     for column in ("when", "what", "work"):
         table.add_column(column, style="dim" if column != "work" else "", no_wrap=column != "work")
     for row in events.head(LATEST_EVENTS).iter_rows(named=True):
         when = row[OCCURRED_AT].strftime("%Y-%m-%d") if row[OCCURRED_AT] else ""
         table.add_row(Text(when), Text(_plain(row[KIND])), _work(row[ARTWORK_ID], works))
-    return table
+    return Group(Text(said, "underline"), table)
 
 
-def _recommendations(rows: pl.DataFrame, works: dict[str, dict[str, Any]], known: bool) -> Table:
-    table = Table(title="recommended" if known else "popular", title_justify="left", box=None, pad_edge=False)
-    table.add_column("", style="dim", justify="right")
+def _recommendations(rows: pl.DataFrame, works: dict[str, dict[str, Any]], known: bool) -> Group:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column("rank", style="dim", justify="right")
     table.add_column("work", ratio=1)
     if known:
         table.add_column("why", ratio=1, style="dim")
     for row in rows.iter_rows(named=True):
         why = [Text(_plain(row[REASON]))] if known else []
         table.add_row(str(row[RANK]), _work(row[ARTWORK_ID], works), *why)
-    return table
+    return Group(Text("recommended, and why" if known else "popular", "underline"), table)
 
 
 def _work(artwork_id: str | None, works: dict[str, dict[str, Any]]) -> Text:

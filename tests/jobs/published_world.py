@@ -1,0 +1,100 @@
+"""Three people and six works, scored: what publish reads of the lake."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from artrec_core.columns import LAKE, conform
+from artrec_core.config import Recipe, load
+from artrec_core.lake import Lake
+
+DAY, NEXT_DAY = "2026-03-30", "2026-03-31"
+WORKS = {
+    "demo:1": "The [bold]Starry[/bold] Night",
+    "demo:2": "Sunflowers",
+    "demo:3": "神奈川沖浪裏",
+    "demo:4": "The \x1b[31mScream",
+    "demo:5": "Olympia",
+    "demo:6": "Guernica",
+}
+SEEN = {"visitor-1": ["demo:1", "demo:2"], "visitor-2": ["demo:3"], "visitor-3": []}
+
+
+def recipe_in(folder: object, *overrides: str) -> Recipe:
+    """The demo recipe with its stores in a folder."""
+    stores = [f"store.lake={folder}/lake", f"store.warehouse={folder}/warehouse.duckdb"]
+    return load("infra/recipes/demo.toml", [*stores, *overrides])
+
+
+def write_day(recipe: Recipe, day: str = DAY, model_version: str = "1", *, show_seen: bool = False) -> None:
+    """Put a night's tables into the lake; with `show_seen`, people are recommended what they have seen."""
+    stamp = {"run_date": day, "model_version": model_version, "simulated": True}
+    recommendations = []
+    for person, seen in SEEN.items():
+        works = [work for work in WORKS if show_seen or work not in seen][:3]
+        for rank, work in enumerate(works, 1):
+            why = f"because you liked {WORKS[seen[0]]}" if seen else "popular among visitors"
+            row = {
+                "strategy": "main",
+                "user_id": person,
+                "rank": rank,
+                "artwork_id": work,
+                "score": 1 / rank,
+                "reason": why,
+            }
+            recommendations.append({**row, "because_of": seen[0] if seen else None, **stamp})
+    events = [
+        {
+            "user_id": person,
+            "artwork_id": work,
+            "event_id": f"{person}-{work}",
+            "kind": "like",
+            "occurred_at": datetime(2026, 3, 1 + number, tzinfo=UTC),
+            "positive": True,
+            "negative": False,
+            "seen": True,
+            "simulated": True,
+        }
+        for person, seen in SEEN.items()
+        for number, work in enumerate(seen)
+    ]
+    people = [{"user_id": one, "simulated": True, "interests": None if SEEN[one] else "waves"} for one in SEEN]
+    creator = {
+        "name": "Vincent van Gogh",
+        "role": None,
+        "nationality": None,
+        "gender": None,
+        "born": None,
+        "died": None,
+    }
+    catalogue = [
+        {
+            "artwork_id": one,
+            "source": "demo",
+            "title": title,
+            "creators": [creator],
+            "date_text": "1888",
+            "document": title,
+        }
+        for one, title in WORKS.items()
+    ]
+    _commit(recipe, day, "recommendations", recommendations, model_version)
+    _commit(recipe, day, "histories", events, model_version)
+    _commit(recipe, day, "people", people, model_version)
+    _commit(recipe, day, "catalogue", catalogue, model_version)
+    similar = [{"artwork_id": "demo:1", "rank": 1, "other_artwork_id": "demo:2", "score": 0.9, **stamp}]
+    _commit(recipe, day, "similar_artworks", similar, model_version)
+    audience = [{"artwork_id": "demo:1", "rank": 1, "user_id": "visitor-2", "score": 0.9, **stamp}]
+    _commit(recipe, day, "artwork_audiences", audience, model_version)
+    popular = [{"segment": "all", "rank": 1, "artwork_id": "demo:6", "score": 9.0, **stamp}]
+    _commit(recipe, day, "popular_artworks", popular, model_version)
+
+
+def _commit(recipe: Recipe, day: str, table: str, rows: list[dict[str, Any]], model_version: str) -> None:
+    lake = Lake(recipe.store.lake)
+    frame = conform(pl.DataFrame(rows, infer_schema_length=None), LAKE[table])
+    # Two parts, as big tables have.
+    halves = (frame[: frame.height // 2], frame[frame.height // 2 :])
+    parts = [lake.write_part(table, day, half) for half in halves if half.height]
+    lake.commit(table, day, {"all": parts}, fingerprint="f", code_version="c", model_version=model_version)

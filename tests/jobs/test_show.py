@@ -1,0 +1,102 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from artrec_core.config import Recipe
+from artrec_core.errors import ArtrecError, GateFailed
+from jobs import publish
+from jobs.show import command, examples, show
+from jobs.step import run_step
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from published_world import DAY, NEXT_DAY, recipe_in, write_day
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, capsys: Captured) -> Recipe:
+    made = recipe_in(tmp_path)
+    write_day(made)
+    run_step(publish.STEP, made, DAY)
+    capsys.readouterr()
+    return made
+
+
+def test_history_and_recommendations_stand_side_by_side_with_reasons(recipe: Recipe, capsys: Captured) -> None:
+    show(recipe, "visitor-2")
+    lines = capsys.readouterr().out.splitlines()
+    assert any("visitor-2" in line and "SIMULATED" in line for line in lines)
+    first = next(line for line in lines if "2026-03-01" in line)
+    assert "神奈川沖浪裏" in first
+    assert "Night" in first
+    assert "because you liked 神奈川沖浪裏" in first
+
+
+def test_markup_and_control_characters_of_titles_are_shown_not_obeyed(recipe: Recipe, capsys: Captured) -> None:
+    show(recipe, "visitor-3")
+    out = capsys.readouterr().out
+    assert "[bold]Starry[/bold]" in out
+    show(recipe, "visitor-1")
+    assert "\x1b[31m" not in capsys.readouterr().out
+
+
+def test_stated_interests_are_shown(recipe: Recipe, capsys: Captured) -> None:
+    show(recipe, "visitor-3")
+    out = capsys.readouterr().out
+    assert "stated interests: waves" in out
+    assert "no events" in out
+
+
+def test_somebody_unknown_gets_the_popular_works_and_is_told(recipe: Recipe, capsys: Captured) -> None:
+    show(recipe, "nobody")
+    out = capsys.readouterr().out
+    assert "nobody known by this name" in out
+    assert "Guernica" in out
+    assert "popular among SIMULATED visitors" in out
+
+
+def test_an_older_night_can_be_asked_for(recipe: Recipe, capsys: Captured) -> None:
+    write_day(recipe, NEXT_DAY, "2")
+    run_step(publish.STEP, recipe, NEXT_DAY)
+    capsys.readouterr()
+    show(recipe, "visitor-1", DAY)
+    assert f"night of {DAY}, model 1" in capsys.readouterr().out
+    show(recipe, "visitor-1")
+    assert f"night of {NEXT_DAY}, model 2" in capsys.readouterr().out
+
+
+def test_a_night_that_failed_since_is_said(recipe: Recipe, capsys: Captured) -> None:
+    write_day(recipe, NEXT_DAY, "2", show_seen=True)
+    with pytest.raises(GateFailed):
+        run_step(publish.STEP, recipe, NEXT_DAY)
+    show(recipe, "visitor-1")
+    assert f"the night of {NEXT_DAY} failed" in capsys.readouterr().out
+
+
+def test_examples_run_from_a_long_history_to_none(recipe: Recipe, capsys: Captured) -> None:
+    examples(recipe, 3)
+    out = capsys.readouterr().out
+    assert out.index("visitor-1") < out.index("visitor-2") < out.index("visitor-3")
+
+
+def test_more_examples_than_people_are_all_people(recipe: Recipe, capsys: Captured) -> None:
+    examples(recipe, 9)
+    assert capsys.readouterr().out.count("SIMULATED") == 3
+
+
+def test_a_night_that_is_not_published_names_those_that_are(recipe: Recipe) -> None:
+    with pytest.raises(ArtrecError, match=f"2026-01-01 is not published; the latest nights are {DAY}"):
+        show(recipe, "visitor-1", "2026-01-01")
+
+
+def test_before_anything_is_published_it_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ArtrecError, match="artrec nightly"):
+        show(recipe_in(tmp_path), "visitor-1")
+
+
+def test_nobody_to_show_is_an_error() -> None:
+    with pytest.raises(ArtrecError, match="say whom to show"):
+        command("infra/recipes/demo.toml")
