@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -11,6 +11,7 @@ from artrec_core.columns import (
     BECAUSE_OF,
     CREATORS,
     DATE_TEXT,
+    EVENT_ID,
     INTERESTS,
     KIND,
     MOVEMENT,
@@ -36,8 +37,8 @@ from artrec_core.columns import (
 from jobs.pages import web
 
 SHORT_HISTORY = 3
-EVENTS_SHOWN = 12
-RECOMMENDATIONS_SHOWN = 10
+WORKS_SHOWN = 8
+RECOMMENDATIONS_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,21 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """An event of a history; `sign` is +1 where it speaks for the work, -1 where against it, else 0."""
+class Known:
+    """A work of a history: what the person `did` with it, in order, and when last.
+
+    `sign` is +1 where that speaks for the work, -1 where against it, else 0.
+    """
 
     day: str
-    kind: str
+    did: str
     sign: int
     work: Work
+
+    @property
+    def says(self) -> str:
+        """The sign in words."""
+        return {1: "speaks for it", -1: "speaks against it"}.get(self.sign, "seen")
 
 
 @dataclass(frozen=True)
@@ -75,14 +84,14 @@ class Advice:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody as an example; `history` is the latest events, the newest first, of `events`."""
+    """Somebody as an example; `history` are the latest works they know, the newest first, of `works` in all."""
 
     kind: str
     user_id: str
     simulated: bool
     interests: str | None
-    events: int
-    history: tuple[Moment, ...]
+    works: int
+    history: tuple[Known, ...]
     advice: tuple[Advice, ...]
 
 
@@ -91,19 +100,19 @@ def choose(people: pl.DataFrame, histories: pl.DataFrame) -> dict[str, str]:
 
     Among equals the smallest id is taken; histories count the works that people know, not what they were merely shown.
     """
-    known = histories.filter(pl.col(SEEN)).group_by(USER_ID).len("events")
+    known = histories.filter(pl.col(SEEN)).group_by(USER_ID).agg(pl.col(ARTWORK_ID).n_unique().alias("works"))
     everybody = (
-        people.join(known, on=USER_ID, how="left").with_columns(pl.col("events").fill_null(0)).sort("events", USER_ID)
+        people.join(known, on=USER_ID, how="left").with_columns(pl.col("works").fill_null(0)).sort("works", USER_ID)
     )
     stated = pl.col(INTERESTS).fill_null("").str.strip_chars() != ""
-    with_history = everybody.filter(pl.col("events") > 0)
+    with_history = everybody.filter(pl.col("works") > 0)
     kinds = {
-        "A long history": with_history.sort("events", USER_ID, descending=[True, False]),
+        "A long history": with_history.sort("works", USER_ID, descending=[True, False]),
         # Half of the people have no more than this one.
         "A typical history": with_history.slice(max(0, (with_history.height - 1) // 2)),
-        "A short history": with_history.filter(pl.col("events") <= SHORT_HISTORY),
-        "Interests only": everybody.filter((pl.col("events") == 0) & stated),
-        "Nothing known": everybody.filter((pl.col("events") == 0) & ~stated),
+        "A short history": with_history.filter(pl.col("works") <= SHORT_HISTORY),
+        "Interests only": everybody.filter((pl.col("works") == 0) & stated),
+        "Nothing known": everybody.filter((pl.col("works") == 0) & ~stated),
     }
     chosen: dict[str, str] = {}
     for kind, candidates in kinds.items():
@@ -150,8 +159,8 @@ def works_of(catalogue: pl.DataFrame) -> dict[str, Work]:
     return {row[ARTWORK_ID]: _work(row) for row in catalogue.iter_rows(named=True)}
 
 
-def _work(row: dict[str, object]) -> Work:
-    creators = [str(one["name"]) for one in row[CREATORS] or [] if one and one["name"]]  # type: ignore[attr-defined]
+def _work(row: dict[str, Any]) -> Work:
+    creators = [str(one["name"]) for one in row[CREATORS] or [] if one and one["name"]]
     original = row[TITLE_ORIGINAL]
     return Work(
         artwork_id=str(row[ARTWORK_ID]),
@@ -164,46 +173,55 @@ def _work(row: dict[str, object]) -> Work:
     )
 
 
-def _years(first: object, last: object) -> str:
-    years = [str(year) if int(str(year)) > 0 else f"{-int(str(year))} BC" for year in (first, last) if year is not None]
+def _years(first: int | None, last: int | None) -> str:
+    years = [str(year) if year > 0 else f"{-year} BC" for year in (first, last) if year is not None]
     return "–".join(dict.fromkeys(years))
 
 
 def _person(
-    kind: str, person: dict[str, object], events: pl.DataFrame, advice: pl.DataFrame | None, works: dict[str, Work]
+    kind: str, person: dict[str, Any], events: pl.DataFrame, advice: pl.DataFrame | None, works: dict[str, Work]
 ) -> Person:
-    latest = events.sort(OCCURRED_AT, "event_id", descending=[True, False]).head(EVENTS_SHOWN)
+    known = (
+        events.filter(pl.col(SEEN))
+        .sort(OCCURRED_AT, EVENT_ID)
+        .group_by(ARTWORK_ID)
+        .agg(
+            pl.col(OCCURRED_AT).last(),
+            _deed().unique(maintain_order=True).alias("did"),
+            (pl.col(POSITIVE).any().cast(pl.Int8) - pl.col(NEGATIVE).any().cast(pl.Int8)).alias("sign"),
+        )
+        .sort(OCCURRED_AT, ARTWORK_ID, descending=[True, False])
+    )
     interests = person[INTERESTS]
     return Person(
         kind=kind,
         user_id=str(person[USER_ID]),
         simulated=bool(person[SIMULATED]),
         interests=str(interests) if interests else None,
-        events=events.height,
-        history=tuple(_moment(row, works) for row in latest.iter_rows(named=True)),
+        works=known.height,
+        history=tuple(_known(row, works) for row in known.head(WORKS_SHOWN).iter_rows(named=True)),
         advice=tuple(
-            Advice(row[RANK], row[SCORE], row[REASON], _known(row[ARTWORK_ID], works))
+            Advice(row[RANK], row[SCORE], row[REASON], _found(row[ARTWORK_ID], works))
             for row in (advice.iter_rows(named=True) if advice is not None else ())
         ),
     )
 
 
-def _moment(row: dict[str, object], works: dict[str, Work]) -> Moment:
-    when = row[OCCURRED_AT]
-    kind = str(row[KIND])
-    if kind == "rating" and isinstance(row[VALUE], float):
-        kind = f"rating {row[VALUE]:g}"
-    return Moment(
-        day=when.date().isoformat() if isinstance(when, datetime) else "",
-        kind=kind,
-        sign=1 if row[POSITIVE] else -1 if row[NEGATIVE] else 0,
-        work=_known(row[ARTWORK_ID], works),
+def _deed() -> pl.Expr:
+    """An event in words: its kind, and what a rating gave."""
+    rating = pl.format("rating {}", pl.col(VALUE).round(1))
+    return pl.when((pl.col(KIND) == "rating") & pl.col(VALUE).is_not_null()).then(rating).otherwise(pl.col(KIND))
+
+
+def _known(row: dict[str, Any], works: dict[str, Work]) -> Known:
+    return Known(
+        row[OCCURRED_AT].date().isoformat(), ", ".join(row["did"]), row["sign"], _found(row[ARTWORK_ID], works)
     )
 
 
-def _known(artwork_id: object, works: dict[str, Work]) -> Work:
+def _found(artwork_id: str, works: dict[str, Work]) -> Work:
     """The work, or its bare id where the catalogue does not know it."""
-    return works.get(str(artwork_id)) or Work(str(artwork_id), str(artwork_id or "–"), None, "", "", "", None)
+    return works.get(artwork_id) or Work(artwork_id, artwork_id, None, "", "", "", None)
 
 
 def reasons(because_of: pl.DataFrame, catalogue: pl.DataFrame) -> dict[str, int]:

@@ -162,7 +162,7 @@ def _lorenz_plot(recommended: list[tuple[float, float]], liked: list[tuple[float
     lines = [plots.Line("recommended", recommended)]
     if liked:
         lines.append(plots.Line("liked by people", liked))
-    lines.append(plots.Line("all works alike", [(0, 0), (100, 100)], guide=True))
+    lines.append(plots.Line("all works alike", [(0, 0), (100, 100)], "guide"))
     return plots.line_plot(
         lines,
         plots.axis("works, the least shown first (%)", (0, 100)),

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 42
@@ -12,11 +12,14 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 42
 
 @dataclass(frozen=True)
 class Line:
-    """A named line through points (x, y); a `guide` is drawn faintly, as something to compare with."""
+    """A named line through points (x, y); one point alone is a dot.
+
+    In the style `guide` it is drawn faintly, as something to compare with, and as `noise` more faintly still.
+    """
 
     name: str
     points: Sequence[tuple[float, float]]
-    guide: bool = False
+    style: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,11 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
 
-def axis(label: str, values: Sequence[float], *, zero: bool = False, whole: bool = False) -> Axis:
-    """An axis with round ticks around these values; `zero` begins it at 0, `whole` ticks whole numbers only."""
+def axis(label: str, values: Sequence[float], *, zero: bool = False, tight: bool = False, whole: bool = False) -> Axis:
+    """An axis with round ticks around these values.
+
+    `zero` begins it at 0, `tight` ends it at the values themselves, `whole` too and ticks whole numbers only.
+    """
     finite = [value for value in values if math.isfinite(value)] or [0.0]
     low, high = min(finite), max(finite)
     if zero:
@@ -42,8 +48,8 @@ def axis(label: str, values: Sequence[float], *, zero: bool = False, whole: bool
     if high - low < 1e-12:
         low, high = (low, low + 1) if zero or whole else (low - 0.5, low + 0.5)
     step = _round_step((high - low) / 4.5)
-    if whole:
-        step = max(1.0, round(step))
+    if whole or tight:
+        step = max(1.0, round(step)) if whole else step
         return Axis(label, low, high, _multiples(math.ceil(low / step), math.floor(high / step), step))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return Axis(label, first * step, last * step, _multiples(first, last, step))
@@ -59,7 +65,7 @@ def histogram(
     edges: Sequence[float], layers: Sequence[tuple[str, Sequence[float]]], across: str, up: str, title: str
 ) -> Markup:
     """An SVG of bars between `edges` (n + 1), one layer of heights (n) before the other."""
-    x = axis(across, edges)
+    x = axis(across, edges, tight=True)
     y = axis(up, [height for _, heights in layers for height in heights], zero=True)
     bars = []
     for number, (_, heights) in enumerate(layers):
@@ -77,7 +83,7 @@ def histogram(
 
 def _round_step(rough: float) -> float:
     power = 10.0 ** math.floor(math.log10(rough))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
 
 
 def _multiples(first: int, last: int, step: float) -> tuple[float, ...]:
@@ -86,9 +92,9 @@ def _multiples(first: int, last: int, step: float) -> tuple[float, ...]:
 
 
 def _numbers(lines: Sequence[Line]) -> list[str]:
-    """The style of each line: `guide`, or `s0`, `s1`, … in their order."""
+    """The style of each line: its own, or `s0`, `s1`, … in their order."""
     series = iter(range(len(lines)))
-    return ["guide" if line.guide else f"s{next(series)}" for line in lines]
+    return [line.style or f"s{next(series)}" for line in lines]
 
 
 def _x(across: Axis, value: float) -> float:
@@ -135,10 +141,9 @@ def _legend(lines: Sequence[Line], *, areas: bool = False) -> Markup:
     """Which colour is which line, beneath the plot; one line alone needs none."""
     if len(lines) < 2:
         return Markup("")
-    kind = "key area" if areas else "key line"
     items = [
         Markup('<li><svg class="swatch" viewBox="0 0 22 8" aria-hidden="true">{}</svg>{}</li>').format(
-            _swatch(kind, style), escape(line.name)
+            _swatch("area" if areas else "dot" if len(line.points) == 1 else "line", style), line.name
         )
         for line, style in zip(lines, _numbers(lines), strict=True)
     ]
@@ -146,6 +151,8 @@ def _legend(lines: Sequence[Line], *, areas: bool = False) -> Markup:
 
 
 def _swatch(kind: str, style: str) -> Markup:
-    if kind.endswith("area"):
+    if kind == "dot":
+        return Markup('<circle class="dot {}" cx="11" cy="4" r="3.5"/>').format(style)
+    if kind == "area":
         return Markup('<rect class="area {}" width="22" height="8"/>').format(style)
     return Markup('<path class="line {}" d="M0 4H22"/>').format(style)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,16 @@ from jobs.pages import plots, words
 TRAINING = "training.json"
 OURS = "model"
 CEILING = "oracle"
+METHODS = {"model": "artrec's model", "als": "ALS", "ease": "EASE", "oracle": "ceiling: the true tastes"}
+# (phase, clock, figure) of a line of training -> title of its plot, label of its upright axis.
+PLOTS = {
+    ("text", "step", "loss"): ("Language model: how training went", "loss (nats)"),
+    ("user", "epoch", "loss"): ("User tower: how training went", "loss (nats)"),
+    ("user", "epoch", "validation"): ("User tower: people held out", "validation (higher is better)"),
+}
+CLOCKS = {"step": "step", "epoch": "pass over the data"}
+# From so many points on, a curve is too restless to read without its running mean.
+NOISY = 60
 # How metrics are called and what they say; a metric that is not here goes by its own name.
 METRICS = {
     "hr": ("Hit rate", "share of people whose next liked work is among the first {k}"),
@@ -31,6 +41,8 @@ class Value:
     value: float
     ours: bool
     ceiling: bool
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,23 +93,30 @@ def training(note: Mapping[str, Any], day: str) -> Training:
     when = "this night" if note["run_date"] == day else f"on {note['run_date']}"
     return Training(
         says=f"The model was trained {when}.",
-        curves=tuple(curves_of(note.get("curves") or {})),
+        curves=tuple(curves_of(note.get("curves") or [])),
         measures=measures,
         facts={name: value for name, value in note.items() if name not in ("metrics", "curves")},
     )
 
 
-def measures_of(metrics: Mapping[str, Mapping[str, float]]) -> Iterable[Measure]:
-    """One measure a metric from {method: {metric: value}}."""
-    names = list(dict.fromkeys(metric for values in metrics.values() for metric in values))
+def measures_of(metrics: Mapping[str, Mapping[str, Any]]) -> Iterable[Measure]:
+    """One measure a metric from {method: {metric: figure}}; a figure is a number or {"mean": …, "low": …, "high": …}."""
+    names = list(dict.fromkeys(metric for figures in metrics.values() for metric in figures))
     for metric in names:
         values = [
-            Value(words(method), float(figures[metric]), method == OURS, method == CEILING)
-            for method, figures in metrics.items()
-            if isinstance(figures.get(metric), int | float) and math.isfinite(figures[metric])
+            value for method, figures in metrics.items() if (value := _value(method, figures.get(metric))) is not None
         ]
-        name, says = metric_words(metric)
-        yield Measure(name, says, tuple(sorted(values, key=lambda one: (-one.value, one.name))))
+        if values:
+            name, says = metric_words(metric)
+            yield Measure(name, says, tuple(sorted(values, key=lambda one: (-one.value, one.name))))
+
+
+def _value(method: str, figure: Any) -> Value | None:
+    ends = (figure.get("low"), figure.get("high")) if isinstance(figure, dict) else (None, None)
+    mean = figure.get("mean") if isinstance(figure, dict) else figure
+    if not isinstance(mean, int | float) or isinstance(mean, bool) or not math.isfinite(mean):
+        return None
+    return Value(METHODS.get(method, words(method)), float(mean), method == OURS, method == CEILING, *ends)
 
 
 def metric_words(metric: str) -> tuple[str, str]:
@@ -107,11 +126,30 @@ def metric_words(metric: str) -> tuple[str, str]:
     return (f"{name} at {k}" if k and kind in METRICS else name), says.format(k=k or "few")
 
 
-def curves_of(curves: Mapping[str, list[float]]) -> Iterable[Curve]:
-    """One plot a curve from {name: values in order}."""
-    for name, values in curves.items():
-        points = [(float(at), float(value)) for at, value in enumerate(values, 1)]
+def curves_of(lines: Sequence[Mapping[str, Any]]) -> Iterable[Curve]:
+    """The plots of what training noted line by line: {"phase", "step" or "epoch", "loss", "validation"}."""
+    for (phase, clock, figure), (title, label) in PLOTS.items():
+        points = [
+            (float(line[clock]), float(line[figure]))
+            for line in lines
+            if line.get("phase") == phase and isinstance(line.get(figure), int | float) and clock in line
+        ]
         if points:
-            across = plots.axis("step", [x for x, _ in points], whole=True)
-            up = plots.axis(words(name), [y for _, y in points])
-            yield Curve(words(name), plots.line_plot([plots.Line(name, points)], across, up, words(name)))
+            yield Curve(title, _plot(points, figure, CLOCKS[clock], label, title))
+
+
+def _plot(points: list[tuple[float, float]], figure: str, across: str, up: str, title: str) -> Markup:
+    lines = [plots.Line(up, points)]
+    if len(points) >= NOISY:
+        lines = [plots.Line("each step", points, "noise"), plots.Line("running mean", running_mean(points))]
+    elif figure == "validation":
+        lines.append(plots.Line("the pass that was kept", [max(points, key=lambda point: point[1])]))
+    x = plots.axis(across, [x for x, _ in points], whole=True)
+    return plots.line_plot(lines, x, plots.axis(up, [y for _, y in points]), title)
+
+
+def running_mean(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Each point's mean with those around it, a twentieth of them all."""
+    reach = max(1, len(points) // 40)
+    around = [points[max(0, at - reach) : at + reach + 1] for at in range(len(points))]
+    return [(x, sum(y for _, y in near) / len(near)) for (x, _), near in zip(points, around, strict=True)]
