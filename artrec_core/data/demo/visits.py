@@ -28,6 +28,7 @@ ACTIVITY_SPREAD = 0.8
 POOL = 1024
 _ANCHORS = 1500
 _BATCH = 512
+_CANDIDATES = 128
 _SECONDS_BETWEEN_VISITS = 3 * 3600
 
 
@@ -185,8 +186,10 @@ def _candidates(space: Space, pools: Ints, mood: Floats, rng: np.random.Generato
     liking = TASTE * np.matmul(space.works[pools], mood[:, :, None])[:, :, 0]
     liking += POPULARITY * space.log_popularity[pools]
     liking += rng.gumbel(size=liking.shape).astype(np.float32)
-    best = np.argsort(-liking, axis=1, kind="stable")[:, : 16 * MOST_PICKS]
-    return np.take_along_axis(pools, best, axis=1)
+    if liking.shape[1] > _CANDIDATES:
+        some = np.argpartition(-liking, _CANDIDATES, axis=1)[:, :_CANDIDATES]
+        pools, liking = np.take_along_axis(pools, some, axis=1), np.take_along_axis(liking, some, axis=1)
+    return np.take_along_axis(pools, np.argsort(-liking, axis=1, kind="stable"), axis=1)
 
 
 def _unseen(candidates: Ints, seen: set[int], wanted: int, again: bool) -> list[int]:
