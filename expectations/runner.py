@@ -39,7 +39,7 @@ def judge(name: str, frame: pl.DataFrame, rules: Sequence[Rule | TableRule], *, 
 
 
 def _validate(name: str, frame: pl.DataFrame, expectations: list[Any]) -> dict[int, Any]:
-    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
+    _be_quiet()
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     suite = context.suites.add_or_update(gx.ExpectationSuite(name=name, expectations=expectations))
@@ -49,6 +49,13 @@ def _validate(name: str, frame: pl.DataFrame, expectations: list[Any]) -> dict[i
     )
     found = batch.validate(suite, result_format="BASIC")
     return {one.expectation_config.meta[RULE_NUMBER]: one for one in found.results}
+
+
+def _be_quiet() -> None:
+    """Great Expectations logs every temporary folder and every failed metric; what matters is in its results."""
+    for name in ["great_expectations", *logging.root.manager.loggerDict]:
+        if name.split(".")[0] == "great_expectations":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _expectation(number: int, rule: Rule | TableRule) -> Any:

@@ -88,6 +88,7 @@ def test_duplicates_are_a_share_of_the_rows_with_a_key() -> None:
     assert (found.success, found.observed, found.allowed) == (False, "33.3 %", "at most 30 %")
 
 
-def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
-    judge("t", ROWS, [rule(Present("n"))])
+def test_nothing_is_printed_or_logged(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    judge("t", ROWS, [rule(Present("n")), rule(Within("id", high=10))])
     assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
