@@ -162,7 +162,7 @@ class Lake:
     def write_part(self, table: str, day: str, frame: pl.DataFrame) -> Part:
         """Write one part; nothing reads it before a manifest names it. A part that is there already is left alone."""
         frame = conform(frame, LAKE[table])
-        stable = frame.drop(VOLATILE & set(frame.columns))
+        stable = frame.drop(sorted(VOLATILE & set(frame.columns)))
         raw = _parquet(stable)
         part = Part(digest=hashlib.blake2b(raw, digest_size=12).hexdigest(), rows=frame.height)
         path = self._part_path(table, day, part)
