@@ -124,7 +124,7 @@ class Crawl:
         for writer in self._artwork_writers:
             for part in writer.parts:
                 raw = self.night.lake.read_parts("raw_artworks", self.night.day, [part])
-                artworks.append(to_artworks(sources[writer.writer], raw).rows.select(ARTWORK))
+                artworks.append(to_artworks(sources[writer.writer], raw).rows.select(*ARTWORK))
         visitors = next(source for source in self.night.recipe.events if source.name == name)
         return simulated(visitors, pl.concat(artworks))
 

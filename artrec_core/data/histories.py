@@ -84,7 +84,7 @@ def people(users: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col(SIMULATED).all())
         .join(stated, on=USER_ID, how="anti")
     )
-    return pl.concat([stated.select(USER), conform(met, USER)]).sort(USER_ID)
+    return pl.concat([stated.select(*USER), conform(met, USER)]).sort(USER_ID)
 
 
 def last_of(rows: pl.DataFrame, key: str) -> pl.DataFrame:
