@@ -4,7 +4,18 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from artrec_core.columns import ARTWORK, ARTWORK_ID, CATALOGUE, EVENT_ID, OCCURRED_AT, SOURCE, USER_ID, conform
+from artrec_core.columns import (
+    ARTWORK,
+    ARTWORK_ID,
+    CATALOGUE,
+    EVENT_ID,
+    LAKE,
+    OCCURRED_AT,
+    SOURCE,
+    USER_ID,
+    conform,
+    empty,
+)
 from artrec_core.errors import GateFailed
 from artrec_core.lake import Part
 from jobs.step import Figures, Night, Step, main
@@ -62,7 +73,7 @@ def known(night: Night, table: str, key: str) -> tuple[pl.DataFrame, dict[str, i
     """
     read: set[str] = set()
     rows_in = 0
-    last: pl.DataFrame | None = None
+    last = empty(LAKE[table])
     for day in reversed(night.lake.days(table, night.day)):
         parts = [part for part in night.lake.manifest(table, day).parts if part.digest not in read]
         if not parts:
@@ -71,8 +82,7 @@ def known(night: Night, table: str, key: str) -> tuple[pl.DataFrame, dict[str, i
         frame = night.lake.read_parts(table, day, parts)
         rows_in += frame.height
         frame = frame.unique(key, keep="last", maintain_order=True)
-        last = frame if last is None else pl.concat([last, frame.join(last, on=key, how="anti")])
-    assert last is not None
+        last = pl.concat([last, frame.join(last, on=key, how="anti")])
     kept = last.sort(key)
     return kept, {"rows_in": rows_in, "kept": kept.height, "duplicates": rows_in - kept.height}
 
