@@ -85,7 +85,7 @@ class Crawl:
             return found
         crawled_at = pl.lit(datetime.now(UTC)).cast(RAW[CRAWLED_AT]).alias(CRAWLED_AT)
         parts: list[Part] = []
-        with progress(f"{table} of {source.name}", 0) as advance:
+        with progress(f"{table} of {source.name}", None) as advance:
             for rows in self._read(table, source):
                 parts.append(lake.write_part(table, day, rows.with_columns(crawled_at)))
                 advance(rows.height)

@@ -14,8 +14,8 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yields `advance(n)`, to be called as work is done; `total` counts the same units."""
+def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Yields `advance(n)`, to be called as work is done; `total` counts the same units, None where nobody knows it."""
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, transient=True) as display:
@@ -25,7 +25,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     yield _lines(label, total)
 
 
-def _lines(label: str, total: int) -> Callable[[int], None]:
+def _lines(label: str, total: int | None) -> Callable[[int], None]:
     done = 0
     said = time.monotonic()
 
@@ -34,6 +34,6 @@ def _lines(label: str, total: int) -> Callable[[int], None]:
         done += n
         if time.monotonic() - said >= SECONDS_BETWEEN_LINES:
             said = time.monotonic()
-            log.info("%s: %s of %s", label, f"{done:,}", f"{total:,}")
+            log.info("%s: %s", label, f"{done:,}" if total is None else f"{done:,} of {total:,}")
 
     return advance
