@@ -152,7 +152,7 @@ def test_works_only_events_know_get_a_bare_row_where_the_recipe_keeps_them(tmp_p
 def test_too_few_artworks_stop_the_night(tmp_path: Path) -> None:
     made = recipe(tmp_path, prepare={"min_artworks": 2})
     commit(made, MONDAY, artworks=[[work("demo:1", "Sunflowers")]])
-    with pytest.raises(GateFailed, match=r"only 1 artworks .* min_artworks is 2"):
+    with pytest.raises(GateFailed, match=r"only 1 artworks .*prepare\.min_artworks is 2"):
         prepare(made, MONDAY)
 
 

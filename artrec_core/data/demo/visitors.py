@@ -20,6 +20,7 @@ The same artworks, numbers and seed give the same events, byte for byte. `Truth`
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -113,7 +114,7 @@ class Truth:
 
     def _moods(self, person: int, at: datetime | None) -> list[tuple[Floats, float]]:
         """The moods an oracle holds possible, with their chances."""
-        first, last = np.searchsorted(self._person_of_pick(), [person, person + 1])
+        first, last = np.searchsorted(self._person_of_pick, [person, person + 1])
         if at is not None:
             second = int((at - self.begins).total_seconds())
             last = first + int(np.searchsorted(self.picked_at[first:last], second, side="right"))
@@ -131,6 +132,7 @@ class Truth:
         chances[self.visits.taste[visit]] += STAY
         return [(unit(taste + LEAN * leaning), float(chance)) for taste, chance in zip(tastes, chances, strict=True)]
 
+    @cached_property
     def _person_of_pick(self) -> Ints:
         return self.visits.person[self.picks.visit]
 
