@@ -34,7 +34,7 @@ def inputs(night: Night) -> dict[str, str]:
             made_from[f"{step}.json@{day}"] = digest_of(manifest.model_dump(exclude={"unchanged"}))
     notes = {name: lake.read_note(name, day) for name in NOTES}
     made_from |= {f"{name}@{day}": digest_of(raw.decode()) for name, raw in notes.items() if raw is not None}
-    made_from["training"] = digest_of(training_note(lake, day))
+    made_from["training"] = digest_of(training_note(night))
     published = publications(night.recipe.store.warehouse, day)
     made_from["publications"] = digest_of(published.drop(PUBLISHED_AT, strict=False).rows())
     return made_from

@@ -6,10 +6,18 @@ from typing import Any
 
 from artrec_core.columns import RULE, TABLE
 from artrec_core.lake import Lake
-from expectations.verdict import Counts, Validation
+from expectations.verdict import KEPT, Counts, Validation
 from jobs.step import StepManifest
 
 RAW_TABLES = ("raw_artworks", "raw_events", "raw_users")
+# What `prepare` may do with a row -> how the page says it.
+TERMS = {
+    "kept": "kept",
+    "duplicates": "known better from a later record",
+    "later": "after the end of the day",
+    "without_consent": "of people who refuse consent",
+    "over_max_history": "older than a history reaches back",
+}
 VALIDATION = "validation.json"
 AUDIT = "audit.json"
 
@@ -43,6 +51,20 @@ class Gate:
     rules: int
     failed: tuple[str, ...]
     broken: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sum:
+    """What `prepare` made of a table's checked rows, of all nights so far: they are its `terms` together."""
+
+    table: str
+    rows_in: int
+    terms: tuple[tuple[str, int], ...]
+
+    @property
+    def conserved(self) -> bool:
+        """Whether every row is accounted for."""
+        return self.rows_in == sum(rows for _, rows in self.terms)
 
 
 @dataclass(frozen=True)
@@ -104,6 +126,20 @@ def checks(lake: Lake, day: str, note: str = VALIDATION) -> Checks | None:
         for rule, rows in table.quarantined.items()
     ]
     return Checks(night.verdict, gates, _most_first(thrown))
+
+
+def sums(prepared: StepManifest | None) -> list[Sum]:
+    """The conservation sums of `prepare`, in the order it tells them; none where it left no figures."""
+    figures = {} if prepared is None else prepared.figures
+    return [
+        Sum(
+            table,
+            rows["rows_in"],
+            tuple((said, rows.get(name, 0)) for name, said in TERMS.items() if rows.get(name) or name == KEPT),
+        )
+        for table, rows in figures.items()
+        if isinstance(rows, dict) and "rows_in" in rows
+    ]
 
 
 def quarantine(lake: Lake, day: str) -> tuple[Thrown, ...]:

@@ -79,14 +79,15 @@ def gather(night: Night) -> dict[str, Any]:
         "arrivals": intake.arrivals(lake, day),
         "checks": checks,
         "audit": intake.checks(lake, day, intake.AUDIT),
+        "sums": intake.sums(night.step_manifest("prepare")),
         "quarantine": () if checks else intake.quarantine(lake, day),
         "steps": intake.step_rows(one for one in manifests if one is not None),
         "coverage": coverage(catalogue, histories, tally, strategy) if tally.rows and catalogue.height else None,
         "examples": examples.examples(people, histories, _parts(night), catalogue, strategy),
         "publication": publication.publication(published, day),
     }
-    note = training.training_note(lake, day)
-    values["training"] = None if note is None else training.training(note, day)
+    note = training.training_note(night)
+    values["training"] = None if note is None else training.training(note, tally.model_versions)
     values["headline"] = headline(values["training"])
     return {**values, "missing": missing(values)}
 

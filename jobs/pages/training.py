@@ -8,10 +8,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from artrec_core.lake import Lake
+from artrec_core.config import Store
+from artrec_core.errors import ArtrecError
 from jobs.pages import plots, words
+from jobs.step import Night
 
 TRAINING = "training.json"
+# Figures by name that are of no method.
+NOT_METHODS = ("seconds",)
 OURS = "model"
 CEILING = "oracle"
 METHODS = {"model": "artrec's model", "als": "ALS", "ease": "EASE", "oracle": "ceiling: the true tastes"}
@@ -77,26 +81,61 @@ class Training:
     facts: Mapping[str, Any]
 
 
-def training_note(lake: Lake, day: str) -> dict[str, Any] | None:
-    """What `train` noted on the latest day up to this one, with `run_date`; None where it never did."""
-    for one in reversed(lake.days("catalogue", day)):
-        raw = lake.read_note(TRAINING, one)
-        if raw is not None:
-            note: dict[str, Any] = json.loads(raw)
-            return {"run_date": one, **note}
-    return None
+def training_note(night: Night) -> dict[str, Any] | None:
+    """What is noted of the version that serves the night, else of the latest one trained up to it; None if nothing is.
+
+    The version may have been trained on an earlier day, or on a later one where the night is filled in afterwards: then
+    the registry still knows its figures, though not its curves.
+    """
+    scored = night.lake.find_manifest("recommendations", night.day)
+    served = None if scored is None else scored.model_version
+    latest: dict[str, Any] | None = None
+    for day in reversed(night.lake.days("catalogue", night.day)):
+        raw = night.lake.read_note(TRAINING, day)
+        if raw is None:
+            continue
+        note: dict[str, Any] = json.loads(raw)
+        if served in (None, note.get("version")):
+            return note
+        latest = latest or note
+    return _registered(night.recipe.store, served) or latest
 
 
-def training(note: Mapping[str, Any], day: str) -> Training:
-    """The note as the page shows it."""
-    measures = tuple(measures_of(note.get("metrics") or {}))
-    when = "this night" if note["run_date"] == day else f"on {note['run_date']}"
+def _registered(store: Store, version: str | None) -> dict[str, Any] | None:
+    """The registry's figures of a version; None where it does not know it or cannot be asked."""
+    if version is None:
+        return None
+    from artrec_core.model.registry import Registry
+
+    try:
+        found = [one for one in Registry(store).versions() if one.name == version]
+    except (ArtrecError, OSError):
+        return None
+    return {"version": version, "figures": found[0].figures, "tags": found[0].tags} if found else None
+
+
+def training(note: Mapping[str, Any], served: Sequence[str]) -> Training:
+    """The note as the page shows it, on a night that the versions `served` made."""
+    figures, tags = note.get("figures") or {}, note.get("tags") or {}
+    # Methods are the figures that hold figures by the metrics' names.
+    metrics = {name: one for name, one in figures.items() if isinstance(one, dict) and name not in NOT_METHODS}
     return Training(
-        says=f"The model was trained {when}.",
-        curves=tuple(curves_of(note.get("curves") or [])),
-        measures=measures,
-        facts={name: value for name, value in note.items() if name not in ("metrics", "curves")},
+        says=_sentence(note, served, figures.get("people_tested")),
+        curves=tuple(curves_of(note.get("lines") or [])),
+        measures=tuple(measures_of(metrics)),
+        facts={**tags, **{name: one for name, one in figures.items() if name not in metrics}},
     )
+
+
+def _sentence(note: Mapping[str, Any], served: Sequence[str], tested: int | None) -> str:
+    version = note.get("version", "of no name")
+    day = (note.get("tags") or {}).get("run_date")
+    said = f"Version {version}" + (f" was trained on the night of {day}." if day else ".")
+    if tested:
+        said += f" It was measured on the last liked work of {tested:,} people, which training never saw, beside three simpler methods that were given the same."
+    if served and version not in served:
+        said += f" This night is served by version {', '.join(served)}, of which nothing is noted."
+    return said
 
 
 def measures_of(metrics: Mapping[str, Mapping[str, Any]]) -> Iterable[Measure]:

@@ -122,17 +122,7 @@ def night(recipe: Recipe) -> Night:
     note = Validation(recipe="small", run_date=DAY, tables=[gate])
     night.lake.write_note("validation.json", DAY, note.to_json())
     for name, figures in (("crawl", {"artworks": 9}), ("score", {"rows": 6})):
-        step = StepManifest(
-            step=name,
-            run_date=DAY,
-            fingerprint="f",
-            made_from={},
-            figures=figures,
-            seconds=2.0,
-            peak_memory_mb=300,
-            code_version="c",
-        )
-        night.lake.write_note(f"{name}.json", DAY, step.model_dump_json().encode())
+        note_step(night, name, figures)
     return night
 
 
@@ -170,6 +160,48 @@ def test_a_sum_that_does_not_add_up_is_shown(recipe: Recipe, night: Night) -> No
     text = text_of(page_of(recipe))
     assert "✗ 1 records are unaccounted for" in text
     assert "The checks: validator broke." in text
+
+
+def test_the_sum_of_what_prepare_did_is_shown(recipe: Recipe, night: Night) -> None:
+    figures = {"histories": {"rows_in": 9, "kept": 5, "duplicates": 0, "later": 3, "without_consent": 1}}
+    note_step(night, "prepare", figures)
+    assert "9 in = 5 kept + 3 after the end of the day + 1 of people who refuse consent" in text_of(page_of(recipe))
+
+
+def test_the_version_that_serves_the_night_is_the_one_shown(recipe: Recipe, night: Night) -> None:
+    # The later version 8 was trained, but 7 serves: on its day the catalogue was another one.
+    works = night.lake.read("catalogue", DAY)
+    earlier = Night(recipe, "2026-03-29")
+    earlier.commit("catalogue", {"all": [earlier.lake.write_part("catalogue", earlier.day, works)]})
+    note_training(earlier, "7", 0.3)
+    note_training(night, "8", 0.4)
+    scored = night.lake.manifest("recommendations", DAY)
+    night.commit("recommendations", scored.writers, model_version="7")
+    text = text_of(page_of(recipe))
+    assert "Version 7 was trained on the night of 2026-03-29" in text
+    assert "measured on the last liked work of 2 people" in text
+    assert "0.300 Hit rate at 10; popularity reaches 0.100" in text
+
+
+def note_step(night: Night, name: str, figures: dict[str, Any]) -> None:
+    step = StepManifest(
+        step=name,
+        run_date=DAY,
+        fingerprint="f",
+        made_from={},
+        figures=figures,
+        seconds=2.0,
+        peak_memory_mb=300,
+        code_version="c",
+    )
+    night.lake.write_note(f"{name}.json", DAY, step.model_dump_json().encode())
+
+
+def note_training(night: Night, version: str, hit_rate: float) -> None:
+    figures = {"people_tested": 2, "model": {"hr@10": hit_rate}, "popularity": {"hr@10": 0.1}, "seconds": {"text": 3.0}}
+    lines = [{"phase": "user", "epoch": 1, "loss": 2.0, "validation": 0.1}]
+    note = {"version": version, "figures": figures, "lines": lines, "tags": {"run_date": night.day}}
+    night.lake.write_note("training.json", night.day, json.dumps(note).encode())
 
 
 def test_coverage_counts_the_works_that_reach_somebody(recipe: Recipe, night: Night) -> None:
