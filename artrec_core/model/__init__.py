@@ -1,0 +1,1 @@
+"""Text to vectors: the two towers, their training and their registry."""

@@ -1,0 +1,74 @@
+"""Vectors of a trained model: documents, artworks, people."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from artrec_core.columns import INTERESTS, USER_ID
+from artrec_core.model.batches import NO_WORK, Ints, sequences
+from artrec_core.model.text_encoder import encode
+from artrec_core.model.two_tower import TwoTower
+from artrec_core.model.user_phase import user_states
+
+Vectors = NDArray[np.float32]
+# 65,536 text vectors of 384 dimensions are 100 MB.
+WORKS_IN_BLOCK = 65536
+
+
+def text_vectors(
+    tower: TwoTower,
+    documents: Sequence[str],
+    *,
+    batch_tokens: int = 8192,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Vectors:
+    """(documents, text_dim) vectors of unit length; equal documents are encoded once."""
+    if not documents:
+        return np.zeros((0, tower.shape.text_dim), np.float32)
+    return encode(tower.text, documents, batch_tokens=batch_tokens, advance=advance)
+
+
+def item_vectors(tower: TwoTower, artwork_ids: Sequence[str], text: Vectors) -> Vectors:
+    """(works, dim) from text vectors in the same order; works that training did not know get the unknown-id vector."""
+    rows = tower.rows_of(list(artwork_ids))
+    blocks = [np.zeros((0, tower.shape.dim), np.float32)]
+    with torch.inference_mode():
+        for start in range(0, len(rows), WORKS_IN_BLOCK):
+            some = slice(start, start + WORKS_IN_BLOCK)
+            blocks.append(tower.works(torch.from_numpy(np.array(text[some])), rows[some]).numpy())
+    return np.concatenate(blocks)
+
+
+def user_vectors(
+    tower: TwoTower,
+    people: pl.DataFrame,
+    histories: pl.DataFrame,
+    artwork_ids: Sequence[str],
+    works: Vectors,
+) -> Vectors:
+    """(people, dim) in the order of `people` (USER_ID, INTERESTS); HISTORY rows of others are not read.
+
+    `works` (works, dim) are `item_vectors` of `artwork_ids`. Somebody with neither history nor interests gets the vector
+    that training learned for everyone's beginning.
+    """
+    user_ids = people[USER_ID].to_list()
+    if not user_ids:
+        return np.zeros((0, tower.shape.dim), np.float32)
+    stated, interest_of = distinct_interests(people)
+    interests = torch.from_numpy(text_vectors(tower, stated))
+    told = sequences(histories.filter(pl.col(USER_ID).is_in(people[USER_ID].implode())), user_ids, list(artwork_ids))
+    # Without a catalogue there is nothing to look up, and nobody has a history.
+    vectors = torch.from_numpy(works) if len(works) else torch.zeros(1, tower.shape.dim)
+    with torch.inference_mode():
+        return user_states(tower, vectors, interests, interest_of, told, np.arange(len(user_ids))).numpy()
+
+
+def distinct_interests(people: pl.DataFrame) -> tuple[list[str], Ints]:
+    """The distinct stated interests, sorted, and the row of each person's among them, -1 for none."""
+    given = [(text or "").strip() for text in people[INTERESTS].to_list()]
+    stated = sorted({text for text in given if text})
+    where = {text: row for row, text in enumerate(stated)}
+    return stated, np.array([where.get(text, NO_WORK) for text in given], np.int64)

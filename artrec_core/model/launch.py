@@ -1,0 +1,127 @@
+"""Starting the training loop: in this process, or on workers that Ray Train starts."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from artrec_core.config import Recipe
+from artrec_core.errors import ArtrecError
+
+# Training moves its data through files; the object store only carries messages.
+OBJECT_STORE_BYTES = 80 * 1024 * 1024
+
+
+def launch(recipe: Recipe, folder: Path, base: Path, evaluator: Any) -> None:
+    """Train with the recipe's launcher; `folder` holds `data/` and receives the model (`train_loop.train`).
+
+    With the `ray` launcher, `folder` must be seen by every machine of the cluster. Raises `ArtrecError` where training
+    stopped for a reason that a retry does not mend.
+    """
+    settings: dict[str, Any] = {
+        "folder": str(folder),
+        "base": str(base),
+        "model": recipe.model.model_dump(),
+        "train": {**recipe.train.model_dump(), "deepspeed": str(deepspeed_file(recipe.train.deepspeed))},
+        "encode": recipe.encode.model_dump(),
+        "evaluator": evaluator,
+    }
+    if recipe.train.launcher == "process":
+        _work(settings, rank=0, size=1, device="cuda" if recipe.train.use_gpu else "cpu")
+        return
+    _launch_ray(recipe, folder, settings)
+
+
+def deepspeed_file(path: str) -> Path:
+    """The DeepSpeed settings a recipe names: from where the command runs, or from the project's folder."""
+    beside = Path(__file__).parent.parent.parent / path
+    found = next((one for one in (Path(path), beside) if one.exists()), None)
+    if found is None:
+        raise ArtrecError(
+            f"train.deepspeed names {path}, which is not there; infra/deepspeed/ holds zero0, zero2 and zero3.json"
+        )
+    return found.resolve()
+
+
+def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
+    train = recipe.train
+    # Read by the workers, which inherit this process's environment on a local cluster.
+    environment = {"RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"}
+    if not train.use_gpu:
+        environment["DS_ACCELERATOR"] = "cpu"
+    os.environ.update(environment)
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    address = os.environ.get("ARTREC_RAY_ADDRESS")
+    if not ray.is_initialized():
+        if address:
+            ray.init(address=address, runtime_env={"env_vars": environment}, log_to_driver=False)
+        else:
+            # One processor more than workers: Ray Train's controller waits for one of its own.
+            ray.init(
+                num_cpus=train.workers + 1,
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+            )
+    trainer = TorchTrainer(
+        _ray_work,
+        train_loop_config=settings,
+        scaling_config=ScalingConfig(num_workers=train.workers, use_gpu=train.use_gpu),
+        torch_config=TorchConfig(backend="nccl" if train.use_gpu else "gloo"),
+        run_config=RunConfig(
+            name="ray",
+            storage_path=str(folder.resolve()),
+            failure_config=FailureConfig(max_failures=train.max_failures),
+        ),
+    )
+    # A run that was killed leaves Ray Train's own state behind; this loop resumes from its own files instead.
+    shutil.rmtree(folder / "ray", ignore_errors=True)
+    try:
+        trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        raise ArtrecError(f"training failed: {error}; the workers' logs are in {folder / 'ray'}") from error
+    finally:
+        ray.shutdown()
+    failed = folder / "failed.txt"
+    if failed.exists():
+        raise ArtrecError(failed.read_text())
+
+
+def _ray_work(settings: dict[str, Any]) -> None:
+    from ray import train
+
+    context = train.get_context()
+    device = "cuda" if settings["train"]["use_gpu"] else "cpu"
+    try:
+        _work(settings, rank=context.get_world_rank(), size=context.get_world_size(), device=device)
+    except ArtrecError as error:
+        # A retry would fail the same way: every rank is told of it, all end here, and the driver raises it.
+        (Path(settings["folder"]) / "failed.txt").write_text(str(error))
+    train.report({"rank": context.get_world_rank()})
+
+
+def _work(settings: dict[str, Any], *, rank: int, size: int, device: str) -> None:
+    import torch
+
+    from artrec_core.config import Encode, Model, Train
+    from artrec_core.model.train_loop import Run, World
+    from artrec_core.model.train_loop import train as train_model
+    from artrec_core.model.training_data import TrainingData
+
+    if device == "cpu" and size > 1:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
+    folder = Path(settings["folder"])
+    run = Run(
+        folder=folder,
+        base=Path(settings["base"]),
+        model=Model(**settings["model"]),
+        train=Train(**settings["train"]),
+        encode=Encode(**settings["encode"]),
+        world=World(rank, size, device),
+    )
+    run.note(phase="start")
+    train_model(run, TrainingData.load(folder / "data"), settings["evaluator"])

@@ -1,0 +1,203 @@
+"""Model versions in MLflow: which there are, which one is served, and training runs as they go.
+
+A version is registered after its folder is complete under `store.artifacts`; a training that was killed leaves no version.
+MLflow takes seconds to import, so that happens where it is first needed.
+"""
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from artrec_core.config import Store
+from artrec_core.errors import ArtrecError
+
+MODEL = "artrec"
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+FINGERPRINT = "fingerprint"
+_FIGURES = "figures"
+_FOLDER = "folder"
+_WHY = "why"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A trained model: its name ("3"), its figures, and what it was made from (tags)."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    figures: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class Registry:
+    """The versions of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @cached_property
+    def client(self) -> Any:
+        """MLflow's client on this store."""
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        import logging
+
+        for noisy in ("alembic", "mlflow"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        from mlflow.tracking import MlflowClient
+
+        path = self._database
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return MlflowClient(tracking_uri=self.store.mlflow, registry_uri=self.store.mlflow)
+
+    @property
+    def _database(self) -> Path | None:
+        """The file of an SQLite store."""
+        prefix = "sqlite:///"
+        return Path(self.store.mlflow.removeprefix(prefix)) if self.store.mlflow.startswith(prefix) else None
+
+    @property
+    def _begun(self) -> bool:
+        # Before anything was registered, nothing is asked of MLflow: creating its database alone takes seconds.
+        return self._database is None or self._database.exists()
+
+    def champion(self) -> Version | None:
+        """The version that nights are served with, or None while there is none."""
+        return self._by_alias(CHAMPION)
+
+    def challenger(self) -> Version | None:
+        """The latest version that is not the champion, or None."""
+        return self._by_alias(CHALLENGER)
+
+    def versions(self) -> list[Version]:
+        """Every version, oldest first."""
+        if not self._begun:
+            return []
+        aliases = self._aliases()
+        found = self.client.search_model_versions(f"name = '{MODEL}'")
+        return [_version(one, aliases) for one in sorted(found, key=lambda one: int(one.version))]
+
+    def find(self, fingerprint: str) -> Version | None:
+        """The version trained from these inputs by this code, or None."""
+        return next((one for one in self.versions() if one.tags.get(FINGERPRINT) == fingerprint), None)
+
+    def register(
+        self, folder: Path, figures: dict[str, Any], tags: dict[str, str], run_id: str | None = None
+    ) -> Version:
+        """Add a version from a complete model folder (it is copied); the same fingerprint is never added twice."""
+        there = self.find(tags[FINGERPRINT])
+        if there is not None:
+            return there
+        kept = self._keep(folder, tags[FINGERPRINT])
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(MODEL)
+        except MlflowException:
+            self.client.get_registered_model(MODEL)  # it is there already; any other trouble is raised here again
+        every = {**tags, _FOLDER: kept.name, _FIGURES: json.dumps(figures)}
+        made = self.client.create_model_version(MODEL, kept.resolve().as_uri(), run_id=run_id, tags=every)
+        self.client.set_registered_model_alias(MODEL, CHALLENGER, made.version)
+        return self._named(str(made.version))
+
+    def promote(self, version: Version | str, why: str) -> Version:
+        """Make a version the champion, and keep the reason with it."""
+        name = version.name if isinstance(version, Version) else version
+        self._named(name)
+        self.client.set_model_version_tag(MODEL, name, _WHY, why)
+        self.client.set_registered_model_alias(MODEL, CHAMPION, name)
+        if CHALLENGER in self._named(name).aliases:
+            self.client.delete_registered_model_alias(MODEL, CHALLENGER)
+        return self._named(name)
+
+    def fetch(self, version: Version) -> Path:
+        """The folder of a version; `ArtrecError` where its files are gone."""
+        folder = self._models / version.tags[_FOLDER]
+        if not (folder / "config.json").exists():
+            raise ArtrecError(
+                f"the files of model version {version.name} are not in {folder}; train again with `artrec train`"
+            )
+        return folder
+
+    @property
+    def _models(self) -> Path:
+        return Path(self.store.artifacts) / "models"
+
+    def _keep(self, folder: Path, fingerprint: str) -> Path:
+        kept = self._models / fingerprint
+        if kept.exists():  # copied by a run that was killed before it registered
+            return kept
+        building = self._models / f".{fingerprint}.{uuid.uuid4().hex}"
+        shutil.copytree(folder, building)
+        os.replace(building, kept)
+        return kept
+
+    def _by_alias(self, alias: str) -> Version | None:
+        if not self._begun:
+            return None
+        name = next((name for name, aliases in self._aliases().items() if alias in aliases), None)
+        return None if name is None else self._named(name)
+
+    def _aliases(self) -> dict[str, tuple[str, ...]]:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            aliases = self.client.get_registered_model(MODEL).aliases
+        except MlflowException:
+            return {}
+        found: dict[str, tuple[str, ...]] = {}
+        for alias, name in sorted(aliases.items()):
+            found[str(name)] = (*found.get(str(name), ()), alias)
+        return found
+
+    def _named(self, name: str) -> Version:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _version(self.client.get_model_version(MODEL, name), self._aliases())
+        except MlflowException as error:
+            raise ArtrecError(f"there is no model version {name!r}; `artrec models` lists them") from error
+
+    # -- training runs -------------------------------------------------------------------------------------------
+
+    def start_run(self, experiment: str, tags: dict[str, str], parameters: dict[str, Any]) -> str:
+        """Begin a run and return its id; runs of the same fingerprint that were killed are closed."""
+        from mlflow.entities import Param
+
+        location = Path(self.store.artifacts).resolve() / "runs"
+        found = self.client.get_experiment_by_name(experiment)
+        where = found.experiment_id if found else self.client.create_experiment(experiment, location.as_uri())
+        asked = f"tags.{FINGERPRINT} = '{tags[FINGERPRINT]}' and attributes.status = 'RUNNING'"
+        for left in self.client.search_runs([where], asked):
+            self.client.set_terminated(left.info.run_id, "KILLED")
+        run_id = str(self.client.create_run(where, tags=tags).info.run_id)
+        self.client.log_batch(run_id, params=[Param(name, str(value)[:500]) for name, value in parameters.items()])
+        return run_id
+
+    def log_metrics(self, run_id: str, metrics: Iterable[tuple[str, float, int]]) -> None:
+        """Add (name, value, step) to a run."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        # MLflow takes at most 1,000 metrics at once, and no @ in a name.
+        rows = [Metric(name.replace("@", "_at_"), value, now, step) for name, value, step in metrics]
+        for start in range(0, len(rows), 1000):
+            self.client.log_batch(run_id, metrics=rows[start : start + 1000])
+
+    def end_run(self, run_id: str, status: str = "FINISHED") -> None:
+        """Close a run."""
+        self.client.set_terminated(run_id, status)
+
+
+def _version(found: Any, aliases: dict[str, tuple[str, ...]]) -> Version:
+    name = str(found.version)
+    tags = dict(found.tags)
+    return Version(name, aliases.get(name, ()), json.loads(tags.pop(_FIGURES, "{}")), tags)

@@ -1,0 +1,205 @@
+"""The text tower: any Hugging Face encoder or decoder, from documents to vectors of unit length."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+SETTINGS = "text_encoder.json"
+Pooling = Literal["mean", "last"]
+Precision = Literal["float32", "bfloat16"]
+
+
+class TextEncoder(nn.Module):
+    """A language model and how its token states become one vector."""
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        tokenizer: Any,
+        *,
+        pooling: Pooling,
+        max_tokens: int,
+        precision: Precision = "float32",
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.tokenizer = tokenizer
+        self.pooling = pooling
+        self.max_tokens = max_tokens
+        self.precision = precision
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        *,
+        pooling: Literal["auto", "mean", "last"] = "auto",
+        max_tokens: int = 64,
+        precision: Precision = "float32",
+    ) -> "TextEncoder":
+        """A base model's folder, or one that `save` wrote (its own settings then hold)."""
+        from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        backbone = AutoModel.from_pretrained(
+            folder, dtype=torch.float32, trust_remote_code=False, local_files_only=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        settings = folder / SETTINGS
+        if settings.exists():
+            return cls(backbone, tokenizer, **json.loads(settings.read_text()))
+        kind = pooling_of(backbone.config) if pooling == "auto" else pooling
+        return cls(backbone, tokenizer, pooling=kind, max_tokens=max_tokens, precision=precision)
+
+    def save(self, folder: Path) -> None:
+        """Weights (safetensors), tokenizer and settings; LoRA weights are merged into the base first."""
+        backbone: Any = self.backbone
+        if hasattr(backbone, "merge_and_unload"):
+            backbone = backbone.merge_and_unload()
+        backbone.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        (folder / SETTINGS).write_text(json.dumps(self.settings, indent=1))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What besides the weights decides a vector."""
+        return {"pooling": self.pooling, "max_tokens": self.max_tokens, "precision": self.precision}
+
+    @property
+    def dim(self) -> int:
+        """The dimension of the vectors."""
+        return int(cast("Any", self.backbone).config.hidden_size)
+
+    def digest(self) -> str:
+        """A digest of everything that decides a vector: the weights, the tokenizer, the settings."""
+        found = hashlib.blake2b(json.dumps(self.settings, sort_keys=True).encode(), digest_size=12)
+        found.update(json.dumps(sorted(self.tokenizer.get_vocab().items())).encode())
+        for name, tensor in sorted(self.backbone.state_dict().items()):
+            found.update(name.encode() + tensor.detach().float().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, at most `max_tokens`.
+
+        Text is data: what looks like a control token (`[SEP]`, `<|im_start|>`) is split into ordinary ones.
+        """
+        if not texts:
+            return []
+        ends = self._ends_with
+        limit = self.max_tokens - (ends is not None)
+        found = self.tokenizer(
+            [text.replace("\0", " ") for text in texts],
+            truncation=True,
+            max_length=limit,
+            split_special_tokens=True,
+            return_attention_mask=False,
+        )["input_ids"]
+        return found if ends is None else [[*ids, ends] for ids in found]
+
+    @property
+    def _ends_with(self) -> int | None:
+        # The last token's state must have seen the whole text: an end token is where a decoder sums it up.
+        return cast("int | None", self.tokenizer.eos_token_id) if self.pooling == "last" else None
+
+    def pad(self, tokens: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+        """Ids and mask, (texts, longest); padding stands at the end."""
+        width = max(len(ids) for ids in tokens)
+        filler = self.tokenizer.pad_token_id or 0
+        ids = torch.full((len(tokens), width), filler, dtype=torch.long)
+        mask = torch.zeros(len(tokens), width, dtype=torch.long)
+        for row, one in enumerate(tokens):
+            ids[row, : len(one)] = torch.tensor(one)
+            mask[row, : len(one)] = 1
+        return ids, mask
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """(texts, tokens) ids and mask -> (texts, dim) float32 of unit length."""
+        with _precision(ids.device.type, self.precision):
+            states = self.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
+        states = states.float()
+        if self.pooling == "last":
+            pooled = states[torch.arange(len(ids), device=ids.device), mask.sum(1) - 1]
+        else:
+            weights = mask[..., None].float()
+            pooled = (states * weights).sum(1) / weights.sum(1)
+        return F.normalize(pooled, dim=-1)
+
+
+def pooling_of(config: Any) -> Pooling:
+    """Mean over the tokens for models that see both ways, the last token for those that see only the past."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    both_ways = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
+    return "mean" if both_ways else "last"
+
+
+def tune(
+    encoder: TextEncoder, tuning: Literal["full", "lora", "frozen"], *, lora_rank: int, checkpointing: bool
+) -> None:
+    """Make ready for training: which weights move, and whether activations are computed again to save memory."""
+    backbone: Any = encoder.backbone
+    if checkpointing:
+        backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if tuning == "frozen":
+        backbone.requires_grad_(False)
+    if tuning == "lora":
+        from peft import LoraConfig, get_peft_model
+
+        settings = LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, lora_dropout=0.0, target_modules="all-linear")
+        encoder.backbone = get_peft_model(backbone, settings)
+        if checkpointing:
+            backbone.enable_input_require_grads()
+
+
+def encode(
+    encoder: TextEncoder,
+    texts: Sequence[str],
+    *,
+    batch_tokens: int = 8192,
+    advance: Callable[[int], None] = lambda n: None,
+) -> NDArray[np.float32]:
+    """(texts, dim) vectors of unit length; each distinct text is encoded once, in batches of like lengths.
+
+    The order of `texts` does not change a vector. `advance` is told how many texts are done.
+    """
+    out = np.zeros((len(texts), encoder.dim), np.float32)
+    if not texts:
+        return out
+    distinct, where = np.unique(np.asarray(texts, dtype=object), return_inverse=True)
+    tokens = encoder.tokens(distinct.tolist())
+    vectors = np.zeros((len(distinct), encoder.dim), np.float32)
+    device = next(encoder.parameters()).device
+    counts = np.bincount(where, minlength=len(distinct))
+    encoder.eval()
+    with torch.inference_mode():
+        for rows in batches_by_length([len(ids) for ids in tokens], batch_tokens):
+            ids, mask = encoder.pad([tokens[row] for row in rows])
+            vectors[rows] = encoder(ids.to(device), mask.to(device)).cpu().numpy()
+            advance(int(counts[rows].sum()))
+    return vectors[where]
+
+
+def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Rows in batches of at most `batch_tokens` tokens, padding included; the longest come first."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _precision(device: str, precision: Precision) -> contextlib.AbstractContextManager[Any]:
+    return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")

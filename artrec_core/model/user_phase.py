@@ -1,0 +1,141 @@
+"""The second phase: people's next works from their histories, on cached text vectors."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from artrec_core.model.batches import NO_WORK, Ints, Sequences, padded, padded_targets
+from artrec_core.model.training_data import TrainingData
+from artrec_core.model.two_tower import TwoTower
+
+# Catalogues up to this size are trained with the whole softmax: exact, and cheaper than drawing negatives for each batch.
+FULL_SOFTMAX_WORKS = 2000
+# A target is drawn from the next few works, not only the very next: most of what tells tastes apart has no order.
+TARGET_WINDOW = 8
+# Share of the people who stated interests that a batch treats as if they had not, so that the default opening is trained too.
+INTEREST_DROPOUT = 0.3
+# Share of the negatives drawn by popularity, the others evenly.
+POPULAR_SHARE = 0.5
+PEOPLE_IN_BLOCK = 512
+
+
+class UserPhase(nn.Module):
+    """Loss of a batch of people: at every position of a history, softmax over works of a coming positive and a coming seen one."""
+
+    def __init__(self, tower: TwoTower, vectors: Tensor, data: TrainingData, *, negatives: int) -> None:
+        super().__init__()
+        self.tower = tower
+        works = len(data.documents)
+        # Plain attributes, not buffers: they are data, and never travel with the weights.
+        self.text, self.interest_vectors = vectors[:works], vectors[works:]
+        self.data = data
+        self.targets = (data.histories.targets(positive=True), data.histories.targets(positive=False))
+        has_target = np.zeros(data.histories.people, bool)
+        owners = np.repeat(np.arange(data.histories.people), data.histories.lengths + 1)
+        has_target[owners[self.targets[1] != NO_WORK]] = True
+        self.trainable = has_target
+        self.negatives = negatives
+        counts = torch.from_numpy(np.bincount(data.histories.works, minlength=works)).double()
+        even = torch.full((works,), 1.0 / works, dtype=torch.float64)
+        popular = (counts + 1) / (counts + 1).sum()
+        self.chances = (POPULAR_SHARE * popular + (1 - POPULAR_SHARE) * even).float().to(vectors.device)
+
+    def forward(self, people: Ints) -> Tensor:
+        """The mean loss of these people's positions."""
+        max_history = self.tower.shape.max_history
+        batch = padded(self.data.histories, people, max_history)
+        drawn = [self._drawn(targets, people, batch.lengths) for targets in self.targets]
+        candidates, offsets, inputs, wanted = self._candidates(batch.works, drawn)
+        device = self.text.device
+        vectors = self.tower.works(self.text[candidates], candidates)
+        interests, stated = openings(self.interest_vectors, self.data.interest_of[people])
+        stated = stated & (torch.rand(len(people), device=device) >= INTEREST_DROPOUT)
+        signals, gaps = (torch.from_numpy(values).to(device) for values in (batch.signals, batch.gaps))
+        users = self.tower.people(interests, stated, vectors[inputs], signals, gaps)
+        losses = [self._loss(users, vectors, offsets, inputs, one) for one in wanted]
+        return torch.stack(losses).sum()
+
+    def _drawn(self, targets: Ints, people: Ints, lengths: Ints) -> Tensor:
+        """(people, longest + 1) targets, each drawn from those of the next few positions."""
+        found = torch.from_numpy(padded_targets(targets, self.data.histories, people, self.tower.shape.max_history))
+        ahead = torch.arange(found.shape[1]) + torch.randint(0, TARGET_WINDOW, found.shape)
+        later = found.gather(1, torch.minimum(ahead, torch.from_numpy(lengths)[:, None]))
+        return torch.where(later == NO_WORK, found, later)
+
+    def _candidates(self, works: Ints, drawn: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Works of the softmax with what is added to their logits, then inputs and targets as rows of them."""
+        device = self.text.device
+        inputs = torch.from_numpy(works)
+        many = len(self.text)
+        if many <= FULL_SOFTMAX_WORKS:
+            return (
+                torch.arange(many, device=device),
+                torch.zeros(many, device=device),
+                inputs.to(device),
+                [one.to(device) for one in drawn],
+            )
+        sampled = torch.multinomial(self.chances, self.negatives, replacement=True)
+        needed = torch.cat([inputs.flatten(), *(one[one != NO_WORK] for one in drawn)]).to(device)
+        candidates, rows = torch.unique(torch.cat([sampled, needed]), return_inverse=True)
+        # log(how often a work was drawn / how often it is expected to be): sampled softmax with the popularity correction.
+        times = torch.bincount(rows[: self.negatives], minlength=len(candidates)).float()
+        offsets = torch.log(times) - torch.log(self.negatives * self.chances[candidates])
+        places = torch.full((many + 1,), NO_WORK, device=device)
+        places[candidates] = torch.arange(len(candidates), device=device)
+        return candidates, offsets, places[inputs.to(device)], [places[one.to(device)] for one in drawn]
+
+    def _loss(self, users: Tensor, vectors: Tensor, offsets: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        person, position = (targets != NO_WORK).nonzero(as_tuple=True)
+        if len(person) == 0:
+            return users.sum() * 0.0
+        queries, targets = users[person, position], targets[person, position]
+        negatives = offsets > -torch.inf
+        logits = queries @ vectors[negatives].T + offsets[negatives]
+        columns = (negatives.cumsum(0) - 1).masked_fill(~negatives, NO_WORK)
+        logits = _without_seen(logits, columns[inputs[person]], position)
+        # The target stands in a column of its own, so that it is there once whether or not it was drawn.
+        own = (queries * vectors[targets]).sum(-1, keepdim=True)
+        logits = _without(logits, columns[targets][:, None])
+        return F.cross_entropy(torch.cat([own, logits], dim=1), targets.new_zeros(len(targets)))
+
+
+def _without_seen(logits: Tensor, columns: Tensor, position: Tensor) -> Tensor:
+    """Works met before the position are no candidates: seen works are left out when scores are used, too."""
+    before = torch.arange(columns.shape[1], device=columns.device) < position[:, None]
+    return _without(logits, columns.masked_fill(~before, NO_WORK))
+
+
+def _without(logits: Tensor, columns: Tensor) -> Tensor:
+    """-inf at these columns (rows, any number); NO_WORK stands for none."""
+    spare = logits.shape[1]
+    mask = torch.zeros(len(logits), spare + 1, dtype=torch.bool, device=logits.device)
+    mask.scatter_(1, columns.masked_fill(columns == NO_WORK, spare), True)
+    return logits.masked_fill(mask[:, :spare], -torch.inf)
+
+
+def openings(interest_vectors: Tensor, rows: Ints) -> tuple[Tensor, Tensor]:
+    """Text vectors of these rows of stated interests (zeros for -1), and whether there are any."""
+    found = torch.from_numpy(rows).to(interest_vectors.device)
+    stated = found >= 0
+    if len(interest_vectors) == 0:
+        return interest_vectors.new_zeros(len(rows), interest_vectors.shape[1]), stated
+    return interest_vectors[found.clamp(min=0)] * stated[:, None], stated
+
+
+def user_states(
+    tower: TwoTower, works: Tensor, interest_vectors: Tensor, interest_of: Ints, histories: Sequences, people: Ints
+) -> Tensor:
+    """User vectors (people, dim) after all their events; people of like lengths go together."""
+    out = works.new_zeros(len(people), tower.shape.dim)
+    order = np.argsort(histories.lengths[people], kind="stable")
+    for start in range(0, len(order), PEOPLE_IN_BLOCK):
+        rows = order[start : start + PEOPLE_IN_BLOCK]
+        batch = padded(histories, people[rows], tower.shape.max_history)
+        interests, stated = openings(interest_vectors, interest_of[people[rows]])
+        met, signals, gaps = (
+            torch.from_numpy(values).to(works.device) for values in (batch.works, batch.signals, batch.gaps)
+        )
+        states = tower.people(interests, stated, works[met], signals, gaps)
+        out[rows] = states[torch.arange(len(rows)), torch.from_numpy(batch.lengths)]
+    return out
