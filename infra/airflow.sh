@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# The real Airflow on this machine, with nothing to install beside .venv:
+#   infra/airflow.sh test nightly 2026-03-30 infra/recipes/demo.toml   one run of a DAG, in this terminal
+#   infra/airflow.sh standalone                                        scheduler and web page (ARTREC_AIRFLOW_PORT, 8080)
+# Everything it writes is in .artrec/airflow (ARTREC_AIRFLOW_HOME names another folder).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$PWD
+[ -x "$root/.venv/bin/airflow" ] && PATH="$root/.venv/bin:$PATH"
+command -v airflow >/dev/null || { echo "artrec: there is no airflow here; run \`make setup\` first" >&2; exit 1; }
+
+AIRFLOW_HOME=$(realpath -m "${ARTREC_AIRFLOW_HOME:-$root/.artrec/airflow}")
+export AIRFLOW_HOME
+export AIRFLOW__CORE__DAGS_FOLDER="$root/dags"
+export AIRFLOW__CORE__LOAD_EXAMPLES=False
+export AIRFLOW__CORE__EXECUTOR=LocalExecutor
+export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS=False
+export AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite:///$AIRFLOW_HOME/airflow.db"
+# On loopback only, and small: a laptop needs no 32 workers.
+port=${ARTREC_AIRFLOW_PORT:-8080}
+export AIRFLOW__API__HOST=127.0.0.1
+export AIRFLOW__API__PORT=$port
+export AIRFLOW__API__BASE_URL="http://localhost:$port"
+export AIRFLOW__CORE__EXECUTION_API_SERVER_URL="http://127.0.0.1:$port/execution/"
+export AIRFLOW__CORE__PARALLELISM=4
+export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=False
+
+# Airflow's own lines only where something is wrong; the jobs' lines as they are.
+quiet() {
+    export AIRFLOW__LOGGING__LOGGING_LEVEL=ERROR
+    export AIRFLOW__LOGGING__NAMESPACE_LEVELS="artrec=INFO"
+    export AIRFLOW__LOGGING__LOG_FORMAT="%(message)s"
+    export AIRFLOW__LOGGING__COLORED_CONSOLE_LOG=False
+    export PYTHONWARNINGS=ignore PYTHONUNBUFFERED=1
+}
+
+# The tables of Airflow's own database, made once for each version of Airflow.
+migrate() {
+    local version made="$AIRFLOW_HOME/.migrated"
+    version=$(python -c 'from importlib.metadata import version; print(version("apache-airflow-core"))')
+    if [ ! -f "$AIRFLOW_HOME/airflow.db" ] || [ "$(cat "$made" 2>/dev/null)" != "$version" ]; then
+        mkdir -p "$AIRFLOW_HOME"
+        echo "setting up Airflow $version in $AIRFLOW_HOME (once)"
+        airflow db migrate >"$AIRFLOW_HOME/migrate.log" 2>&1 || { cat "$AIRFLOW_HOME/migrate.log" >&2; exit 1; }
+        echo "$version" >"$made"
+    fi
+}
+
+# The traceback of a failed task leads through Airflow, not to the fault: only its last line is kept.
+without_airflows_traceback() {
+    trap '' INT  # on Ctrl-C Airflow still has a job to stop
+    awk '/^Task failed with exception$/ { ours = 1; next }
+         ours && /^(Traceback |[ \t])/ { next }
+         { ours = 0; print; fflush() }'
+}
+
+run_once() {
+    local dag=$1 day=$2 recipe=$3 begun=$SECONDS conf
+    export ARTREC_RECIPE=$recipe ARTREC_RETRIES=0
+    conf=$(python -c '
+import json, sys
+from datetime import date
+from artrec_core.config import load
+from artrec_core.errors import ArtrecError
+day, recipe = sys.argv[1:]
+try:
+    load(recipe)
+    if date.fromisoformat(day).isoformat() != day:
+        raise ValueError
+except ArtrecError as error:
+    sys.exit(f"artrec: {error}")
+except ValueError:
+    sys.exit(f"artrec: {day!r} is not a date; write it as YYYY-MM-DD, for example 2026-03-30")
+print(json.dumps({"date": day, "recipe": recipe}))
+' "$day" "$recipe")
+    quiet
+    migrate
+    if airflow dags test "$dag" "$day" --conf "$conf" 2>&1 | without_airflows_traceback; then
+        echo "$dag $day: done in $((SECONDS - begun)) s"
+    else
+        echo "artrec: $dag of $day stopped at the step above; mend what it says and run the same line again" >&2
+        exit 1
+    fi
+}
+
+standalone() {
+    migrate
+    export AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION=True
+    echo "Airflow's page: http://localhost:$port, user admin, password in"
+    echo "  $AIRFLOW_HOME/simple_auth_manager_passwords.json.generated"
+    echo "The DAGs are loaded and paused. Switched on, a DAG runs its latest night at once and then by its schedule;"
+    echo "its Trigger button asks for the parameters and runs it now."
+    exec airflow standalone
+}
+
+case "${1:-}" in
+    test)
+        [ $# = 4 ] || { echo "usage: infra/airflow.sh test DAG DATE RECIPE" >&2; exit 2; }
+        run_once "$2" "$3" "$4" ;;
+    standalone) standalone ;;
+    *) sed -n '2,5s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+esac
