@@ -67,7 +67,7 @@ class Crawl:
 
     def __init__(self, night: Night) -> None:
         self.night = night
-        self._simulation = cache(self._simulate)
+        self._simulated = cache(self.simulation)
 
     def write(self, table: str, source: AnySource) -> WriterManifest | None:
         """Commit what the source brings to the table; None where it is not there and need not be.
@@ -99,7 +99,7 @@ class Crawl:
         day = self.night.day
         if isinstance(source, Source):
             return raw_rows(source.name, read_lines(source, day))
-        visitors = self._simulation(source.name) if is_simulated(source) else None
+        visitors = self._simulated(source.name) if is_simulated(source) else None
         if table == "raw_events" and isinstance(source, EventSource):
             return read_raw_events(source, day, None, visitors)
         return read_raw_users(source, day, None, visitors)
@@ -115,7 +115,8 @@ class Crawl:
         written = (self.write("raw_artworks", source) for source in self.night.recipe.sources)
         return [writer for writer in written if writer is not None]
 
-    def _simulate(self, name: str) -> "Simulation":
+    def simulation(self, name: str) -> "Simulation":
+        """The visitors of an event source of kind `simulated`, on the artworks of the night."""
         from artrec_core.data.events import simulated
         from artrec_core.data.sources import to_artworks
 
