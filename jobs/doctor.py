@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from artrec_core.config import Recipe, load
+from artrec_core.config import EventSource, Recipe, Source, UserSource, load
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake
 from jobs.step import SetOption, run_command
@@ -65,7 +65,8 @@ def machine_findings() -> Iterator[Finding]:
 def recipe_findings(recipe: Recipe) -> Iterator[Finding]:
     """Whether what a recipe names is there."""
     yield _tried("lake", recipe.store.lake, lambda: Lake(recipe.store.lake).check_writable())
-    for source in [*recipe.sources, *recipe.events, *recipe.users]:
+    named: list[Source | EventSource | UserSource] = [*recipe.sources, *recipe.events, *recipe.users]
+    for source in named:
         if source.path is not None and "{date}" not in source.path:
             there = Path(source.path).exists()
             needed = source.required or there
