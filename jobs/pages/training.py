@@ -28,6 +28,8 @@ PLOTS = {
 CLOCKS = {"step": "step", "epoch": "pass over the data"}
 # From so many points on, a curve is too restless to read without its running mean.
 NOISY = 60
+# What is drawn large, where it is there.
+MAIN = ("hr@10", "ndcg@10")
 # How metrics are called and what they say; a metric that is not here goes by its own name.
 METRICS = {
     "hr": ("Hit rate", "share of people whose next liked work is among the first {k}"),
@@ -45,14 +47,13 @@ class Value:
     value: float
     ours: bool
     ceiling: bool
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
 class Measure:
     """One metric, the best method first."""
 
+    metric: str
     name: str
     says: str
     values: tuple[Value, ...]
@@ -73,11 +74,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Training:
-    """A model version: one sentence, its curves, its metrics beside its rivals', and all else that is known of it."""
+    """A model version: a few sentences, its curves, its metrics beside its rivals', and all else that is known of it.
+
+    `measures` are drawn large; `others` are the same at other lengths of list.
+    """
 
     says: str
     curves: tuple[Curve, ...]
     measures: tuple[Measure, ...]
+    others: tuple[Measure, ...]
     facts: Mapping[str, Any]
 
 
@@ -119,10 +124,13 @@ def training(note: Mapping[str, Any], served: Sequence[str]) -> Training:
     figures, tags = note.get("figures") or {}, note.get("tags") or {}
     # Methods are the figures that hold figures by the metrics' names.
     metrics = {name: one for name, one in figures.items() if isinstance(one, dict) and name not in NOT_METHODS}
+    measures = tuple(measures_of(metrics))
+    main = [one for one in measures if one.metric in MAIN] or list(measures[:2])
     return Training(
         says=_sentence(note, served, figures.get("people_tested")),
         curves=tuple(curves_of(note.get("lines") or [])),
-        measures=tuple(measures_of(metrics)),
+        measures=tuple(main),
+        others=tuple(one for one in measures if one not in main),
         facts={**tags, **{name: one for name, one in figures.items() if name not in metrics}},
     )
 
@@ -139,7 +147,7 @@ def _sentence(note: Mapping[str, Any], served: Sequence[str], tested: int | None
 
 
 def measures_of(metrics: Mapping[str, Mapping[str, Any]]) -> Iterable[Measure]:
-    """One measure a metric from {method: {metric: figure}}; a figure is a number or {"mean": …, "low": …, "high": …}."""
+    """One measure a metric from {method: {metric: figure}}; what is no finite number is left out."""
     names = list(dict.fromkeys(metric for figures in metrics.values() for metric in figures))
     for metric in names:
         values = [
@@ -147,15 +155,13 @@ def measures_of(metrics: Mapping[str, Mapping[str, Any]]) -> Iterable[Measure]:
         ]
         if values:
             name, says = metric_words(metric)
-            yield Measure(name, says, tuple(sorted(values, key=lambda one: (-one.value, one.name))))
+            yield Measure(metric, name, says, tuple(sorted(values, key=lambda one: (-one.value, one.name))))
 
 
 def _value(method: str, figure: Any) -> Value | None:
-    ends = (figure.get("low"), figure.get("high")) if isinstance(figure, dict) else (None, None)
-    mean = figure.get("mean") if isinstance(figure, dict) else figure
-    if not isinstance(mean, int | float) or isinstance(mean, bool) or not math.isfinite(mean):
+    if not isinstance(figure, int | float) or not math.isfinite(figure):
         return None
-    return Value(METHODS.get(method, words(method)), float(mean), method == OURS, method == CEILING, *ends)
+    return Value(METHODS.get(method, words(method)), float(figure), method == OURS, method == CEILING)
 
 
 def metric_words(metric: str) -> tuple[str, str]:
