@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 # Airflow's supervisor kills the task itself five seconds after its SIGTERM: the job must be gone before.
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = 2.0
 
 
 class JobFailed(ArtrecError):
@@ -63,6 +63,7 @@ class JobOperator(BaseOperator):
         self.date: Any = date
         self.arguments: Any = arguments
         self._process: subprocess.Popen[str] | None = None
+        self._killed = False
 
     def command(self) -> list[str]:
         """The line that is run."""
@@ -99,14 +100,16 @@ class JobOperator(BaseOperator):
             raise
         finally:
             follow.join()
-            process.stdout.close() if process.stdout else None
+            self._process = None
         if process.returncode != 0:
-            raise JobFailed(f"{self.job} {self.date} {_ending(process.returncode)}: {said or 'it said nothing'}")
+            ending = "was stopped with its task" if self._killed else _ending(process.returncode)
+            raise JobFailed(f"{self.job} {self.date} {ending}: {said or 'it said nothing'}")
 
     def on_kill(self) -> None:
         """Stop the job and everything it started: SIGTERM, and SIGKILL for what is still there after a grace."""
-        if self._process is not None:
-            stop_group(self._process.pid, GRACE_SECONDS)
+        if (process := self._process) is not None:
+            self._killed = True
+            stop_group(process.pid, GRACE_SECONDS)
 
 
 def stop_group(group: int, grace_seconds: float) -> None:

@@ -1,0 +1,91 @@
+"""`infra/airflow.sh test`: a real run of the real DAG in a terminal."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.nightly import STEPS
+from tests.conftest import ROOT
+from tests.end_to_end.small_world import DAY, small_recipe
+
+JOB = """#!/bin/sh
+[ "$2" = "jobs.$FAILS" ] && {{ echo "artrec: no catalogue; run prepare first" >&2; exit 1; }}
+echo "${{2#jobs.}}" >> {ran}
+echo "${{2#jobs.}} {day}: rows 12 (0.1 s, 10 MB)"
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One Airflow home for the module: its database is made once."""
+    return tmp_path_factory.mktemp("airflow")
+
+
+def run(home: Path, day: str, recipe: Path | str, **environment: str) -> subprocess.CompletedProcess[str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    return subprocess.run(
+        [ROOT / "infra" / "airflow.sh", "test", "nightly", day, str(recipe)],
+        env={**own, "ARTREC_AIRFLOW_HOME": str(home), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_date_in_the_wrong_form_gets_one_clear_line(home: Path) -> None:
+    done = run(home, "2026-3-30", "infra/recipes/demo.toml")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "artrec: '2026-3-30' is not a date; write it as YYYY-MM-DD, for example 2026-03-30\n",
+    )
+
+
+def test_a_recipe_that_is_not_there_gets_one_clear_line(home: Path) -> None:
+    done = run(home, DAY, "infra/recipes/none.toml")
+    assert done.returncode == 1
+    assert done.stderr.startswith("artrec: there is no recipe infra/recipes/none.toml")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_night_shows_the_jobs_lines_and_none_of_airflows(home: Path, tmp_path: Path) -> None:
+    python, ran = tmp_path / "python", tmp_path / "ran"
+    python.write_text(JOB.format(ran=ran, day=DAY))
+    python.chmod(0o755)
+    done = run(home, DAY, small_recipe(tmp_path), ARTREC_PYTHON=str(python))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ran.read_text().split() == ["crawl", *STEPS]
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(("--- ", "setting up Airflow"))]
+    assert lines[:-1] == [f"{step} {DAY}: rows 12 (0.1 s, 10 MB)" for step in ("crawl", *STEPS)]
+    assert lines[-1].startswith(f"nightly {DAY}: done in ")
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_a_night_that_fails_says_where_and_stops_there(home: Path, tmp_path: Path) -> None:
+    python, ran = tmp_path / "python", tmp_path / "ran"
+    python.write_text(JOB.format(ran=ran, day=DAY))
+    python.chmod(0o755)
+    done = run(home, DAY, small_recipe(tmp_path), ARTREC_PYTHON=str(python), FAILS="embed")
+    assert done.returncode == 1
+    assert ran.read_text().split() == ["crawl", "crawl", "validate", "prepare", "train"]
+    assert f"embed {DAY} failed with exit status 1: artrec: no catalogue; run prepare first\n" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "run the same line again" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_small_night_from_end_to_end(home: Path, tmp_path: Path) -> None:
+    recipe = small_recipe(tmp_path)
+    done = run(home, DAY, recipe, ARTREC_PYTHON=sys.executable)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for step in STEPS:
+        assert f"\n{step} {DAY}: " in done.stdout
+    assert (tmp_path / "warehouse.duckdb").exists()
+    again = run(home, DAY, recipe, ARTREC_PYTHON=sys.executable)
+    assert again.returncode == 0, again.stdout + again.stderr
+    for step in ("crawl", "validate", "prepare", "train"):
+        assert f"\n{step} {DAY}: unchanged since it last ran" in again.stdout
