@@ -48,9 +48,10 @@ def seconds(value: float) -> str:
 
 
 def figure(value: object) -> str:
-    """Whatever a step wrote down, for reading: `{"a": 1}` is `a 1`."""
+    """Whatever a step wrote down, for reading: `{"a": 1, "b": {"c": 2}}` is `a 1, b (c 2)`."""
     if isinstance(value, dict):
-        return ", ".join(f"{words(str(name))} {figure(one)}" for name, one in value.items())
+        inner = {name: f"({figure(one)})" if isinstance(one, dict) else figure(one) for name, one in value.items()}
+        return ", ".join(f"{words(str(name))} {one}" for name, one in inner.items())
     if isinstance(value, list):
         return ", ".join(figure(one) for one in value)
     if isinstance(value, bool):

@@ -208,9 +208,16 @@ def _person(
 
 
 def _deed() -> pl.Expr:
-    """An event in words: its kind, and what a rating gave."""
+    """An event in words: its kind, what a rating gave, and whether a view was long enough to speak for the work."""
+    kind = pl.col(KIND)
     rating = pl.format("rating {}", pl.col(VALUE).round(1))
-    return pl.when((pl.col(KIND) == "rating") & pl.col(VALUE).is_not_null()).then(rating).otherwise(pl.col(KIND))
+    return (
+        pl.when((kind == "rating") & pl.col(VALUE).is_not_null())
+        .then(rating)
+        .when((kind == "view") & pl.col(POSITIVE))
+        .then(pl.lit("long view"))
+        .otherwise(kind)
+    )
 
 
 def _known(row: dict[str, Any], works: dict[str, Work]) -> Known:

@@ -22,7 +22,7 @@ def test_seconds(value: float, shown: str) -> None:
 def test_figures_of_steps_read_as_words() -> None:
     assert (
         figure({"rows_kept": 60112, "by": {"a": 0.5}, "done": True, "none": None})
-        == "rows kept 60,112, by a 0.5, done yes, none none"
+        == "rows kept 60,112, by (a 0.5), done yes, none none"
     )
 
 
