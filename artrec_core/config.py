@@ -152,7 +152,7 @@ class Model(Section):
     dim: int = Field(64, ge=8, description="dimension of artwork and user vectors")
     layers: int = Field(2, ge=1, description="layers of the user tower")
     heads: int = Field(2, ge=1)
-    dropout: Share = 0.2
+    dropout: Share = 0.4
     id_dropout: Share = Field(0.2, description="share of artworks whose id vector training replaces by the unknown one")
     max_history: int = Field(100, ge=2, description="latest events a person that the user tower reads")
 
@@ -167,12 +167,15 @@ class Train(Section):
     text_epochs: int = Field(2, ge=0, description="passes of the text tower's phase")
     text_batch: int = Field(64, ge=2, description="artworks a worker encodes in a step")
     text_learning_rate: float = Field(3e-5, gt=0)
-    user_epochs: int = Field(40, ge=1, description="passes of the user tower's phase, at most")
-    user_batch: int = Field(128, ge=1)
-    user_learning_rate: float = Field(1e-3, gt=0)
-    negatives: int = Field(256, ge=1)
+    user_epochs: int = Field(16, ge=1, description="passes of the user tower's phase, at most")
+    user_batch: int = Field(64, ge=1, description="people a worker reads in a step")
+    user_learning_rate: float = Field(3e-3, gt=0)
+    negatives: int = Field(256, ge=1, description="works a batch is told from, where the catalogue is too large for all")
+    shuffled: Share = Field(
+        0.5, description="share of the user tower's batches that read histories in random order: more to learn from few events"
+    )
     patience: int = Field(5, ge=1, description="passes without a better validation figure before training stops")
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = Field(0.1, ge=0)
     seed: int = 0
     max_failures: int = Field(1, ge=0)
     experiment: str = "artrec"

@@ -51,6 +51,17 @@ class Sequences:
             starts, self.works[rows], self.signals[rows], self.gaps[rows], self.positive[rows], self.new[rows]
         )
 
+    def shuffled(self, random: np.random.Generator) -> "Sequences":
+        """The same people with their events in random order, and no gaps between them."""
+        owners = np.repeat(np.arange(self.people), self.lengths)
+        order = np.lexsort((random.random(len(owners)), owners))
+        works = self.works[order]
+        new = np.zeros(len(works), bool)
+        # `unique` returns the first place of each (person, work).
+        pairs = owners * (int(works.max(initial=0)) + 1) + works
+        new[np.unique(pairs, return_index=True)[1]] = True
+        return Sequences(self.starts, works, self.signals[order], np.zeros_like(self.gaps), self.positive[order], new)
+
     def targets(self, *, positive: bool) -> Ints:
         """For each position of each person (before the first event, after each one): the next work not yet seen there.
 
@@ -161,9 +172,10 @@ def padded(sequences: Sequences, people: Ints, max_history: int) -> Padded:
     if len(sequences.works) == 0:
         nothing = np.zeros(rows.shape, np.int64)
         return Padded(nothing, nothing, nothing, lengths)
-    return Padded(
-        *(np.where(there, values[rows], 0) for values in (sequences.works, sequences.signals, sequences.gaps)), lengths
+    works, signals, gaps = (
+        np.where(there, values[rows], 0) for values in (sequences.works, sequences.signals, sequences.gaps)
     )
+    return Padded(works, signals, gaps, lengths)
 
 
 def padded_targets(targets: Ints, sequences: Sequences, people: Ints, max_history: int) -> Ints:

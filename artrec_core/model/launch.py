@@ -19,8 +19,8 @@ def launch(recipe: Recipe, folder: Path, base: Path, evaluator: Any) -> None:
     stopped for a reason that a retry does not mend.
     """
     settings: dict[str, Any] = {
-        "folder": str(folder),
-        "base": str(base),
+        "folder": str(folder.resolve()),
+        "base": str(base.resolve()),
         "model": recipe.model.model_dump(),
         "train": {**recipe.train.model_dump(), "deepspeed": str(deepspeed_file(recipe.train.deepspeed))},
         "encode": recipe.encode.model_dump(),

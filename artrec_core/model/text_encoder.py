@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -149,14 +150,17 @@ def tune(
     """Make ready for training: which weights move, and whether activations are computed again to save memory."""
     backbone: Any = encoder.backbone
     if checkpointing:
-        backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        backbone.activation_checkpointing_enable()
     if tuning == "frozen":
         backbone.requires_grad_(False)
     if tuning == "lora":
         from peft import LoraConfig, get_peft_model
 
         settings = LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, lora_dropout=0.0, target_modules="all-linear")
-        encoder.backbone = get_peft_model(backbone, settings)
+        with warnings.catch_warnings():
+            # peft still reads names that transformers 5 has deprecated.
+            warnings.simplefilter("ignore", FutureWarning)
+            encoder.backbone = get_peft_model(backbone, settings)
         if checkpointing:
             backbone.enable_input_require_grads()
 

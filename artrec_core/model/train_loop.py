@@ -250,7 +250,7 @@ def train_user(run: Run, data: TrainingData, vectors: Tensor, evaluator: Evaluat
     torch.manual_seed(train.seed)
     tower = TwoTower(_shape(run.model, vectors.shape[1], works), data.artwork_ids).to(world.device)
     tower.text_mean.copy_(vectors[:works].mean(0))
-    phase = UserPhase(tower, vectors.to(world.device), data, negatives=train.negatives)
+    phase = UserPhase(tower, vectors.to(world.device), data, negatives=train.negatives, shuffled=train.shuffled)
     moving: nn.Module = phase
     if world.size > 1:
         moving = nn.parallel.DistributedDataParallel(phase)
@@ -262,6 +262,7 @@ def train_user(run: Run, data: TrainingData, vectors: Tensor, evaluator: Evaluat
     best, best_weights, waited = -math.inf, copy.deepcopy(tower.state_dict()), 0
     for epoch in range(train.user_epochs):
         moving.train()
+        phase.begin_pass(random)
         total = 0.0
         batches = length_batches(data.histories.lengths[people], train.user_batch, random)
         for step in range(steps):

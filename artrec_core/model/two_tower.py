@@ -84,7 +84,8 @@ class TwoTower(nn.Module):
             dropped = torch.rand(rows.shape, device=rows.device) < self.shape.id_dropout
             rows = torch.where(dropped, self.shape.works, rows)
         # One length for all: a work nobody has seen stands beside the known ones, and popularity is a direction, not a size.
-        return F.normalize(self.projected(text) + self.ids(rows), dim=-1)
+        out: Tensor = F.normalize(self.projected(text) + self.ids(rows), dim=-1)
+        return out
 
     def people(self, interests: Tensor, has_interest: Tensor, works: Tensor, signals: Tensor, gaps: Tensor) -> Tensor:
         """User vectors before the first event and after each one, (people, positions + 1, dim).

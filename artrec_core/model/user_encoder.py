@@ -85,7 +85,7 @@ class UserEncoder(nn.Module):
             nn.init.normal_(vector, std=0.02)
         for mapped in self.memory.maps:
             with torch.no_grad():
-                mapped.weight.copy_(0.3 * torch.eye(dim))  # type: ignore[operator, union-attr]
+                mapped.weight.copy_(0.3 * torch.eye(dim))  # type: ignore[operator]
 
     def forward(self, first: Tensor, has_interest: Tensor, works: Tensor, kinds: Tensor, gaps: Tensor) -> Tensor:
         """The person's vector before the first event and after each one, (people, positions + 1, dim).

@@ -11,8 +11,6 @@ from artrec_core.model.two_tower import TwoTower
 
 # Catalogues up to this size are trained with the whole softmax: exact, and cheaper than drawing negatives for each batch.
 FULL_SOFTMAX_WORKS = 2000
-# A target is drawn from the next few works, not only the very next: most of what tells tastes apart has no order.
-TARGET_WINDOW = 8
 # Share of the people who stated interests that a batch treats as if they had not, so that the default opening is trained too.
 INTEREST_DROPOUT = 0.3
 # Share of the negatives drawn by popularity, the others evenly.
@@ -23,17 +21,21 @@ PEOPLE_IN_BLOCK = 512
 class UserPhase(nn.Module):
     """Loss of a batch of people: at every position of a history, softmax over works of a coming positive and a coming seen one."""
 
-    def __init__(self, tower: TwoTower, vectors: Tensor, data: TrainingData, *, negatives: int) -> None:
+    def __init__(
+        self, tower: TwoTower, vectors: Tensor, data: TrainingData, *, negatives: int, shuffled: float
+    ) -> None:
         super().__init__()
         self.tower = tower
         works = len(data.documents)
         # Plain attributes, not buffers: they are data, and never travel with the weights.
         self.text, self.interest_vectors = vectors[:works], vectors[works:]
         self.data = data
-        self.targets = (data.histories.targets(positive=True), data.histories.targets(positive=False))
+        # Histories in their order and, where a share of the batches is to read them shuffled, out of it.
+        self._orders = [(data.histories, _targets(data.histories))]
+        self.shuffled = shuffled
         has_target = np.zeros(data.histories.people, bool)
         owners = np.repeat(np.arange(data.histories.people), data.histories.lengths + 1)
-        has_target[owners[self.targets[1] != NO_WORK]] = True
+        has_target[owners[self._orders[0][1][1] != NO_WORK]] = True
         self.trainable = has_target
         self.negatives = negatives
         counts = torch.from_numpy(np.bincount(data.histories.works, minlength=works)).double()
@@ -44,9 +46,10 @@ class UserPhase(nn.Module):
     def forward(self, people: Ints) -> Tensor:
         """The mean loss of these people's positions."""
         max_history = self.tower.shape.max_history
-        batch = padded(self.data.histories, people, max_history)
-        drawn = [self._drawn(targets, people, batch.lengths) for targets in self.targets]
-        candidates, offsets, inputs, wanted = self._candidates(batch.works, drawn)
+        histories, targets = self._orders[self._order()]
+        batch = padded(histories, people, max_history)
+        found = [padded_targets(one, histories, people, max_history) for one in targets]
+        candidates, offsets, inputs, wanted = self._candidates(batch.works, [torch.from_numpy(one) for one in found])
         device = self.text.device
         vectors = self.tower.works(self.text[candidates], candidates)
         interests, stated = openings(self.interest_vectors, self.data.interest_of[people])
@@ -56,12 +59,14 @@ class UserPhase(nn.Module):
         losses = [self._loss(users, vectors, offsets, inputs, one) for one in wanted]
         return torch.stack(losses).sum()
 
-    def _drawn(self, targets: Ints, people: Ints, lengths: Ints) -> Tensor:
-        """(people, longest + 1) targets, each drawn from those of the next few positions."""
-        found = torch.from_numpy(padded_targets(targets, self.data.histories, people, self.tower.shape.max_history))
-        ahead = torch.arange(found.shape[1]) + torch.randint(0, TARGET_WINDOW, found.shape)
-        later = found.gather(1, torch.minimum(ahead, torch.from_numpy(lengths)[:, None]))
-        return torch.where(later == NO_WORK, found, later)
+    def begin_pass(self, random: np.random.Generator) -> None:
+        """Shuffle the histories anew for the share of the batches that read them out of order."""
+        if self.shuffled > 0:
+            mixed = self.data.histories.shuffled(random)
+            self._orders = [self._orders[0], (mixed, _targets(mixed))]
+
+    def _order(self) -> int:
+        return int(len(self._orders) > 1 and float(torch.rand(())) < self.shuffled)
 
     def _candidates(self, works: Ints, drawn: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
         """Works of the softmax with what is added to their logits, then inputs and targets as rows of them."""
@@ -98,6 +103,10 @@ class UserPhase(nn.Module):
         own = (queries * vectors[targets]).sum(-1, keepdim=True)
         logits = _without(logits, columns[targets][:, None])
         return F.cross_entropy(torch.cat([own, logits], dim=1), targets.new_zeros(len(targets)))
+
+
+def _targets(histories: Sequences) -> tuple[Ints, Ints]:
+    return histories.targets(positive=True), histories.targets(positive=False)
 
 
 def _without_seen(logits: Tensor, columns: Tensor, position: Tensor) -> Tensor:

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from artrec_core.model.text_encoder import TextEncoder, batches_by_length, encode, tune
+from tests.artrec_core.model.worlds import tiny_model
+
+TEXTS = ["the red boat", "the blue horse river saint flower", "a", "night dance", "the red boat"]
+
+
+@pytest.fixture(params=["bert", "llama"])
+def encoder(request: pytest.FixtureRequest, tmp_path: Path) -> TextEncoder:
+    return TextEncoder.load(tiny_model(tmp_path / request.param, request.param), max_tokens=12)
+
+
+def test_pooling_follows_the_architecture(tmp_path: Path):
+    assert TextEncoder.load(tiny_model(tmp_path / "b", "bert")).pooling == "mean"
+    assert TextEncoder.load(tiny_model(tmp_path / "l", "llama")).pooling == "last"
+
+
+def test_vectors_have_unit_length_and_do_not_depend_on_order_or_batches(encoder: TextEncoder):
+    vectors = encode(encoder, TEXTS)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert np.array_equal(vectors[0], vectors[4])
+    assert np.array_equal(encode(encoder, TEXTS[::-1])[::-1], vectors)
+    assert np.allclose(encode(encoder, TEXTS, batch_tokens=1), vectors, atol=1e-5)
+
+
+def test_long_documents_are_cut(encoder: TextEncoder):
+    tokens = encoder.tokens(["boat " * 500])[0]
+    assert len(tokens) == 12
+    assert np.isfinite(encode(encoder, ["boat " * 500])).all()
+
+
+def test_control_tokens_in_a_text_are_text(encoder: TextEncoder):
+    plain, spiked = encoder.tokens(["boat", "boat [SEP] [CLS] [MASK]"])
+    for special in (2, 4):
+        assert spiked.count(special) == plain.count(special)
+    assert spiked.count(3) == plain.count(3)
+
+
+def test_no_text_at_all_has_a_vector(encoder: TextEncoder):
+    assert np.isfinite(encode(encoder, [""])).all()
+    assert encode(encoder, []).shape == (0, 32)
+
+
+def test_saved_and_loaded_it_gives_the_same_vectors_and_digest(encoder: TextEncoder, tmp_path: Path):
+    encoder.save(tmp_path / "saved")
+    again = TextEncoder.load(tmp_path / "saved")
+    assert np.array_equal(encode(again, TEXTS), encode(encoder, TEXTS))
+    assert again.digest() == encoder.digest()
+
+
+def test_lora_moves_few_weights_and_is_merged_when_saved(encoder: TextEncoder, tmp_path: Path):
+    tune(encoder, "lora", lora_rank=2, checkpointing=True)
+    moving = [weight for weight in encoder.parameters() if weight.requires_grad]
+    assert 0 < sum(weight.numel() for weight in moving) < sum(weight.numel() for weight in encoder.parameters()) / 2
+    for weight in moving:
+        weight.data.add_(0.1)
+    vectors = encode(encoder, TEXTS)
+    encoder.save(tmp_path / "saved")
+    assert np.allclose(encode(TextEncoder.load(tmp_path / "saved"), TEXTS), vectors, atol=1e-5)
+
+
+def test_batches_waste_little_and_hold_every_row_once():
+    lengths = [3, 60, 4, 59, 5]
+    batches = list(batches_by_length(lengths, 128))
+    assert batches == [[1, 3], [4, 2, 0]]

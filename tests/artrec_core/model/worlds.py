@@ -1,0 +1,93 @@
+"""Tiny random language models with a tiny tokenizer, and a world of a few works and people."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from artrec_core.columns import HISTORY, conform
+from artrec_core.data.holdout import leave_one_out
+from artrec_core.model.batches import sequences
+from artrec_core.model.training_data import TrainingData
+
+WORDS = "the a red blue green boat horse river saint flower battle angel night dance city storm lion".split()
+WORKS = 24
+PEOPLE = 16
+
+
+def tiny_model(folder: Path, kind: str = "bert") -> Path:
+    """A random BERT or Llama of two layers with a tokenizer of a few words; the folder."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel, PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [*"abcdefghijklmnopqrstuvwxyz0123456789[]<>|_."]
+    vocabulary = {word: row for row, word in enumerate(dict.fromkeys([*special, *WORDS, *letters]))}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]"}
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    sizes |= {"vocab_size": len(vocabulary), "max_position_embeddings": 64, "pad_token_id": 0}
+    torch.manual_seed(0)
+    if kind == "bert":
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        )
+        names |= {"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+        model: torch.nn.Module = BertModel(BertConfig(**sizes))
+    else:
+        names |= {"eos_token": "[SEP]"}
+        model = LlamaModel(LlamaConfig(**sizes, eos_token_id=3, bos_token_id=2))
+    model.save_pretrained(folder)  # type: ignore[operator]
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    return folder
+
+
+def history(rows: list[tuple[str, str, str, int, bool]]) -> pl.DataFrame:
+    """HISTORY rows from (person, work, kind, minute, positive)."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    frame = pl.DataFrame(
+        [
+            {
+                "user_id": person,
+                "artwork_id": work,
+                "event_id": f"e{number:05d}",
+                "kind": kind,
+                "occurred_at": start + timedelta(minutes=minute),
+                "positive": positive,
+                "negative": kind == "dismiss",
+                "seen": kind not in ("impression", "search"),
+                "simulated": True,
+            }
+            for number, (person, work, kind, minute, positive) in enumerate(rows)
+        ]
+    )
+    return conform(frame, HISTORY).sort("user_id", "occurred_at", "event_id")
+
+
+def small_data() -> TrainingData:
+    """Two tribes: even people like the boats (even works), odd people the horses."""
+    artwork_ids = [f"w{row:02d}" for row in range(WORKS)]
+    documents = [f"the {'blue boat' if row % 2 == 0 else 'red horse'} {WORDS[5 + row // 2]}" for row in range(WORKS)]
+    random = np.random.default_rng(0)
+    rows = []
+    for person in range(PEOPLE):
+        tribe = [work for work in range(WORKS) if work % 2 == person % 2]
+        for minute, work in enumerate(random.permutation(tribe)[:8]):
+            rows.append((f"p{person:02d}", artwork_ids[work], "like", minute, True))
+    held = leave_one_out(history(rows))
+    people = [f"p{person:02d}" for person in range(PEOPLE + 1)]  # the last one did nothing
+    validation = np.array([(people.index(one), artwork_ids.index(work)) for one, work in held.validation.iter_rows()])
+    interest_of = np.array([0 if person == 0 else -1 for person in range(len(people))])
+    return TrainingData(
+        artwork_ids=artwork_ids,
+        documents=documents,
+        interests=["blue boat"],
+        interest_of=interest_of,
+        queries=[("boat" if row % 2 == 0 else "horse", row) for row in range(WORKS)],
+        histories=sequences(held.train, people, artwork_ids),
+        validation=validation,
+        people=people,
+    )
