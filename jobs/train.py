@@ -49,7 +49,7 @@ def run(night: Night) -> Figures:
 
     recipe, begun = night.recipe, time.monotonic()
     base = prepared(recipe.model.base, recipe.store.models)
-    folder = Path(recipe.store.work).resolve() / "train" / night.fingerprint
+    folder = _run_folder(night)
     data, held_out = _data(night, base)
     data.save(folder / "data")
     registry = Registry(recipe.store)
@@ -76,6 +76,11 @@ def run(night: Night) -> Figures:
     night.lake.write_note(NOTE, night.day, json.dumps(curves, indent=1).encode())
     shutil.rmtree(folder, ignore_errors=True)
     return {"version": version.name, "champion": registry.champion().name, **figures}  # type: ignore[union-attr]
+
+
+def _run_folder(night: Night) -> Path:
+    """Where the workers of this run meet; it goes when everything it holds is registered and noted."""
+    return Path(night.recipe.store.work).resolve() / "train" / night.fingerprint
 
 
 def _tags(night: Night) -> dict[str, str]:
@@ -303,7 +308,9 @@ def run_if_needed(night: Night) -> Figures:
     from artrec_core.model.registry import Registry
 
     champion = Registry(night.recipe.store).champion()
-    return {"champion": champion.name, "trained": 0} if champion is not None else run(night)
+    # Of this night's own version, what a kill left to do (the note) is done first; its training is not repeated.
+    unfinished = _run_folder(night).exists()
+    return {"champion": champion.name, "trained": 0} if champion is not None and not unfinished else run(night)
 
 
 HELP = "Train a model version, measure it beside popularity, ALS and EASE, and register it."

@@ -94,7 +94,8 @@ class TwoTower(nn.Module):
         """
         width = self.shape.dim**0.5
         states: Tensor = self.user(self.projected(interests), has_interest, works * width, signals, gaps)
-        return states * (self.log_scale.exp() / width)
+        out: Tensor = states * (self.log_scale.exp() / width)
+        return out
 
     def rows_of(self, artwork_ids: list[str]) -> Tensor:
         """Rows of the id table; the unknown id's where training did not see the work."""

@@ -12,7 +12,25 @@ from artrec_core.data.holdout import leave_one_out
 from artrec_core.model.batches import sequences
 from artrec_core.model.training_data import TrainingData
 
-WORDS = "the a red blue green boat horse river saint flower battle angel night dance city storm lion".split()
+WORDS = [
+    "the",
+    "a",
+    "red",
+    "blue",
+    "green",
+    "boat",
+    "horse",
+    "river",
+    "saint",
+    "flower",
+    "battle",
+    "angel",
+    "night",
+    "dance",
+    "city",
+    "storm",
+    "lion",
+]
 WORKS = 24
 PEOPLE = 16
 
