@@ -19,7 +19,8 @@ def compiled(loop: Loop) -> Loop:
     return cast(Loop, numba.njit(nogil=True, cache=True, error_model="numpy")(loop))
 
 
-@compiled
+# Fusing a multiplication with an addition changes nothing here: the products are exact.
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
 def canonical(u: Any, v: Any) -> Any:
     """The canonical score of a pair: float32 inner product of two float32 vectors.
 
@@ -208,6 +209,21 @@ def best_by_canonical(
                 held = k
                 worst = keys[k - 1]
         write_best(keys[:held], k, best_ids[row], best_scores[row])
+
+
+@compiled
+def first_unseen(k: Any, rows: Any, artworks: Any, seen_from: Any, seen: Any, best_ids: Any, best_scores: Any) -> None:
+    """The k best for people without a direction, whose scores are all zero: the first that they have not seen."""
+    for row in rows:
+        place = 0
+        for index in range(artworks):
+            if place == k:
+                break
+            if holds(seen[seen_from[row] : seen_from[row + 1]], index):
+                continue
+            best_ids[row, place] = index
+            best_scores[row, place] = np.float32(0.0)
+            place += 1
 
 
 @compiled

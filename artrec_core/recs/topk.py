@@ -6,20 +6,20 @@ which pairs may still be among a person's k best; only those are held, and in th
 """
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from artrec_core.recs.selection import best_by_canonical, best_of_rows, finish, keep_contenders
-
-Floats: TypeAlias = npt.NDArray[np.float32]
-Ints: TypeAlias = npt.NDArray[np.int32]
-Doubles: TypeAlias = npt.NDArray[np.float64]
+from artrec_core.recs.coded_topk import codes_pay, top_k_by_codes
+from artrec_core.recs.selection import best_by_canonical, best_of_rows, finish, first_unseen, keep_contenders
+from artrec_core.recs.threads import Doubles
+from artrec_core.recs.threads import Floats as Floats
+from artrec_core.recs.threads import Ints as Ints
+from artrec_core.recs.threads import in_threads as in_threads
 
 # 1,024 people x 4,096 artworks x 4 bytes = 16 MB: the scores are still in the last-level cache when they are looked at.
 PEOPLE_IN_BLOCK = 1024
@@ -69,18 +69,21 @@ def top_k(
         return ids, scores
     # A NaN cannot come out below this: every partial sum stays far from float32's largest number.
     safe = user_norms * item_norms.max() < LARGEST_SAFE_SCORE
-    if not safe.all():
-        wild = np.flatnonzero(~safe)
-        wild_ids, wild_scores = padded(len(wild), k)
-        _canonically(users[wild], items, None, _pick(seen, wild), wild_ids, wild_scores, threads)
-        tame = np.flatnonzero(safe)
-        ids[wild], scores[wild] = wild_ids, wild_scores
+    first_unseen(k, np.flatnonzero(user_norms == 0), shape[1], *seen, ids, scores)
+    wild, tame = np.flatnonzero(~safe), np.flatnonzero(safe & (user_norms > 0))
+    if len(tame) == shape[0]:
+        fill = top_k_by_codes if codes_pay(*shape, users.shape[1], k) else _by_blocks
+        fill(users, items, user_norms, item_norms, seen, ids, scores, threads, memory_mb)
+        return ids, scores
+    if len(wild):
+        best = padded(len(wild), k)
+        _canonically(users[wild], items, None, _pick(seen, wild), *best, threads)
+        ids[wild], scores[wild] = best
+    if len(tame):
         tame_exclude = None if exclude is None else exclude.tocsr()[tame]
         ids[tame], scores[tame] = top_k(
             users[tame], items, k, exclude=tame_exclude, threads=threads, memory_mb=memory_mb
         )
-        return ids, scores
-    _by_blocks(users, items, user_norms, item_norms, seen, ids, scores, threads, memory_mb)
     return ids, scores
 
 
@@ -102,7 +105,7 @@ def top_k_of_scores(scores: Floats, k: int, *, exclude: Any = None, threads: int
         best_of_rows(given, most, seen_from, seen, ids, best, begin, end)
 
     if most:
-        _in_threads(some, given.shape[0], threads_or_all(threads))
+        in_threads(some, given.shape[0], threads_or_all(threads))
     return ids, best
 
 
@@ -155,10 +158,10 @@ def _by_blocks(
                     counts,
                     floors,
                 )
-                _in_threads(partial(keep_contenders, block, first, k, some, items, *held), len(some), threads, pool)
+                in_threads(partial(keep_contenders, block, first, k, some, items, *held), len(some), threads, pool)
             best = (ids[top : top + people], scores[top : top + people])
             last = partial(finish, k, some, items, slacks, item_norms, tiny, held_ids, approx, counts, *best)
-            _in_threads(last, len(some), threads, pool)
+            in_threads(last, len(some), threads, pool)
 
 
 def error_bound(dim: int) -> tuple[float, float]:
@@ -198,22 +201,7 @@ def _canonically(
     def some(begin: int, end: int) -> None:
         best_by_canonical(most, users, items, listed_from, lists, listed is not None, *seen, ids, scores, begin, end)
 
-    _in_threads(some, users.shape[0], threads)
-
-
-def _in_threads(
-    loop: Callable[[int, int], None], rows: int, threads: int, pool: ThreadPoolExecutor | None = None
-) -> None:
-    """Run a compiled loop over the rows, cut evenly among threads, and wait for all of them."""
-    cuts = np.linspace(0, rows, min(threads, max(rows, 1)) + 1).astype(int).tolist()
-    if len(cuts) == 2:
-        loop(0, rows)
-        return
-    if pool is None:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(loop, cuts[:-1], cuts[1:]))
-        return
-    list(pool.map(loop, cuts[:-1], cuts[1:]))
+    in_threads(some, users.shape[0], threads)
 
 
 def _vectors(given: npt.ArrayLike, name: str) -> Floats:

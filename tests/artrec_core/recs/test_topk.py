@@ -45,10 +45,31 @@ def vectors(kind: str, rows: int, dim: int, rng: Rng) -> np.ndarray:
         drawn[:, dim // 2 :] = -drawn[:, : dim - dim // 2] + 1e-6 * drawn[:, dim // 2 :]
     if kind == "grid":
         drawn = rng.integers(-1, 2, (rows, dim))
+    if kind == "low rank":
+        drawn = rng.standard_normal((rows, 2)) @ np.random.default_rng(dim).standard_normal((2, dim))
+    if kind == "some zero":
+        drawn = drawn * (rng.random((rows, 1)) < 0.5)
+    if kind == "one loud":
+        drawn[:, 0] = 1e4 + drawn[:, 0]
+    if kind == "uneven":
+        drawn = drawn * 10.0 ** np.linspace(-6, 6, dim)
     return drawn.astype(np.float32)
 
 
-KINDS = ["random", "clustered", "duplicated", "all equal", "huge", "tiny", "cancelling", "grid"]
+KINDS = [
+    "random",
+    "clustered",
+    "duplicated",
+    "all equal",
+    "huge",
+    "tiny",
+    "cancelling",
+    "grid",
+    "low rank",
+    "some zero",
+    "one loud",
+    "uneven",
+]
 
 
 def test_best_first() -> None:
