@@ -1,8 +1,8 @@
 """
 ### Retrain artrec's model
 
-Trains a model version on everything known at the end of the night's day, and measures it beside today's champion. It runs by
-itself every Monday with the recipe's own settings, and whenever somebody fills in the form; a field left empty means what the
+Trains a model version on everything known at the end of the night's day, and measures it beside popularity, ALS and EASE. It
+runs by itself every Monday with the recipe's own settings, and whenever somebody fills in the form; a field left empty means what the
 recipe says.
 
 | task | what it does |
@@ -10,9 +10,9 @@ recipe says.
 | `night` | resolves the date once: the `date` parameter, else the logical date, else the day the run was queued |
 | `crawl`, `validate`, `prepare` | make sure that the day's catalogue and histories are there; nothing to do when they are |
 | `choices` | the form's answers as `--set` options |
-| `train` | trains and registers the version; with **promote** it becomes champion if it passes the gate |
+| `train` | trains and registers the version; with **promote** it becomes champion if it ranks held-out events better than the popular list |
 
-**To go back** to an earlier champion: `artrec models --help`.
+`artrec models` lists the versions with their figures.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ read(RECIPE)  # a recipe that cannot be read is an import error of this file, wi
 
 with DAG(
     dag_id="retrain",
-    description="Trains a model version and promotes it if it beats the champion.",
+    description="Trains a model version and, if asked, promotes it.",
     doc_md=__doc__,
     # Fires for the day that just ended, as `nightly` does, and after it.
     schedule=CronTriggerTimetable("0 6 * * 1", timezone="UTC", interval=timedelta(days=1)),

@@ -1,6 +1,7 @@
 """train: a new model version from the night's catalogue and histories, measured beside the baselines and registered."""
 
 import json
+import math
 import shutil
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from artrec_core.config import Recipe, load
-from artrec_core.errors import ArtrecError
+from artrec_core.errors import ArtrecError, GateFailed
 from artrec_core.lake import day_of
 from jobs.progress import progress
 from jobs.step import ConfigOption, DateOption, Figures, Night, SetOption, Step, code_version, run_command, run_step
@@ -324,9 +325,32 @@ def command(
     date: DateOption,
     overrides: SetOption = [],  # noqa: B006
     if_needed: Annotated[bool, typer.Option("--if-needed", help="Train only where there is no champion yet.")] = False,
+    promote: Annotated[
+        bool, typer.Option("--promote/--no-promote", help="Make the version champion if it passes the gate.")
+    ] = False,
 ) -> None:
     """Train a model version, measure it beside popularity, ALS and EASE, and register it."""
-    run_step(IF_NEEDED if if_needed else STEP, load(config, overrides), day_of(date))
+    recipe = load(config, overrides)
+    manifest = run_step(IF_NEEDED if if_needed else STEP, recipe, day_of(date))
+    if promote and "version" in manifest.figures:
+        print(f"train {date}: {promoted(recipe, manifest.figures)}", flush=True)
+
+
+def promoted(recipe: Recipe, figures: Figures) -> str:
+    """Make the trained version champion if it passes the gate, and say so.
+
+    The gate: on the same held-out events it places works better than the popular list does. A model that is empty, broken
+    or not a number does not. `GateFailed` leaves the champion as it is.
+    """
+    from artrec_core.model.registry import Registry
+
+    model, popular = (float(figures.get(name, {}).get("ndcg@10", math.nan)) for name in ("model", "popularity"))
+    name = str(figures["version"])
+    told = f"NDCG@10 {model:.4f}, popularity {popular:.4f} on the same held-out events"
+    if not model > popular:
+        raise GateFailed(f"version {name} is registered but not promoted: {told}; the champion stays as it was")
+    Registry(recipe.store).promote(name, told)
+    return f"version {name} is champion now: {told}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 
 from artrec_core.columns import CATALOGUE, USER, conform
 from artrec_core.config import Recipe, load
+from artrec_core.errors import GateFailed
 from artrec_core.lake import Lake
 from artrec_core.model.registry import Registry
 from jobs import embed, train
@@ -88,9 +89,10 @@ def test_a_training_killed_before_it_is_registered_leaves_no_version_and_goes_on
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ):
     prepared(recipe, DAY)
-    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as killed:
         killed.setattr(Registry, "register", _die)
-        run_step(train.IF_NEEDED, recipe, DAY)
+        with pytest.raises(KeyboardInterrupt):
+            run_step(train.IF_NEEDED, recipe, DAY)
     assert Registry(recipe.store).versions() == []
     made = run_step(train.IF_NEEDED, recipe, DAY)
     assert made.figures["version"] == "1"
@@ -141,11 +143,33 @@ def test_an_embed_killed_between_shards_takes_up_after_the_last(recipe: Recipe, 
             raise KeyboardInterrupt
         return encode(encoder, texts, **settings)  # type: ignore[arg-type]
 
-    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as killed:
         killed.setattr(text_encoder, "encode", counted)
-        run_step(embed.STEP, recipe, DAY)
+        with pytest.raises(KeyboardInterrupt):
+            run_step(embed.STEP, recipe, DAY)
     assert night.lake.find_manifest("text_vectors", DAY) is None
     with monkeypatch.context() as watched:
         watched.setattr(text_encoder, "encode", counted)
         run_step(embed.STEP, recipe, DAY)
     assert calls[:4] == [8, 8, 8, 4]
+
+
+FIGURES = {"version": "1", "popularity": {"ndcg@10": 0.05}}
+
+
+def test_a_version_that_beats_the_popular_list_is_promoted_when_asked(recipe: Recipe):
+    prepared(recipe, DAY)
+    run_step(train.STEP, recipe, DAY)
+    told = train.promoted(recipe, {**FIGURES, "model": {"ndcg@10": 0.2}})
+    assert told == "version 1 is champion now: NDCG@10 0.2000, popularity 0.0500 on the same held-out events"
+
+
+@pytest.mark.parametrize("figure", [0.05, 0.0, float("nan")])
+def test_a_version_that_does_not_is_refused_and_the_champion_stays(recipe: Recipe, figure: float):
+    with pytest.raises(GateFailed, match="not promoted"):
+        train.promoted(recipe, {**FIGURES, "model": {"ndcg@10": figure}})
+
+
+def test_a_version_without_figures_is_refused(recipe: Recipe):
+    with pytest.raises(GateFailed, match="not promoted"):
+        train.promoted(recipe, {"version": "1"})
