@@ -26,9 +26,10 @@ from artrec_core.recs.contenders import (
 )
 from artrec_core.recs.threads import Doubles, Floats, Ints, Rows, in_threads
 
-# 512 people x 4,096 works x 4 bytes = 8 MB a thread: products are still in the last-level cache when they are looked at.
-PEOPLE_IN_BLOCK = 512
-WORKS_IN_BLOCK = 4096
+# 1,024 people x 2,048 works x 4 bytes = 8 MB a thread: products are still in the last-level cache when they are looked at,
+# and an artwork read for its canonical score serves many people.
+PEOPLE_IN_BLOCK = 1024
+WORKS_IN_BLOCK = 2048
 # Below so many multiplications the float32 product is done before torch is imported (two seconds).
 WORTH_AN_IMPORT = 10**11
 WORTH_CODING = 10**9
@@ -118,7 +119,10 @@ def coded_block(people: int, works: int, k: int, threads: int, memory_mb: int) -
     width = min(WORKS_IN_BLOCK, works)
     a_person = 4 * width + 24 * capacity_of(k) + 256
     share = memory_mb * 2**20 // threads
-    return max(1, min(PEOPLE_IN_BLOCK, -(-people // threads), share // a_person)), width
+    most = max(1, min(PEOPLE_IN_BLOCK, share // a_person))
+    # As many blocks as threads, or a multiple: nobody waits for somebody else's last block.
+    blocks = -(-people // (most * threads)) * threads
+    return -(-people // blocks), width
 
 
 def capacity_of(k: int) -> int:
@@ -184,8 +188,8 @@ def _finish(
 
 
 def is_time_to_guess(block: int) -> bool:
-    """After the blocks 0, 1, 2, 4, 6, 9, 13, ...: a guess costs as much as a block or two of looking, and betters slowly."""
-    return block < 3 or int(np.log(block) * 2.5) != int(np.log(block - 1) * 2.5)
+    """After the blocks 0, 1, 2, 3, 5, 8, 13, 21, ...: a guess costs as much as a block or two of looking, and betters slowly."""
+    return block < 3 or int(np.log(block) * 2) != int(np.log(block - 1) * 2)
 
 
 def safe_rank(k: int, looked_at: int, works: int) -> int:

@@ -96,28 +96,30 @@ def keep_reaching(
             if largest_of(products[row, start:stop]) < low:
                 continue
             scale = scales[row] * work_scales[group]
-            for column in range(start, stop):
-                if column % WORKS_IN_STEP == 0:
-                    # Most steps of a group that holds a contender hold none.
-                    skipping = largest_of(products[row, column : min(column + WORKS_IN_STEP, stop)]) < low
-                if skipping or products[row, column] < low:
+            for step in range(start, stop, WORKS_IN_STEP):
+                step_end = min(step + WORKS_IN_STEP, stop)
+                # Most steps of a group that holds a contender hold none.
+                if largest_of(products[row, step:step_end]) < low:
                     continue
-                place = first + column
-                if mine.shape[0] > 0 and holds(mine, order[place]):
-                    continue
-                held = counts[row]
-                places[row, held] = place
-                approx[row, held] = scale * np.float64(products[row, column]) + shares[row]
-                counts[row] = held + 1
-                if held + 1 == capacity:
-                    counts[row], floor = drop_beaten(
-                        k, users[row], items, order, length, residue, tail, residues, lengths,
-                        places[row], approx[row], capacity, room,
-                    )  # fmt: skip
-                    # This group keeps its old bar, which is lower: the next has the new one.
-                    floors[row] = max(floors[row], floor)
-                    bars[row] = max(bars[row], floors[row])
-                    target = (bars[row] - shares[row] - tail) * inverse
+                for column in range(step, step_end):
+                    if products[row, column] < low:
+                        continue
+                    place = first + column
+                    if mine.shape[0] > 0 and holds(mine, order[place]):
+                        continue
+                    held = counts[row]
+                    places[row, held] = place
+                    approx[row, held] = scale * np.float64(products[row, column]) + shares[row]
+                    counts[row] = held + 1
+                    if held + 1 == capacity:
+                        counts[row], floor = drop_beaten(
+                            k, users[row], items, order, length, residue, tail, residues, lengths,
+                            places[row], approx[row], capacity, room,
+                        )  # fmt: skip
+                        # This group keeps its old bar, which is lower: the next has the new one.
+                        floors[row] = max(floors[row], floor)
+                        bars[row] = max(bars[row], floors[row])
+                        target = (bars[row] - shares[row] - tail) * inverse
 
 
 @compiled
