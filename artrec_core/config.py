@@ -167,14 +167,21 @@ class Train(Section):
     text_epochs: int = Field(2, ge=0, description="passes of the text tower's phase")
     text_batch: int = Field(64, ge=2, description="artworks a worker encodes in a step")
     text_learning_rate: float = Field(3e-5, gt=0)
-    user_epochs: int = Field(16, ge=1, description="passes of the user tower's phase, at most")
-    user_batch: int = Field(64, ge=1, description="people a worker reads in a step")
+    user_epochs: int = Field(30, ge=1, description="passes of the user tower's phase, at most")
+    user_batch: int = Field(64, ge=1, description="people read in a step, by all workers together")
     user_learning_rate: float = Field(3e-3, gt=0)
-    negatives: int = Field(256, ge=1, description="works a batch is told from, where the catalogue is too large for all")
-    shuffled: Share = Field(
-        0.5, description="share of the user tower's batches that read histories in random order: more to learn from few events"
+    negatives: int = Field(
+        256, ge=1, description="works a batch is told from, where the catalogue is too large for all"
     )
-    patience: int = Field(5, ge=1, description="passes without a better validation figure before training stops")
+    shuffled: Share = Field(
+        0.5,
+        description="share of the user tower's batches that read histories in random order: more to learn from few events",
+    )
+    refit: bool = Field(
+        True,
+        description="train the user tower once more, with the validation events, for the passes that validated best",
+    )
+    patience: int = Field(8, ge=1, description="passes without a better validation figure before training stops")
     weight_decay: float = Field(0.1, ge=0)
     seed: int = 0
     max_failures: int = Field(1, ge=0)

@@ -129,6 +129,7 @@ def _data(night: Night, base: Path) -> tuple["TrainingData", "Holdout"]:
         validation=validation,
         text_vectors=_frozen_vectors(night, base, catalogue, interests),
         people=user_ids,
+        refit=sequences(held_out.before_test, user_ids, artwork_ids) if night.recipe.train.refit else None,
     )
     return data, held_out
 
@@ -249,11 +250,16 @@ class _Follower:
         self.error: Exception | None = None
         self.thread = threading.Thread(target=self._follow, daemon=True)
 
+    @property
+    def _passes(self) -> int:
+        train = self.recipe.train
+        return train.user_epochs * (2 if train.refit else 1)
+
     def _follow(self) -> None:
         try:
             parameters = {**self.recipe.model.model_dump(), **self.recipe.train.model_dump()}
             self.run_id = self.registry.start_run(self.recipe.train.experiment, self.tags, parameters)
-            with progress("train (passes of the user tower, at most)", self.recipe.train.user_epochs) as advance:
+            with progress("train: passes of the user tower, at most", self._passes) as advance:
                 while not self.ended.wait(1.0):
                     self._log(advance)
                 self._log(advance)

@@ -31,7 +31,6 @@ def _network_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", connect_here)
 
 
-
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     random.seed(0)

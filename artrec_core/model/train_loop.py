@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +244,21 @@ def _engine(run: Run, phase: nn.Module, rate: float) -> _Plain | _DeepSpeed:
 
 
 def train_user(run: Run, data: TrainingData, vectors: Tensor, evaluator: Evaluator) -> TwoTower:
-    """The user tower, the projection and the id vectors on cached text vectors; the weights that validated best are kept."""
+    """The user tower, the projection and the id vectors on cached text vectors (works and interests, text_dim).
+
+    The weights that validated best are kept; with `train.refit` the tower is trained afresh for as many passes on histories
+    that the validation works belong to: the latest taste of everyone is too good to be left out of what is served.
+    """
+    tower, passes = _fit_user(run, data, vectors, run.train.user_epochs, evaluator)
+    if run.train.refit and data.refit is not None:
+        tower, _ = _fit_user(run, replace(data, histories=data.refit), vectors, passes, None)
+    return tower
+
+
+def _fit_user(
+    run: Run, data: TrainingData, vectors: Tensor, passes: int, evaluator: Evaluator | None
+) -> tuple[TwoTower, int]:
+    """A trained tower and after which pass its weights were taken: the best validated, or the last where nobody judges."""
     train, world = run.train, run.world
     works = len(data.documents)
     torch.manual_seed(train.seed)
@@ -255,18 +269,20 @@ def train_user(run: Run, data: TrainingData, vectors: Tensor, evaluator: Evaluat
     if world.size > 1:
         moving = nn.parallel.DistributedDataParallel(phase)
     people = np.flatnonzero(phase.trainable)[world.rank :: world.size]
-    steps = max(1, math.ceil(phase.trainable.sum() / world.size / train.user_batch))
+    # The batch is one over all workers: how many there are changes the time, not what is learnt.
+    batch = max(1, round(train.user_batch / world.size))
+    steps = max(1, math.ceil(phase.trainable.sum() / world.size / batch))
     optimizer = torch.optim.AdamW(tower.parameters(), lr=train.user_learning_rate, weight_decay=train.weight_decay)
     random = np.random.default_rng([train.seed, world.rank])
     _seed_rank(run)
-    best, best_weights, waited = -math.inf, copy.deepcopy(tower.state_dict()), 0
-    for epoch in range(train.user_epochs):
+    best, best_weights, taken, waited = -math.inf, copy.deepcopy(tower.state_dict()), passes, 0
+    for epoch in range(passes):
         moving.train()
         phase.begin_pass(random)
         total = 0.0
-        batches = length_batches(data.histories.lengths[people], train.user_batch, random)
+        batches = length_batches(data.histories.lengths[people], batch, random)
         for step in range(steps):
-            rate = train.user_learning_rate * _schedule(epoch * steps + step, train.user_epochs * steps)
+            rate = train.user_learning_rate * _schedule(epoch * steps + step, passes * steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             # Shards may differ by a batch: every rank takes the same number of steps, or the others would wait for ever.
@@ -277,15 +293,19 @@ def train_user(run: Run, data: TrainingData, vectors: Tensor, evaluator: Evaluat
             optimizer.step()
             total += loss.item()
         mean = run.check_finite(total / steps, f"in pass {epoch + 1} of the user tower")
+        if evaluator is None:
+            run.note(phase="refit", epoch=epoch + 1, loss=mean)
+            continue
         figure = _validate(run, tower, phase, data, evaluator)
         run.note(phase="user", epoch=epoch + 1, loss=mean, validation=figure)
         waited += 1
         if figure > best:
-            best, best_weights, waited = figure, copy.deepcopy(tower.state_dict()), 0
+            best, best_weights, taken, waited = figure, copy.deepcopy(tower.state_dict()), epoch + 1, 0
         if waited >= train.patience:
             break
-    tower.load_state_dict(best_weights)
-    return tower.cpu().eval()
+    if evaluator is not None:
+        tower.load_state_dict(best_weights)
+    return tower.cpu().eval(), taken
 
 
 def _validate(run: Run, tower: TwoTower, phase: UserPhase, data: TrainingData, evaluator: Evaluator) -> float:

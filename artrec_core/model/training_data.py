@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from artrec_core.model.batches import Ints, Sequences
 
+_REFIT = "refit_"
 _SEQUENCES = ("starts", "works", "signals", "gaps", "positive", "new")
 
 
@@ -19,7 +20,7 @@ class TrainingData:
     `documents` are the artworks' texts, a row each of `artwork_ids`; `interests` the distinct stated interests and
     `interest_of` (people,) the row of each person's, or -1. `queries` are (text, artwork row) pairs: what a work may be
     asked for by. `validation` holds (person, artwork row) pairs. `text_vectors` are given where the text tower is frozen:
-    (documents then interests, text_dim). `people` are the ids of the histories' rows.
+    (documents then interests, text_dim). `refit` are the histories with the validation works. `people` are the ids of the histories' rows.
     """
 
     artwork_ids: list[str]
@@ -31,6 +32,7 @@ class TrainingData:
     validation: Ints
     text_vectors: NDArray[np.float32] | None = None
     people: list[str] = field(default_factory=list)
+    refit: Sequences | None = None
 
     def save(self, folder: Path) -> None:
         """Write the folder."""
@@ -44,6 +46,8 @@ class TrainingData:
         }
         (folder / "texts.json").write_text(json.dumps(texts, ensure_ascii=False))
         arrays = {name: getattr(self.histories, name) for name in _SEQUENCES}
+        if self.refit is not None:
+            arrays |= {_REFIT + name: getattr(self.refit, name) for name in _SEQUENCES}
         np.savez(folder / "arrays.npz", interest_of=self.interest_of, validation=self.validation, **arrays)
         if self.text_vectors is not None:
             np.save(folder / "text_vectors.npy", self.text_vectors)
@@ -64,4 +68,7 @@ class TrainingData:
                 validation=arrays["validation"],
                 text_vectors=np.load(vectors, mmap_mode="r") if vectors.exists() else None,
                 people=texts["people"],
+                refit=Sequences(*(arrays[_REFIT + name] for name in _SEQUENCES))
+                if _REFIT + "works" in arrays
+                else None,
             )
