@@ -130,6 +130,16 @@ def coded_people(users: Floats, user_norms: Doubles, longest_item: float, works:
     return found
 
 
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})  # type: ignore[untyped-decorator]
+def find_squares(vectors: Any, squares: Any, begin: Any, end: Any) -> None:
+    """The squared length of each row in float64, where no float32 can overflow; NaN and infinity stay what they are."""
+    for row in range(begin, end):
+        square = 0.0
+        for place in range(vectors.shape[1]):
+            square += np.float64(vectors[row, place]) * np.float64(vectors[row, place])
+        squares[row] = square
+
+
 @reordered
 def find_peaks(items: Any, shift: Any, gains: Any, peaks: Any, begin: Any, end: Any) -> None:
     """The largest coordinate of each shifted and scaled work."""

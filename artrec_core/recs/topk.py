@@ -15,6 +15,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from artrec_core.recs.coded_topk import codes_pay, top_k_by_codes
+from artrec_core.recs.codes import find_squares
 from artrec_core.recs.selection import best_by_canonical, best_of_rows, finish, first_unseen, keep_contenders
 from artrec_core.recs.threads import Doubles
 from artrec_core.recs.threads import Floats as Floats
@@ -60,7 +61,7 @@ def top_k(
         picked = None if exclude is None else exclude.tocsr()[:, allowed]
         found, scores = top_k(users, items[allowed], k, exclude=picked, threads=threads, memory_mb=memory_mb)
         return np.where(found >= 0, np.append(allowed, -1)[found], -1).astype(np.int32), scores
-    user_norms, item_norms = _norms(users, "user_vectors"), _norms(items, "item_vectors")
+    user_norms, item_norms = _norms(users, "user_vectors", threads), _norms(items, "item_vectors", threads)
     if min(shape) == 0:
         return ids, scores
     if candidates is not None:
@@ -214,12 +215,11 @@ def _vectors(given: npt.ArrayLike, name: str) -> Floats:
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _norms(vectors: Floats, name: str) -> Doubles:
+def _norms(vectors: Floats, name: str, threads: int) -> Doubles:
     """Lengths of the rows (n,), in float64, where no float32 can overflow; `ValueError` on NaN and infinity."""
-    norms = np.empty(vectors.shape[0])
-    for first in range(0, len(norms), 8192):
-        some = vectors[first : first + 8192].astype(np.float64)
-        norms[first : first + 8192] = np.sqrt(np.einsum("nd,nd->n", some, some))
+    squares = np.empty(vectors.shape[0])
+    in_threads(lambda begin, end: find_squares(vectors, squares, begin, end), len(squares), threads)
+    norms: Doubles = np.sqrt(squares)
     bad = np.flatnonzero(~np.isfinite(norms))
     if len(bad):
         raise ValueError(f"{name} hold NaN or infinity in {len(bad):,} rows, the first is row {bad[0]}")
