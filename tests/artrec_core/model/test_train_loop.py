@@ -10,6 +10,7 @@ from artrec_core.config import Encode, Model, Train
 from artrec_core.model.embeddings import item_vectors, text_vectors, user_vectors
 from artrec_core.model.text_encoder import TextEncoder, encode
 from artrec_core.model.train_loop import VECTORS, Run, TrainingDiverged, World, train
+from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
 from artrec_core.recs.held_out import held_out_ndcg
 from tests.artrec_core.model.worlds import small_data, tiny_model
@@ -148,3 +149,31 @@ def test_lora_and_a_decoder_train_too(tmp_path: Path):
     before, after = TextEncoder.load(base, max_tokens=16), TextEncoder.load(tmp_path / "model" / "text")
     assert after.pooling == "last"
     assert not np.allclose(encode(before, ["blue boat"]), encode(after, ["blue boat"]), atol=1e-6)
+
+
+def lines(folder: Path, phase: str) -> list[dict[str, float]]:
+    noted = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in noted if line["phase"] == phase and "epoch" in line]
+
+
+def test_the_user_tower_is_trained_once_more_for_the_passes_that_validated_best(folder: Path):
+    validated = [line["validation"] for line in lines(folder.parent, "user")]
+    assert len(lines(folder.parent, "refit")) == 1 + int(np.argmax(validated))
+
+
+def test_without_refit_the_weights_that_validated_best_are_kept(tmp_path: Path):
+    trained(tmp_path, settings=TRAIN.model_copy(update={"refit": False}))
+    assert lines(tmp_path, "user")
+    assert lines(tmp_path, "refit") == []
+
+
+def test_training_data_comes_back_as_it_was_saved(tmp_path: Path):
+    data = small_data()
+    data.save(tmp_path)
+    loaded = TrainingData.load(tmp_path)
+    assert data.refit is not None
+    assert loaded.refit is not None
+    assert np.array_equal(loaded.refit.works, data.refit.works)
+    assert np.array_equal(loaded.histories.works, data.histories.works)
+    # The validation works, one a person with history, are what the second training has more.
+    assert len(data.refit.works) == len(data.histories.works) + len(data.validation)

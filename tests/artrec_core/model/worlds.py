@@ -108,4 +108,5 @@ def small_data() -> TrainingData:
         histories=sequences(held.train, people, artwork_ids),
         validation=validation,
         people=people,
+        refit=sequences(held.before_test, people, artwork_ids),
     )
