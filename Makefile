@@ -40,7 +40,7 @@ mlflow: $(READY)  ## open the MLflow page of RECIPE's runs, on http://localhost:
 	$(ARTREC) mlflow --config $(RECIPE)
 
 test: $(READY) lint types  ## lint, types, import rules, then the tests (under ten minutes on two cores)
-	.venv/bin/python -m pytest -m 'not slow'
+	.venv/bin/python -m pytest -m 'not slow' -n 2
 
 test-slow: $(READY)  ## the tests that take longer: kills in the middle of each step, real training runs
 	.venv/bin/python -m pytest -m slow

@@ -128,13 +128,22 @@ def because_of_work(kind: str, value: float | None, cited: Facets, recommended: 
     return f"Because {deed}" if similarity > 0 else f"From your history as a whole; nearest in it: {deed}"
 
 
+# What people write before the thing itself: "I love pictures of boats" is an interest in boats.
+_LEAD_IN = re.compile(
+    r"^(?:i\s+)?(?:really\s+)?(?:(?:love|like|enjoy|adore|prefer|am\s+interested\s+in|am\s+fond\s+of)\s+)?"
+    r"(?:the\s+works?\s+of\s+|works?\s+by\s+|pictures\s+of\s+|paintings\s+of\s+)?",
+    re.IGNORECASE,
+)
+
+
 def because_of_interest(interests: str, recommended: Facets) -> str:
     """The sentence that cites a stated interest: the phrase that the work answers to, or all of it."""
     for phrase in re.split(r"[,;|/\n]|\.\s|\band\b", interests):
-        said = phrase.strip(" .").lower()
+        named = _LEAD_IN.sub("", phrase.strip(" ."))
+        said = named.lower()
         if len(said) >= 3 and any(re.search(rf"\b{re.escape(said)}\b", word) for word in recommended.words):
-            return f"Matches your interest in {phrase.strip(' .')}"
-    return f"Chosen for your interest in {_short(' '.join(interests.split()))}"
+            return f"Matches your interest in {named}"
+    return f"Chosen by what you told us: “{_short(' '.join(interests.split()))}”"
 
 
 def because_popular(recommended: Facets, people: float) -> str:

@@ -80,7 +80,7 @@ def test_a_night_that_fails_says_where_and_stops_there(home: Path, tmp_path: Pat
 @pytest.mark.slow
 def test_a_small_night_from_end_to_end(home: Path, tmp_path: Path) -> None:
     # Of 80 visitors the one bot makes a third of the events, and the gate throws a bot's events out.
-    recipe = small_recipe(tmp_path, "[rules]\nmax_quarantine_share = 0.5\n")
+    recipe = small_recipe(tmp_path)
     done = run(home, DAY, recipe, ARTREC_PYTHON=sys.executable)
     assert done.returncode == 0, done.stdout + done.stderr
     for step in STEPS:

@@ -31,6 +31,8 @@ people = 80
 events = 3000
 days = 30
 ends = "2026-03-31"
+[rules]
+max_quarantine_share = 0.5  # the one bot makes a third of so few people's events
 [model]
 tuning = "frozen"
 dim = 16

@@ -127,11 +127,24 @@ def test_of_several_events_with_a_work_the_strongest_is_told() -> None:
     assert cited.select("work", KIND, VALUE).rows() == [(0, "purchase", None), (1, "rating", 5.0)]
 
 
+@pytest.mark.parametrize(
+    ("interests", "named"),
+    [
+        ("I love the work of Claude Monet.", "Claude Monet"),
+        ("Sculpture and pictures of dance.", "dance"),
+        ("I am interested in Impressionism", "Impressionism"),
+    ],
+)
+def test_an_interest_is_named_without_its_lead_in(interests: str, named: str) -> None:
+    found = {because_of_interest(interests, facets) for facets in FACETS}
+    assert f"Matches your interest in {named}" in found
+
+
 def test_stated_interests_are_cited_by_the_phrase_a_work_answers_to() -> None:
     interests = "ballet, dance and Claude Monet"
     assert because_of_interest(interests, FACETS[2]) == "Matches your interest in dance"
     assert because_of_interest(interests, FACETS[0]) == "Matches your interest in Claude Monet"
-    assert because_of_interest(interests, FACETS[5]) == f"Chosen for your interest in {interests}"
+    assert because_of_interest(interests, FACETS[5]) == f"Chosen by what you told us: “{interests}”"
     given = reasons(events(("u", "2", "view", None, 0), ("v", "2", "like", None, 1)), ["u", "v", "w"], [interests] * 3)
     # v has a positive history, which comes first.
     assert [because for _, because in said(given, [[2], [2], [2]])] == [interests, "2", interests]
