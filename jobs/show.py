@@ -34,9 +34,12 @@ from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake, day_of
 from artrec_core.warehouse import Warehouse, open_warehouse
 from artrec_core.warehouse.schema import FAILED, NOTHING_PUBLISHED, PUBLISHED
+from jobs.report import PAGE
 from jobs.step import ConfigOption, SetOption, run_command
 
 LATEST_EVENTS = 12
+# Of each of several people: enough to see what they are like, few enough to fit a screen.
+ROWS_OF_AN_EXAMPLE = 8
 SIDE_BY_SIDE_FROM = 110  # columns of the terminal
 WIDTH_OF_A_LOG = 140
 
@@ -63,13 +66,17 @@ def command(
 
 def show(recipe: Recipe, user: str, day: str | None = None) -> None:
     """Print one person as of a published night, the one served by default; `ArtrecError` where there is none."""
-    _print(open_night(recipe, day), [user])
+    _print(open_night(recipe, day), [user], None)
 
 
 def examples(recipe: Recipe, n: int = 3, day: str | None = None) -> None:
-    """Print `n` people of a published night: from one with a long history down to one with none or hardly any."""
+    """Print `n` people of a published night, from one with a long history down to one with none, and where to look on."""
     night = open_night(recipe, day)
-    _print(night, example_people(night, n))
+    _print(night, example_people(night, n), ROWS_OF_AN_EXAMPLE)
+    print()
+    if night.lake.read_note(PAGE, night.day) is not None:
+        print(f"report:    {night.lake.note_address(PAGE, night.day)}")
+    print(f"warehouse: {recipe.store.warehouse}")
 
 
 @dataclass(frozen=True)
@@ -157,7 +164,7 @@ def example_people(night: PublishedNight, n: int) -> list[str]:
     return [str(ranked[place]) for place in places]
 
 
-def _print(night: PublishedNight, users: Sequence[str]) -> None:
+def _print(night: PublishedNight, users: Sequence[str], most: int | None) -> None:
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_LOG)
     says = f"night of {night.day}, model {night.publication[MODEL_VERSION]}, strategy {night.publication[STRATEGY]}"
     console.print(Text(says, "dim"))
@@ -165,13 +172,14 @@ def _print(night: PublishedNight, users: Sequence[str]) -> None:
         console.print(Text(f"the night of {night.failed_since} failed; what is older is still served", "yellow"))
     for user in users:
         console.print()
-        _print_person(console, night, user)
+        _print_person(console, night, user, most)
 
 
-def _print_person(console: Console, night: PublishedNight, user: str) -> None:
+def _print_person(console: Console, night: PublishedNight, user: str, most: int | None) -> None:
     recommended = night.recommendations(user)
     known = recommended.height > 0
     rows = recommended if known else night.popular()
+    rows = rows if most is None else rows.head(most)
     events = night.history(user)
     works = night.works([*rows.get_column(ARTWORK_ID), *events.head(LATEST_EVENTS).get_column(ARTWORK_ID).drop_nulls()])
     heading = Text(_plain(user), "bold")

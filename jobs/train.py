@@ -250,16 +250,11 @@ class _Follower:
         self.error: Exception | None = None
         self.thread = threading.Thread(target=self._follow, daemon=True)
 
-    @property
-    def _passes(self) -> int:
-        train = self.recipe.train
-        return train.user_epochs * (2 if train.refit else 1)
-
     def _follow(self) -> None:
         try:
             parameters = {**self.recipe.model.model_dump(), **self.recipe.train.model_dump()}
             self.run_id = self.registry.start_run(self.recipe.train.experiment, self.tags, parameters)
-            with progress("train: passes of the user tower, at most", self._passes) as advance:
+            with progress("train: steps of the text tower, then passes of the user tower", None) as advance:
                 while not self.ended.wait(1.0):
                     self._log(advance)
                 self._log(advance)
@@ -277,7 +272,7 @@ class _Follower:
         ]
         if metrics:
             self.registry.log_metrics(self.run_id, metrics)
-        advance(sum("epoch" in line for line in fresh))
+        advance(sum("epoch" in line or "loss" in line for line in fresh))
 
 
 @contextmanager

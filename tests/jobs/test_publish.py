@@ -12,10 +12,8 @@ from artrec_core.warehouse import Warehouse, open_warehouse
 from expectations.verdict import Validation
 from jobs import publish
 from jobs.step import run_step
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from published_world import DAY, NEXT_DAY, WORKS, recipe_in, write_day
+from tests.conftest import ROOT
+from tests.jobs.published_world import DAY, NEXT_DAY, WORKS, recipe_in, write_day
 
 SERVED = "SELECT DISTINCT run_date, model_version FROM artrec.recommendations_current"
 
@@ -129,7 +127,7 @@ import os, signal, sys
 sys.path.insert(0, {folder!r})
 from jobs import publish
 from jobs.step import run_step
-from published_world import DAY, recipe_in
+from tests.jobs.published_world import DAY, recipe_in
 publish.audit = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
 run_step(publish.STEP, recipe_in({store!r}), DAY)
 """
@@ -139,7 +137,7 @@ def test_a_killed_step_run_again_publishes_the_same_rows(tmp_path: Path) -> None
     killed, undisturbed = recipe_in(tmp_path / "killed"), recipe_in(tmp_path / "undisturbed")
     for recipe in (killed, undisturbed):
         write_day(recipe)
-    code = DYING.format(folder=str(Path(__file__).parent), store=str(tmp_path / "killed"))
+    code = DYING.format(folder=str(ROOT), store=str(tmp_path / "killed"))
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     assert warehouse_of(killed).publications().height == 0
     figures = [run_step(publish.STEP, recipe, DAY).figures for recipe in (killed, undisturbed)]

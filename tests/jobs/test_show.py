@@ -1,17 +1,14 @@
-import sys
 from pathlib import Path
 
 import pytest
 
 from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError, GateFailed
+from artrec_core.lake import Lake
 from jobs import publish
 from jobs.show import command, examples, show
 from jobs.step import run_step
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from published_world import DAY, NEXT_DAY, recipe_in, write_day
+from tests.jobs.published_world import DAY, NEXT_DAY, recipe_in, write_day
 
 Captured = pytest.CaptureFixture[str]
 
@@ -100,3 +97,9 @@ def test_before_anything_is_published_it_says_what_to_run(tmp_path: Path) -> Non
 def test_nobody_to_show_is_an_error() -> None:
     with pytest.raises(ArtrecError, match="say whom to show"):
         command("infra/recipes/demo.toml")
+
+
+def test_examples_end_with_where_to_look_on(recipe: Recipe, capsys: Captured) -> None:
+    page = Lake(recipe.store.lake).write_note("report.html", DAY, b"<html></html>")
+    examples(recipe, 1)
+    assert capsys.readouterr().out.splitlines()[-2:] == [f"report:    {page}", f"warehouse: {recipe.store.warehouse}"]

@@ -12,9 +12,6 @@ import pytest
 
 from artrec_core.warehouse import Warehouse, open_warehouse
 
-# The small day is shared with a script that runs in a process of its own, which finds it beside itself.
-sys.path.insert(0, str(Path(__file__).parent))
-
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:

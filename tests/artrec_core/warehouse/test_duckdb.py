@@ -4,10 +4,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from small_day import day_tables, no_audit, publication
 
 from artrec_core.errors import ArtrecError
 from artrec_core.warehouse.duckdb import STORAGE_VERSION, DuckDBWarehouse
+from tests.artrec_core.warehouse.small_day import day_tables, no_audit, publication
 
 DAY, NEXT_DAY = "2026-03-30", "2026-03-31"
 SERVED = "SELECT DISTINCT run_date FROM artrec.recommendations_current"

@@ -2,10 +2,10 @@
 
 import psycopg
 import pytest
-from small_day import day_tables, no_audit, publication
 
 from artrec_core.errors import ArtrecError
 from artrec_core.warehouse.postgres import PostgresWarehouse
+from tests.artrec_core.warehouse.small_day import day_tables, no_audit, publication
 
 DAY, NEXT_DAY = "2026-03-30", "2026-03-31"
 SERVED = "SELECT DISTINCT run_date, model_version FROM artrec.recommendations_current"

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from small_day import ARTWORKS, PEOPLE, ROWS, day_tables, no_audit, publication
 
 from artrec_core.columns import PUBLICATION, RECOMMENDATION, WAREHOUSE
 from artrec_core.errors import ArtrecError, GateFailed
 from artrec_core.warehouse import Warehouse, open_warehouse
 from artrec_core.warehouse.checksum import Tally
+from tests.artrec_core.warehouse.small_day import ARTWORKS, PEOPLE, ROWS, day_tables, no_audit, publication
 
 FIRST, SECOND, THIRD = "2026-03-30", "2026-03-31", "2026-04-01"
 
