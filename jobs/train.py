@@ -143,12 +143,12 @@ def queries(catalogue: "pl.DataFrame") -> list[tuple[str, int]]:
     """(text, row) pairs a work may be asked for by: its title, its makers, its subjects, its movement and culture."""
     import polars as pl
 
-    from artrec_core.columns import CLASSIFICATION, CREATORS, CULTURE, MEDIUM, MOVEMENT, SUBJECTS, TITLE
+    from artrec_core.columns import CLASSIFICATION, CULTURE, MEDIUM, MOVEMENT, SUBJECTS, TITLE
+    from artrec_core.data.artwork import creator_names
 
-    makers = pl.col(CREATORS).list.eval(pl.element().struct.field("name")).list.drop_nulls().list.join(", ")
     asked = catalogue.select(
         pl.col(TITLE),
-        makers.alias("makers"),
+        creator_names().list.join(", ").alias("makers"),
         pl.col(SUBJECTS).list.drop_nulls().list.join(", ").alias("subjects"),
         pl.concat_str([MOVEMENT, CULTURE], separator=", ", ignore_nulls=True).alias("movement"),
         pl.concat_str([CLASSIFICATION, MEDIUM], separator=", ", ignore_nulls=True).alias("medium"),
