@@ -148,7 +148,9 @@ class Model(Section):
     tuning: Literal["full", "lora", "frozen"] = "full"
     lora_rank: int = Field(8, ge=1)
     gradient_checkpointing: bool = False
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of the text tower's products; auto: bfloat16 where the processor has units for it"
+    )
     dim: int = Field(64, ge=8, description="dimension of artwork and user vectors")
     layers: int = Field(2, ge=1, description="layers of the user tower")
     heads: int = Field(2, ge=1)

@@ -45,9 +45,13 @@ class TextEncoder(nn.Module):
         *,
         pooling: Literal["auto", "mean", "last"] = "auto",
         max_tokens: int = 64,
-        precision: Precision = "float32",
+        precision: Precision | Literal["auto"] = "float32",
+        device: str = "cpu",
     ) -> "TextEncoder":
-        """A base model's folder, or one that `save` wrote (its own settings then hold)."""
+        """A base model's folder, or one that `save` wrote (its own settings then hold).
+
+        The precision `auto` is settled here, for `device`, and saved with the model.
+        """
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
 
@@ -60,7 +64,8 @@ class TextEncoder(nn.Module):
         if settings.exists():
             return cls(backbone, tokenizer, **json.loads(settings.read_text()))
         kind = pooling_of(backbone.config) if pooling == "auto" else pooling
-        return cls(backbone, tokenizer, pooling=kind, max_tokens=max_tokens, precision=precision)
+        settled = precision_of(device) if precision == "auto" else precision
+        return cls(backbone, tokenizer, pooling=kind, max_tokens=max_tokens, precision=settled)
 
     def save(self, folder: Path) -> None:
         """Weights (safetensors), tokenizer and settings; LoRA weights are merged into the base first."""
@@ -142,6 +147,14 @@ def pooling_of(config: Any) -> Pooling:
 
     both_ways = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
     return "mean" if both_ways else "last"
+
+
+def precision_of(device: str) -> Precision:
+    """bfloat16 where the device has units for it (twice the texts a second), else float32: emulated, it crawls."""
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    units = (torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported)
+    return "bfloat16" if any(found() for found in units) else "float32"
 
 
 def tune(

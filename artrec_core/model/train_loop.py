@@ -121,7 +121,11 @@ def _text_tower(run: Run, data: TrainingData, building: Path) -> str:
     folder, mark = building / TEXT, building / "text.json"
     if not mark.exists():  # a worker that was killed after this phase does not train the text tower again
         encoder = TextEncoder.load(
-            run.base, pooling=run.model.pooling, max_tokens=run.model.max_tokens, precision=run.model.precision
+            run.base,
+            pooling=run.model.pooling,
+            max_tokens=run.model.max_tokens,
+            precision=run.model.precision,
+            device=run.world.device,
         )
         if run.model.tuning != "frozen" and run.train.text_epochs > 0:
             train_text(run, data, encoder, folder)

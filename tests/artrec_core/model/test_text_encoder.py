@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from artrec_core.model.text_encoder import TextEncoder, batches_by_length, encode, tune
 from tests.artrec_core.model.worlds import tiny_model
@@ -67,3 +68,21 @@ def test_batches_waste_little_and_hold_every_row_once():
     lengths = [3, 60, 4, 59, 5]
     batches = list(batches_by_length(lengths, 128))
     assert batches == [[1, 3], [4, 2, 0]]
+
+
+@pytest.mark.parametrize(("has_units", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_precision_is_settled_by_the_processor_and_saved(
+    has_units: bool, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for units in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, units, lambda: has_units)
+    encoder = TextEncoder.load(tiny_model(tmp_path / "base", "bert"), precision="auto")
+    encoder.save(tmp_path / "saved")
+    assert TextEncoder.load(tmp_path / "saved").precision == precision
+
+
+def test_bfloat16_keeps_the_direction_of_a_vector(tmp_path: Path):
+    folder = tiny_model(tmp_path / "base", "bert")
+    exact, coarse = (encode(TextEncoder.load(folder, precision=one), TEXTS) for one in ("float32", "bfloat16"))
+    assert not np.array_equal(exact, coarse)
+    assert ((exact * coarse).sum(1) > 0.999).all()

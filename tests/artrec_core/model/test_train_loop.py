@@ -51,7 +51,7 @@ def test_a_frozen_text_tower_stands(tmp_path: Path):
     folder = trained(tmp_path, MODEL.model_copy(update={"tuning": "frozen"}))
     assert (
         TwoTower.load(folder).text_tower_digest
-        == TextEncoder.load(tmp_path / "base", max_tokens=MODEL.max_tokens).digest()
+        == TextEncoder.load(tmp_path / "base", max_tokens=MODEL.max_tokens, precision="auto").digest()
     )
 
 
