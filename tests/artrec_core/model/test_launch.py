@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,31 @@ def test_two_ray_workers_train_their_own_people_at_the_recipe_s_zero_stage(tmp_p
     assert before.backbone.state_dict()[name].shape == after.backbone.state_dict()[name].shape
     assert not torch.equal(before.backbone.state_dict()[name], after.backbone.state_dict()[name])
     assert TwoTower.load(tmp_path / "model").text_tower_digest == after.digest()
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a running Ray that the job did not start."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    running = Cluster(initialize_head=True, head_node_args={"num_cpus": 3, "object_store_memory": 80_000_000})
+    yield running.address
+    running.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_training_joins_the_cluster_that_the_environment_names_and_leaves_it_running(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import ray
+
+    monkeypatch.setenv("ARTREC_RAY_ADDRESS", cluster)
+    base = tiny_model(tmp_path / "base")
+    small_data().save(tmp_path / "data")
+    launch(recipe(), tmp_path, base, held_out_ndcg)
+    assert TwoTower.load(tmp_path / "model").text_tower_digest
+    # A local Ray that the job had started would be gone now.
+    with ray.init(address=cluster, log_to_driver=False, configure_logging=False):
+        assert ray.cluster_resources()["CPU"] == 3
