@@ -1,0 +1,108 @@
+"""Our own model and what is left of it without text or without ids, trained by the nightly training's code."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from artrec_core.columns import ARTWORK_ID, DOCUMENT, INTERESTS, USER_ID
+from artrec_core.config import Recipe
+from artrec_core.model.batches import NO_WORK, sequences
+from artrec_core.model.embeddings import distinct_interests, item_vectors, text_vectors, user_vectors
+from artrec_core.model.launch import launch
+from artrec_core.model.train_loop import METRICS, MODEL, VECTORS
+from artrec_core.model.training_data import TrainingData
+from artrec_core.model.two_tower import TwoTower
+from artrec_core.recs.evaluation import Vectors
+from artrec_core.recs.held_out import held_out_ndcg
+from artrec_core.recs.question import Question, rows
+
+FULL, ID_ONLY, TEXT_ONLY = "full", "id-only", "text-only"
+OWN = (ID_ONLY, TEXT_ONLY, FULL)
+
+
+def variant(recipe: Recipe, name: str, seed: int) -> Recipe:
+    """The recipe that trains this model with this seed."""
+    changed: dict[str, object] = {}
+    if name == ID_ONLY:
+        # Ids are dropped to make the model lean on text; where there is none, that would only take from it.
+        changed = {"tuning": "frozen", "id_dropout": 0.0}
+    elif name == TEXT_ONLY:
+        changed = {"id_dropout": 1.0}
+    train = recipe.train.model_copy(update={"seed": seed})
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update=changed), "train": train})
+
+
+def trained(question: Question, recipe: Recipe, name: str, folder: Path, base: Path) -> Vectors:
+    """Train in the folder and return the vectors of the people asked (asked, dim) and of all works (works, dim).
+
+    `recipe` is a `variant`. Hidden works take no part in training, not even as negatives: they are what a museum brings in on the
+    night after. A killed training is taken up again.
+    """
+    data = training_data(question, recipe, name)
+    data.save(folder / "data")
+    launch(recipe, folder, base, held_out_ndcg)
+    tower = TwoTower.load(folder / MODEL)
+    # No id is known by this name, so that every work gets the unknown id: the only one that training moved.
+    ids = [""] * len(question.artwork_ids) if name == TEXT_ONLY else question.artwork_ids
+    works = item_vectors(tower, ids, _text_of_works(question, tower, data, folder, name))
+    asked = question.asked.join(question.people, on=USER_ID, how="left", maintain_order="left")
+    if name == ID_ONLY:
+        asked = asked.with_columns(pl.lit(None, pl.String).alias(INTERESTS))
+    return Vectors(name, user_vectors(tower, asked, question.before_test, question.artwork_ids, works), works)
+
+
+def validation(folder: Path) -> float | None:
+    """The best figure on the validation works, by which the weights were chosen."""
+    lines = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    return max((line["validation"] for line in lines if "validation" in line), default=None)
+
+
+def training_data(question: Question, recipe: Recipe, name: str) -> TrainingData:
+    """What the training reads: the question without the hidden works, and for `id-only` without words."""
+    shown = question.catalogue.filter(~pl.col(ARTWORK_ID).is_in(question.hidden))
+    artwork_ids, documents = shown[ARTWORK_ID].to_list(), shown[DOCUMENT].to_list()
+    interests, interest_of = distinct_interests(question.people)
+    row = {old: new for new, old in enumerate(rows(shown[ARTWORK_ID], question.artwork_ids))}
+    queries = [(text, row[old]) for text, old in question.queries if old in row]
+    vectors = question.text_vectors
+    if vectors is not None:
+        kept = [*row, *range(len(question.artwork_ids), len(vectors))]
+        vectors = np.asarray(vectors)[kept]
+    if name == ID_ONLY:
+        interests, interest_of, queries = [], np.full(len(interest_of), NO_WORK), []
+        vectors = np.zeros((len(documents), recipe.model.dim), np.float32)
+    pairs = (question.validation[USER_ID], question.user_ids), (question.validation[ARTWORK_ID], artwork_ids)
+    return TrainingData(
+        artwork_ids=artwork_ids,
+        documents=documents,
+        interests=interests,
+        interest_of=interest_of,
+        queries=queries,
+        histories=sequences(question.train, question.user_ids, artwork_ids),
+        validation=np.stack([rows(values, among) for values, among in pairs], 1),
+        text_vectors=vectors,
+        people=question.user_ids,
+        refit=sequences(question.before_test, question.user_ids, artwork_ids) if recipe.train.refit else None,
+    )
+
+
+def _text_of_works(
+    question: Question, tower: TwoTower, data: TrainingData, folder: Path, name: str
+) -> NDArray[np.float32]:
+    """Text vectors of all works; those of hidden works by the tower that was trained without them."""
+    vectors = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS)
+    shown = rows(pl.Series(data.artwork_ids, dtype=pl.String), question.artwork_ids)
+    out = np.zeros((len(question.artwork_ids), vectors.shape[1]), np.float32)
+    out[shown] = vectors[: len(shown)]
+    if name == ID_ONLY or not question.hidden:
+        return out
+    hidden = rows(pl.Series(question.hidden, dtype=pl.String), question.artwork_ids)
+    if question.text_vectors is not None:
+        out[hidden] = question.text_vectors[hidden]
+    else:
+        documents = question.catalogue[DOCUMENT].to_list()
+        out[hidden] = text_vectors(tower, [documents[row] for row in hidden])
+    return out

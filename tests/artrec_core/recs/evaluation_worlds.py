@@ -1,0 +1,58 @@
+"""Two tribes and their works as a question with its answers; worlds that differ in nothing but the test works."""
+
+import numpy as np
+import polars as pl
+
+from artrec_core.columns import ARTWORK_ID, CATALOGUE, DOCUMENT, POSITIVE, USER, USER_ID, conform
+from artrec_core.data.holdout import Holdout, leave_one_out
+from artrec_core.recs.question import Question
+from tests.artrec_core.model.worlds import WORDS, history
+
+WORKS, PEOPLE, EACH = 24, 16, 8
+ARTWORK_IDS = [f"w{row:02d}" for row in range(WORKS)]
+USER_IDS = [f"p{person:02d}" for person in range(PEOPLE)]
+
+
+def tribes() -> pl.DataFrame:
+    """HISTORY: even people like eight of the even works, odd people of the odd ones."""
+    random = np.random.default_rng(0)
+    return history(
+        [
+            (user, ARTWORK_IDS[work], "like", minute, True)
+            for person, user in enumerate(USER_IDS)
+            for minute, work in enumerate(random.permutation(np.arange(person % 2, WORKS, 2))[:EACH])
+        ]
+    )
+
+
+def with_other_tests(histories: pl.DataFrame) -> pl.DataFrame:
+    """The same histories, but everyone's last positive event is with a work of the other tribe."""
+    last = pl.int_range(pl.len()).over(USER_ID) == pl.len().over(USER_ID) - 1
+    person = pl.col(USER_ID).str.slice(1).cast(pl.Int32)
+    other = pl.format("w{}", ((person * 2 + 1 - person % 2) % WORKS).cast(pl.String).str.zfill(2))
+    return histories.with_columns(pl.when(last & pl.col(POSITIVE)).then(other).otherwise(ARTWORK_ID).alias(ARTWORK_ID))
+
+
+def catalogue() -> pl.DataFrame:
+    """CATALOGUE: boats for the even people, horses for the odd ones."""
+    documents = [f"the {'blue boat' if row % 2 == 0 else 'red horse'} {WORDS[5 + row // 2]}" for row in range(WORKS)]
+    return conform(pl.DataFrame({ARTWORK_ID: ARTWORK_IDS, DOCUMENT: documents, "title": documents}), CATALOGUE)
+
+
+def people() -> pl.DataFrame:
+    """USER: the first of each tribe says what it likes."""
+    stated = ["blue boat", "red horse", *[None] * (PEOPLE - 2)]
+    return conform(pl.DataFrame({USER_ID: USER_IDS, "interests": stated, "simulated": [True] * PEOPLE}), USER)
+
+
+def question_of(
+    histories: pl.DataFrame, *, hidden: list[str] | None = None, vectors: bool = False
+) -> tuple[Question, Holdout]:
+    """The question of these histories, and what was held out of them; `vectors` stand for a frozen text tower's."""
+    held_out = leave_one_out(histories)
+    text = np.random.default_rng(1).normal(size=(2, 32)).astype(np.float32)[[*np.arange(WORKS) % 2, 0, 1]]
+    queries = [("boat" if row % 2 == 0 else "horse", row) for row in range(WORKS)]
+    question = Question.about(
+        held_out, catalogue(), people(), queries, hidden=hidden, text_vectors=text if vectors else None
+    )
+    return question, held_out
