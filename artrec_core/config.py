@@ -188,6 +188,35 @@ class Train(Section):
     seed: int = 0
     max_failures: int = Field(1, ge=0)
     experiment: str = "artrec"
+    holdout: bool = Field(
+        True,
+        description="keep everyone's last two positive works to validate and test; false: train on all there is, measure nothing",
+    )
+
+
+class Gate(Section):
+    """What a challenger must show to become champion (`artrec retrain`), beside finite vectors and full lists.
+
+    Both are read on the same held-out works; shares are of the champion's own figures.
+    """
+
+    ask: Literal["never", "doubt", "always"] = Field(
+        "doubt",
+        description="when a person decides: never (what is doubtful is refused), where there is doubt, or always before a promotion",
+    )
+    min_people: int = Field(20, ge=1, description="fewest people to measure on")
+    max_drop: Share = Field(0.05, description="largest loss of mean NDCG@10; more is refused")
+    margin: Share = Field(
+        0.1, description="no doubt where the 95 % interval of the difference in NDCG@10 stays above minus this share"
+    )
+    min_coverage: Share = Field(0.8, description="smallest share of the champion's coverage of the catalogue")
+    max_popular: Share = Field(
+        0.5, description="largest share of places in lists for the most popular 1 % of works, at least 20 works"
+    )
+    min_overlap: Share = Field(
+        0.1,
+        description="lists that keep less of the champion's than this are doubtful: nothing changes that much by learning",
+    )
 
 
 class Encode(Section):
@@ -247,6 +276,7 @@ class Recipe(Section):
     prepare: Prepare = Prepare()
     model: Model = Model()
     train: Train = Train()
+    gate: Gate = Gate()
     encode: Encode = Encode()
     strategies: list[Strategy] = [Strategy(name="main")]
     score: Score = Score()

@@ -20,7 +20,8 @@ app = typer.Typer(
 PANELS = {
     "A whole night": ("nightly",),
     "Its steps, in order": ("crawl", "validate", "prepare", "train", "embed", "score", "publish", "report"),
-    "Looking": ("show", "models", "doctor", "mlflow"),
+    "Retraining": ("retrain", "models"),
+    "Looking": ("show", "evaluate", "doctor", "mlflow"),
 }
 
 
@@ -29,6 +30,9 @@ def main() -> None:
     for panel, names in PANELS.items():
         for name in names:
             module = importlib.import_module(f"jobs.{name}")
+            if hasattr(module, "APP"):  # a command with commands of its own
+                app.add_typer(module.APP, name=name, rich_help_panel=panel)
+                continue
             command = module.command if hasattr(module, "command") else step_command(module.STEP)
             app.command(name, rich_help_panel=panel)(command)
     run_command(app, "artrec")

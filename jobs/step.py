@@ -111,10 +111,8 @@ class Step:
 
 def run_step(step: Step, recipe: Recipe, day: str) -> StepManifest:
     """Run a step for a night, or say that nothing changed since it last ran; its manifest is printed and returned."""
-    night = Night(recipe, day)
-    night.lake.check_writable()
-    night.made_from = step.inputs(night)
-    night.fingerprint = digest_of([step.name, code_version(), night.made_from, _plain(step.settings(recipe))])
+    Lake(recipe.store.lake).check_writable()
+    night = night_of(step, recipe, day)
     before = night.step_manifest(step.name)
     if before is not None and before.fingerprint == night.fingerprint and _stands(step, night):
         print(f"{step.name} {day}: unchanged since it last ran; nothing to do", flush=True)
@@ -136,6 +134,14 @@ def run_step(step: Step, recipe: Recipe, day: str) -> StepManifest:
     night.lake.write_note(f"{step.name}.json", day, manifest.model_dump_json(indent=1).encode())
     print(manifest.line(), flush=True)
     return manifest
+
+
+def night_of(step: Step, recipe: Recipe, day: str) -> Night:
+    """The night as the step sees it: what it is made from and its fingerprint; `MissingPartition` where an input is not there."""
+    night = Night(recipe, day)
+    night.made_from = step.inputs(night)
+    night.fingerprint = digest_of([step.name, code_version(), night.made_from, _plain(step.settings(recipe))])
+    return night
 
 
 def _stands(step: Step, night: Night) -> bool:

@@ -1,34 +1,36 @@
 """train: a new model version from the night's catalogue and histories, measured beside the baselines and registered."""
 
 import json
-import math
 import shutil
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from artrec_core.config import Recipe, load
-from artrec_core.errors import ArtrecError, GateFailed
-from artrec_core.lake import day_of
-from jobs.progress import progress
+from artrec_core.errors import GateFailed
+from artrec_core.lake import day_of, digest_of
 from jobs.step import ConfigOption, DateOption, Figures, Night, SetOption, Step, code_version, run_command, run_step
+from jobs.training_run import followed, passes_of, seconds_of
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from artrec_core.data.holdout import Holdout
-    from artrec_core.model.registry import Registry
+    from artrec_core.model.registry import Registry, Version
     from artrec_core.model.training_data import TrainingData
+    from jobs.future import Future
 
 INPUTS = ("catalogue", "histories", "people")
 # What the report page draws: losses, validation, the figures of the model and of the baselines.
 NOTE = "training.json"
 FIRST_CHAMPION = "the first version; there was nothing to compare it with"
+# Tags that say what a version was shown.
+HOLDOUT, REFIT, SETTINGS = "holdout", "refit", "settings"
+# Nobody is tested where nothing is held out: a model's soundness shows in the vectors of so many people.
+PEOPLE_LOOKED_AT = 1000
+# Keys of `train` that do not decide after how many passes a model is at its best.
+NOT_OF_PASSES = {"holdout", "workers", "use_gpu", "launcher", "deepspeed", "max_failures", "experiment", "seed"}
 
 
 def inputs(night: Night) -> dict[str, str]:
@@ -42,31 +44,56 @@ def settings(recipe: Recipe) -> list[Any]:
 
 
 def run(night: Night) -> Figures:
-    """Train, measure, register; the first version becomes the champion."""
+    """Train, measure, register; the first version becomes the champion, so that the night can go on."""
+    from artrec_core.model.registry import Registry
+
+    version = trained(night)
+    registry = Registry(night.recipe.store)
+    champion = registry.champion() or registry.promote(version, FIRST_CHAMPION, by="train")
+    return {"version": version.name, "champion": champion.name, **version.figures}
+
+
+def run_challenger(night: Night) -> Figures:
+    """Train, measure, register; what becomes of the version is for the gate to say."""
+    version = trained(night)
+    return {"version": version.name, **version.figures}
+
+
+def trained(night: Night) -> "Version":
+    """The version of this night's inputs, settings and code, registered once whatever was killed on the way.
+
+    Raises `GateFailed` where the model that came out must not serve: it is not registered.
+    """
     from artrec_core.model.base_models import prepared
     from artrec_core.model.launch import launch
     from artrec_core.model.registry import FINGERPRINT, Registry
     from artrec_core.recs.held_out import held_out_ndcg
+    from jobs.future import future_of
 
-    recipe, begun = night.recipe, time.monotonic()
+    registry, folder, begun = Registry(night.recipe.store), _run_folder(night), time.monotonic()
+    there = registry.find(night.fingerprint)
+    if there is not None and not folder.exists():
+        return there
+    recipe = _with_passes(night.recipe, registry)
     base = prepared(recipe.model.base, recipe.store.models)
-    folder = _run_folder(night)
-    data, held_out = _data(night, base)
+    future = future_of(night)
+    data = _data(night, base, future)
     data.save(folder / "data")
-    registry = Registry(recipe.store)
     tags = _tags(night) | {FINGERPRINT: night.fingerprint}
     (folder / "failed.txt").unlink(missing_ok=True)
-    with _followed(registry, recipe, tags, folder) as follower:
-        launch(recipe, folder, base, held_out_ndcg)
-    launched = time.monotonic() - begun
-    measured = _measured(folder, data, held_out)
-    seconds = _seconds(follower.lines, launched)
-    figures: Figures = {"people_tested": held_out.test.height, **measured, "seconds": seconds}
+    with followed(registry, recipe, tags, folder / "metrics.jsonl") as follower:
+        launch(recipe, folder, base, held_out_ndcg if recipe.train.holdout else None)
+        launched = time.monotonic() - begun
+        measured = _measured(folder, data, future)
+    figures: Figures = {
+        "people_tested": len(future.tested),
+        "passes": passes_of(follower.lines),
+        **measured,
+        "seconds": seconds_of(follower.lines, launched),
+    }
     version = registry.register(folder / "model", figures, tags, follower.run_id)
     registry.log_metrics(follower.run_id, _flat(measured))
     registry.end_run(follower.run_id)
-    if registry.champion() is None:
-        version = registry.promote(version, FIRST_CHAMPION)
     curves = {
         "version": version.name,
         "lines": follower.lines,
@@ -76,7 +103,22 @@ def run(night: Night) -> Figures:
     }
     night.lake.write_note(NOTE, night.day, json.dumps(curves, indent=1).encode())
     shutil.rmtree(folder, ignore_errors=True)
-    return {"version": version.name, "champion": registry.champion().name, **figures}  # type: ignore[union-attr]
+    return version
+
+
+def _with_passes(recipe: Recipe, registry: "Registry") -> Recipe:
+    """Without a holdout nothing says when to stop: the passes that validated best under the same settings, else `user_epochs`."""
+    if recipe.train.holdout:
+        return recipe
+    alike = [one for one in registry.versions() if one.tags.get(SETTINGS) == _settings_digest(recipe)]
+    known = [int(one.figures["passes"]) for one in alike if one.tags.get(HOLDOUT) == "true" and one.figures["passes"]]
+    if not known:
+        return recipe
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"user_epochs": known[-1]})})
+
+
+def _settings_digest(recipe: Recipe) -> str:
+    return digest_of([recipe.model.model_dump(), recipe.train.model_dump(exclude=NOT_OF_PASSES)])
 
 
 def _run_folder(night: Night) -> Path:
@@ -94,44 +136,32 @@ def _tags(night: Night) -> dict[str, str]:
         "recipe": night.recipe.name,
         "base": night.recipe.model.base,
         "tuning": night.recipe.model.tuning,
+        HOLDOUT: str(night.recipe.train.holdout).lower(),
+        REFIT: str(night.recipe.train.refit).lower(),
+        SETTINGS: _settings_digest(night.recipe),
     }
 
 
-def _data(night: Night, base: Path) -> tuple["TrainingData", "Holdout"]:
+def _data(night: Night, base: Path, future: "Future") -> "TrainingData":
     """What the workers read: nothing in it tells of the test works."""
-    import numpy as np
-
-    from artrec_core.columns import ARTWORK_ID, DOCUMENT, USER_ID
-    from artrec_core.data.holdout import leave_one_out
     from artrec_core.model.batches import sequences
     from artrec_core.model.embeddings import distinct_interests
     from artrec_core.model.training_data import TrainingData
-    from jobs.embed import everyone
 
-    catalogue = night.lake.read("catalogue", night.day).sort(ARTWORK_ID)
-    histories = night.lake.read("histories", night.day)
-    people = everyone(night.lake.read("people", night.day), histories)
-    held_out = leave_one_out(in_catalogue(histories, catalogue))
-    user_ids, artwork_ids = people[USER_ID].to_list(), catalogue[ARTWORK_ID].to_list()
-    documents = catalogue[DOCUMENT].to_list()
-    interests, interest_of = distinct_interests(people)
-    validation = np.stack(
-        [_rows(held_out.validation[USER_ID], user_ids), _rows(held_out.validation[ARTWORK_ID], artwork_ids)], 1
-    )
-    told = sequences(held_out.train, user_ids, artwork_ids)
-    data = TrainingData(
-        artwork_ids=artwork_ids,
-        documents=documents,
+    train = night.recipe.train
+    interests, interest_of = distinct_interests(future.people)
+    return TrainingData(
+        artwork_ids=future.artwork_ids,
+        documents=future.documents,
         interests=interests,
         interest_of=interest_of,
-        queries=queries(catalogue),
-        histories=told,
-        validation=validation,
-        text_vectors=_frozen_vectors(night, base, catalogue, interests),
-        people=user_ids,
-        refit=sequences(held_out.before_test, user_ids, artwork_ids) if night.recipe.train.refit else None,
+        queries=queries(future.catalogue),
+        histories=sequences(future.held_out.train, future.user_ids, future.artwork_ids),
+        validation=future.validation,
+        text_vectors=_frozen_vectors(night, base, future.catalogue, interests),
+        people=future.user_ids,
+        refit=future.before if train.refit and train.holdout else None,
     )
-    return data, held_out
 
 
 def in_catalogue(histories: "pl.DataFrame", catalogue: "pl.DataFrame") -> "pl.DataFrame":
@@ -179,39 +209,52 @@ def _frozen_vectors(night: Night, base: Path, catalogue: "pl.DataFrame", interes
     return np.concatenate([documents, encode(encoder, interests, batch_tokens=night.recipe.encode.batch_tokens)])
 
 
-def _rows(values: "pl.Series", among: list[str]) -> Any:
-    import numpy as np
+def _measured(folder: Path, data: "TrainingData", future: "Future") -> dict[str, dict[str, float]]:
+    """HR, NDCG and MRR on the test works, of the model and of the baselines, all from what came before the test.
 
-    where = {one: row for row, one in enumerate(among)}
-    return np.array([where[one] for one in values.to_list()], np.int64)
-
-
-def _measured(folder: Path, data: "TrainingData", held_out: "Holdout") -> dict[str, dict[str, float]]:
-    """HR, NDCG and MRR on the test works, of the model and of the baselines, all from what came before the test."""
+    Raises `GateFailed` where the model's vectors must not be served.
+    """
     import numpy as np
     import torch
 
-    from artrec_core.columns import ARTWORK_ID, USER_ID
-    from artrec_core.model.batches import sequences
     from artrec_core.model.train_loop import VECTORS
     from artrec_core.model.two_tower import TwoTower
     from artrec_core.model.user_phase import user_states
-    from artrec_core.recs.baselines import Als, Baseline, Ease, Popularity
-    from artrec_core.recs.held_out import KS, held_out_accuracy, seen_works
-    from artrec_core.recs.metrics import rank_accuracy, ranks_of_scores
+    from artrec_core.recs.frozen_future import fault_of
+    from artrec_core.recs.held_out import held_out_accuracy
 
-    people, targets = _rows(held_out.test[USER_ID], data.people), _rows(held_out.test[ARTWORK_ID], data.artwork_ids)
-    if not len(people):
-        return {}
-    before = sequences(held_out.before_test, data.people, data.artwork_ids)
     tower = TwoTower.load(folder / "model")
     vectors = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS)
     text, interests = np.split(np.array(vectors), [len(data.documents)])
+    tested = future.tested
+    looked_at = tested if len(tested) else np.arange(min(len(data.people), PEOPLE_LOOKED_AT))
     with torch.inference_mode():
         works = tower.works(torch.from_numpy(text), torch.arange(len(text)))
-        users = user_states(tower, works, torch.from_numpy(interests), data.interest_of, before, people)
-    found = {"model": held_out_accuracy(users.numpy(), works.numpy(), before.take(people), targets)}
-    interactions = seen_works(before, len(text))
+        users = user_states(tower, works, torch.from_numpy(interests), data.interest_of, future.before, looked_at)
+    if (fault := fault_of(users.numpy(), works.numpy())) is not None:
+        raise GateFailed(
+            f"the model that was trained is not registered, because {fault};"
+            " lower train.text_learning_rate or train.user_learning_rate and train again"
+        )
+    if not len(tested):
+        return {}
+    own = held_out_accuracy(users.numpy(), works.numpy(), future.before.take(tested), future.targets)
+    return {
+        name: {figure: round(float(each.mean()), 4) for figure, each in values.items()}
+        for name, values in {"model": own, **_baselines(future)}.items()
+    }
+
+
+def _baselines(future: "Future") -> dict[str, dict[str, Any]]:
+    """The same of popularity, ALS and EASE, a value a person."""
+    import numpy as np
+
+    from artrec_core.recs.baselines import Als, Baseline, Ease, Popularity
+    from artrec_core.recs.held_out import KS, seen_works
+    from artrec_core.recs.metrics import rank_accuracy, ranks_of_scores
+
+    people, targets, found = future.tested, future.targets.astype(np.int32), {}
+    interactions = seen_works(future.before, len(future.artwork_ids))
     exclude = interactions[people]
     baselines: list[Baseline] = [Popularity(), Als(), Ease()]
     for baseline in baselines:
@@ -222,75 +265,11 @@ def _measured(folder: Path, data: "TrainingData", held_out: "Holdout") -> dict[s
         ]
         better, tied = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         found[baseline.name] = rank_accuracy(better, tied, KS)
-    return {
-        name: {figure: round(float(each.mean()), 4) for figure, each in values.items()}
-        for name, values in found.items()
-    }
+    return found
 
 
 def _flat(measured: dict[str, dict[str, float]]) -> list[tuple[str, float, int]]:
     return [(f"test/{who}/{name}", value, 0) for who, values in measured.items() for name, value in values.items()]
-
-
-def _seconds(lines: list[dict[str, Any]], launched: float) -> dict[str, float]:
-    phases = {str(line["phase"]): float(line["seconds"]) for line in lines if line.get("done")}
-    return {"start_up": round(launched - sum(phases.values()), 1)} | {
-        name: round(one, 1) for name, one in phases.items()
-    }
-
-
-class _Follower:
-    """Reads the lines that the workers write, shows them, and logs them to MLflow as they come."""
-
-    def __init__(self, registry: "Registry", recipe: Recipe, tags: dict[str, str], file: Path) -> None:
-        self.registry, self.recipe, self.tags, self.file = registry, recipe, tags, file
-        self.lines: list[dict[str, Any]] = []
-        self.run_id = ""
-        self.ended = threading.Event()
-        self.error: Exception | None = None
-        self.thread = threading.Thread(target=self._follow, daemon=True)
-
-    def _follow(self) -> None:
-        try:
-            parameters = {**self.recipe.model.model_dump(), **self.recipe.train.model_dump()}
-            self.run_id = self.registry.start_run(self.recipe.train.experiment, self.tags, parameters)
-            with progress("train: steps of the text tower, then passes of the user tower", None) as advance:
-                while not self.ended.wait(1.0):
-                    self._log(advance)
-                self._log(advance)
-        except Exception as error:  # raised again where the training is waited for
-            self.error = error
-
-    def _log(self, advance: Any) -> None:
-        lines = [json.loads(line) for line in self.file.read_text().splitlines()] if self.file.exists() else []
-        fresh, self.lines = lines[len(self.lines) :], lines
-        metrics = [
-            (f"{line['phase']}/{name}", float(line[name]), int(line.get("step", line.get("epoch", 0))))
-            for line in fresh
-            for name in ("loss", "validation")
-            if name in line
-        ]
-        if metrics:
-            self.registry.log_metrics(self.run_id, metrics)
-        advance(sum("epoch" in line or "loss" in line for line in fresh))
-
-
-@contextmanager
-def _followed(registry: "Registry", recipe: Recipe, tags: dict[str, str], folder: Path) -> Iterator[_Follower]:
-    follower = _Follower(registry, recipe, tags, folder / "metrics.jsonl")
-    follower.thread.start()
-    try:
-        yield follower
-    except BaseException:
-        follower.ended.set()
-        follower.thread.join()
-        if follower.run_id:
-            registry.end_run(follower.run_id, "FAILED")
-        raise
-    follower.ended.set()
-    follower.thread.join()
-    if follower.error is not None:
-        raise ArtrecError(f"MLflow at {recipe.store.mlflow} cannot be written ({follower.error})") from follower.error
 
 
 def _registered(night: Night) -> bool:
@@ -316,9 +295,11 @@ def run_if_needed(night: Night) -> Figures:
 
 
 HELP = "Train a model version, measure it beside popularity, ALS and EASE, and register it."
-STEP = Step("train", HELP, (), inputs, settings, run, _registered)
+STEP = Step("train", HELP, (), inputs, settings, run, lambda night: _registered(night) and _has_champion(night))
 # The nightly run: the champion stands whatever the day's data.
 IF_NEEDED = Step("train", HELP, (), inputs, settings, run_if_needed, _has_champion)
+# A retrain: the gate decides about the champion.
+CHALLENGER = Step("train", HELP, (), inputs, settings, run_challenger, _registered)
 
 
 def command(
@@ -326,32 +307,12 @@ def command(
     date: DateOption,
     overrides: SetOption = [],  # noqa: B006
     if_needed: Annotated[bool, typer.Option("--if-needed", help="Train only where there is no champion yet.")] = False,
-    promote: Annotated[
-        bool, typer.Option("--promote/--no-promote", help="Make the version champion if it passes the gate.")
-    ] = False,
 ) -> None:
-    """Train a model version, measure it beside popularity, ALS and EASE, and register it."""
-    recipe = load(config, overrides)
-    manifest = run_step(IF_NEEDED if if_needed else STEP, recipe, day_of(date))
-    if promote and "version" in manifest.figures:
-        print(f"train {date}: {promoted(recipe, manifest.figures)}", flush=True)
+    """Train a model version, measure it beside popularity, ALS and EASE, and register it.
 
-
-def promoted(recipe: Recipe, figures: Figures) -> str:
-    """Make the trained version champion if it passes the gate, and say so.
-
-    The gate: on the same held-out events it places works better than the popular list does. A model that is empty, broken
-    or not a number does not. `GateFailed` leaves the champion as it is.
+    The first version becomes the champion; `artrec retrain` trains later ones and promotes those that pass the gate.
     """
-    from artrec_core.model.registry import Registry
-
-    model, popular = (float(figures.get(name, {}).get("ndcg@10", math.nan)) for name in ("model", "popularity"))
-    name = str(figures["version"])
-    told = f"NDCG@10 {model:.4f}, popularity {popular:.4f} on the same held-out events"
-    if not model > popular:
-        raise GateFailed(f"version {name} is registered but not promoted: {told}; the champion stays as it was")
-    Registry(recipe.store).promote(name, told)
-    return f"version {name} is champion now: {told}"
+    run_step(IF_NEEDED if if_needed else STEP, load(config, overrides), day_of(date))
 
 
 if __name__ == "__main__":

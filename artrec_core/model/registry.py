@@ -1,6 +1,7 @@
 """Model versions in MLflow: which there are, which one is served, and training runs as they go.
 
 A version is registered after its folder is complete under `store.artifacts`; a training that was killed leaves no version.
+Every promotion and every step back is kept with the registered model, so that it can be told who served when, and why.
 MLflow takes seconds to import, so that happens where it is first needed.
 """
 
@@ -10,13 +11,15 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from artrec_core.config import Store
 from artrec_core.errors import ArtrecError
+from artrec_core.model.promotions import Promotion, served_before, step_back
 
 MODEL = "artrec"
 CHAMPION = "champion"
@@ -24,7 +27,11 @@ CHALLENGER = "challenger"
 FINGERPRINT = "fingerprint"
 _FIGURES = "figures"
 _FOLDER = "folder"
-_WHY = "why"
+# What the gate decided about a version, as JSON (`jobs/retrain.py`).
+GATE = "gate"
+# Tags of a version that tell of its latest promotion.
+WHY, PROMOTED_BY, PROMOTED_AT, PROMOTED_FROM = "why", "promoted_by", "promoted_at", "promoted_from"
+_PROMOTION = "promotion."
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ class Registry:
 
     def versions(self) -> list[Version]:
         """Every version, oldest first."""
-        if not self._begun:
+        if not self._begun or self._model() is None:
             return []
         aliases = self._aliases()
         found = self.client.search_model_versions(f"name = '{MODEL}'")
@@ -95,7 +102,7 @@ class Registry:
         """Add a version from a complete model folder (it is copied); the same fingerprint is never added twice."""
         there = self.find(tags[FINGERPRINT])
         if there is not None:
-            return there
+            return self._as_challenger(there)
         kept = self._keep(folder, tags[FINGERPRINT])
         from mlflow.exceptions import MlflowException
 
@@ -105,18 +112,84 @@ class Registry:
             self.client.get_registered_model(MODEL)  # it is there already; any other trouble is raised here again
         every = {**tags, _FOLDER: kept.name, _FIGURES: json.dumps(figures)}
         made = self.client.create_model_version(MODEL, kept.resolve().as_uri(), run_id=run_id, tags=every)
-        self.client.set_registered_model_alias(MODEL, CHALLENGER, made.version)
-        return self._named(str(made.version))
+        return self._as_challenger(self.version(str(made.version)))
 
-    def promote(self, version: Version | str, why: str) -> Version:
-        """Make a version the champion, and keep the reason with it."""
-        name = version.name if isinstance(version, Version) else version
-        self._named(name)
-        self.client.set_model_version_tag(MODEL, name, _WHY, why)
-        self.client.set_registered_model_alias(MODEL, CHAMPION, name)
-        if CHALLENGER in self._named(name).aliases:
+    def _as_challenger(self, version: Version) -> Version:
+        """The latest version is the challenger, unless it is the champion."""
+        if version.aliases or version.name != self.versions()[-1].name:
+            return version
+        self.client.set_registered_model_alias(MODEL, CHALLENGER, version.name)
+        return self.version(version.name)
+
+    def promote(self, version: Version | str, why: str, *, by: str = "shell", back: bool = False) -> Version:
+        """Make a version the champion, and keep why and by whom. A champion stays as it is.
+
+        `by` is `gate`, `train`, `shell:<user>` or `person:<name>`; `back` says that an earlier champion returns.
+        """
+        found = self.version(version.name if isinstance(version, Version) else version)
+        if CHAMPION in found.aliases:
+            return found
+        champion = self.champion()
+        promotion = Promotion(
+            found.name,
+            champion.name if champion else None,
+            why,
+            by,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            back,
+        )
+        # The alias moves last: what a kill leaves before that is an entry of a promotion that never was.
+        self.client.set_registered_model_tag(MODEL, self._next_entry(), json.dumps(asdict(promotion)))
+        tags = {WHY: why, PROMOTED_BY: by, PROMOTED_AT: promotion.at, PROMOTED_FROM: promotion.instead_of or ""}
+        for name, value in tags.items():
+            self.client.set_model_version_tag(MODEL, found.name, name, value)
+        self.client.set_registered_model_alias(MODEL, CHAMPION, found.name)
+        if CHALLENGER in found.aliases:
             self.client.delete_registered_model_alias(MODEL, CHALLENGER)
-        return self._named(name)
+        return self.version(found.name)
+
+    def promotions(self) -> list[Promotion]:
+        """Every promotion and every step back, oldest first."""
+        return [promotion for _, promotion in self._entries()]
+
+    def earlier_champions(self) -> list[str]:
+        """Names of the versions that the champion can be rolled back to, the latest last."""
+        champion = self.champion()
+        return [] if champion is None else served_before(champion.name, self.promotions())
+
+    def roll_back(self, version: str | None, why: str, *, by: str = "shell") -> Version:
+        """Put an earlier champion back: the one before, or the one named. `ArtrecError` where it never served before."""
+        earlier = self.earlier_champions()
+        if version is None and not earlier:
+            raise ArtrecError("no version served before the champion, so there is nothing to roll back to")
+        if version is not None:
+            self.version(version)
+            if version not in earlier:
+                told = f"those that did are {', '.join(earlier)}" if earlier else "none did"
+                raise ArtrecError(
+                    f"version {version} did not serve before the champion ({told}); `artrec models promote {version}` makes it champion"
+                )
+        return self.promote(version or earlier[-1], why, by=by, back=True)
+
+    def was_rolled_back(self, version: str) -> Promotion | None:
+        """The step back that took this version's place, unless it was promoted again since."""
+        return step_back(version, self.promotions())
+
+    def note_decision(self, version: Version, decision: str) -> None:
+        """Keep what the gate decided about a version."""
+        self.client.set_model_version_tag(MODEL, version.name, GATE, decision)
+
+    def check(self) -> None:
+        """Raises `ArtrecError` where the registry cannot be reached."""
+        if self._begun:
+            self._aliases()
+
+    def version(self, name: str) -> Version:
+        """A version by its name; `ArtrecError` where there is none."""
+        found = next((one for one in self.versions() if one.name == name), None)
+        if found is None:
+            raise ArtrecError(f"there is no model version {name!r}; `artrec models` lists them")
+        return found
 
     def fetch(self, version: Version) -> Path:
         """The folder of a version; `ArtrecError` where its files are gone."""
@@ -144,27 +217,38 @@ class Registry:
         if not self._begun:
             return None
         name = next((name for name, aliases in self._aliases().items() if alias in aliases), None)
-        return None if name is None else self._named(name)
+        return None if name is None else self.version(name)
 
     def _aliases(self) -> dict[str, tuple[str, ...]]:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            aliases = self.client.get_registered_model(MODEL).aliases
-        except MlflowException:
-            return {}
+        model = self._model()
+        aliases = {} if model is None else model.aliases
         found: dict[str, tuple[str, ...]] = {}
         for alias, name in sorted(aliases.items()):
             found[str(name)] = (*found.get(str(name), ()), alias)
         return found
 
-    def _named(self, name: str) -> Version:
+    def _model(self) -> Any:
+        """The registered model, or None before the first version; `ArtrecError` where MLflow does not answer."""
         from mlflow.exceptions import MlflowException
 
         try:
-            return _version(self.client.get_model_version(MODEL, name), self._aliases())
+            return self.client.get_registered_model(MODEL)
         except MlflowException as error:
-            raise ArtrecError(f"there is no model version {name!r}; `artrec models` lists them") from error
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise ArtrecError(f"MLflow at {self.store.mlflow} cannot be read ({error.message})") from error
+
+    def _entries(self) -> list[tuple[str, Promotion]]:
+        """Tag and content of each promotion; of the last one only if it came to be."""
+        model = self._model() if self._begun else None
+        tags = {} if model is None else model.tags
+        entries = [(key, Promotion(**json.loads(tags[key]))) for key in sorted(tags) if key.startswith(_PROMOTION)]
+        champion = self.champion()
+        happened = not entries or (champion is not None and entries[-1][1].version == champion.name)
+        return entries if happened else entries[:-1]
+
+    def _next_entry(self) -> str:
+        return f"{_PROMOTION}{len(self._entries()):06d}"
 
     # -- training runs -------------------------------------------------------------------------------------------
 

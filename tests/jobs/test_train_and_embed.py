@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 
 from artrec_core.columns import CATALOGUE, USER, conform
 from artrec_core.config import Recipe, load
@@ -73,6 +74,8 @@ def test_training_registers_one_version_measured_beside_the_baselines(recipe: Re
     run_step(train.STEP, recipe, DAY)
     versions = Registry(recipe.store).versions()
     assert [version.name for version in versions] == ["1"]
+    (told,) = Registry(recipe.store).promotions()
+    assert (told.version, told.by, told.why) == ("1", "train", train.FIRST_CHAMPION)
     assert {"seed", "data", "code_version", "fingerprint"} <= versions[0].tags.keys()
     note = json.loads(Lake(recipe.store.lake).read_note(train.NOTE, DAY) or b"")
     assert {"loss", "validation"} <= set(next(line for line in note["lines"] if "epoch" in line))
@@ -154,22 +157,95 @@ def test_an_embed_killed_between_shards_takes_up_after_the_last(recipe: Recipe, 
     assert calls[:4] == [8, 8, 8, 4]
 
 
-FIGURES = {"version": "1", "popularity": {"ndcg@10": 0.05}}
+def test_a_challenger_is_registered_and_nothing_is_promoted(recipe: Recipe):
+    prepared(recipe, DAY)
+    made = run_step(train.CHALLENGER, recipe, DAY)
+    registry = Registry(recipe.store)
+    assert registry.champion() is None
+    assert [version.aliases for version in registry.versions()] == [("challenger",)]
+    # The night needs a champion: the same version becomes it, without another training.
+    again = run_step(train.IF_NEEDED, recipe, DAY)
+    assert (made.figures["version"], again.figures["champion"]) == ("1", "1")
+    assert again.seconds < made.seconds
+    assert len(registry.versions()) == 1
 
 
-def test_a_version_that_beats_the_popular_list_is_promoted_when_asked(recipe: Recipe):
+def test_a_training_killed_between_registering_and_promoting_goes_on(recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
+    prepared(recipe, DAY)
+    with monkeypatch.context() as killed:
+        killed.setattr(Registry, "promote", _die)
+        with pytest.raises(KeyboardInterrupt):
+            run_step(train.IF_NEEDED, recipe, DAY)
+    assert run_step(train.IF_NEEDED, recipe, DAY).figures["champion"] == "1"
+
+
+def test_a_broken_model_is_never_registered(recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
+    from artrec_core.model.two_tower import TwoTower
+
+    prepared(recipe, DAY)
+    with monkeypatch.context() as broken:
+        broken.setattr(TwoTower, "works", lambda self, text, rows: torch.ones(len(rows), self.shape.dim))
+        with pytest.raises(GateFailed, match="not registered, because it gives every work the same score"):
+            run_step(train.IF_NEEDED, recipe, DAY)
+    load = TwoTower.load
+
+    def spoilt(folder: Path) -> TwoTower:
+        tower = load(folder)
+        for weight in tower.parameters():
+            weight.data.fill_(torch.nan)
+        return tower
+
+    with monkeypatch.context() as broken:
+        broken.setattr(TwoTower, "load", spoilt)
+        with pytest.raises(GateFailed, match="not registered, because the vectors of 8 of 8 people are not finite"):
+            run_step(train.IF_NEEDED, recipe, DAY)
+    assert Registry(recipe.store).versions() == []
+
+
+def test_without_a_holdout_everything_is_learnt_from_and_nothing_is_measured(recipe: Recipe):
+    prepared(recipe, DAY)
+    held = run_step(train.STEP, recipe, DAY)
+    everything = recipe.model_copy(update={"train": recipe.train.model_copy(update={"holdout": False})})
+    made = run_step(train.STEP, everything, DAY)
+    assert (made.figures["version"], made.figures["people_tested"]) == ("2", 0)
+    assert "model" not in made.figures
+    # As many passes as validated best with a holdout.
+    assert made.figures["passes"] == held.figures["passes"]
+    version = Registry(recipe.store).versions()[-1]
+    assert (version.tags["holdout"], version.aliases) == ("false", ("challenger",))
+    note = json.loads(Lake(recipe.store.lake).read_note(train.NOTE, DAY) or b"")
+    assert not any("validation" in line for line in note["lines"])
+
+
+def test_without_a_holdout_the_workers_get_every_event(recipe: Recipe):
+    from jobs.future import future_of
+
+    prepared(recipe, DAY)
+    everything = recipe.model_copy(update={"train": recipe.train.model_copy(update={"holdout": False})})
+    held, whole = future_of(Night(recipe, DAY)), future_of(Night(everything, DAY))
+    assert (len(held.tested), len(whole.tested), whole.validation.shape) == (8, 0, (0, 2))
+    told = Lake(recipe.store.lake).read("histories", DAY)
+    assert whole.held_out.train.equals(told)
+    assert len(whole.before.works) == told.height
+    assert len(held.before.works) < told.height
+
+
+def test_a_night_after_a_rollback_is_served_by_the_version_that_came_back(recipe: Recipe):
     prepared(recipe, DAY)
     run_step(train.STEP, recipe, DAY)
-    told = train.promoted(recipe, {**FIGURES, "model": {"ndcg@10": 0.2}})
-    assert told == "version 1 is champion now: NDCG@10 0.2000, popularity 0.0500 on the same held-out events"
-
-
-@pytest.mark.parametrize("figure", [0.05, 0.0, float("nan")])
-def test_a_version_that_does_not_is_refused_and_the_champion_stays(recipe: Recipe, figure: float):
-    with pytest.raises(GateFailed, match="not promoted"):
-        train.promoted(recipe, {**FIGURES, "model": {"ndcg@10": figure}})
-
-
-def test_a_version_without_figures_is_refused(recipe: Recipe):
-    with pytest.raises(GateFailed, match="not promoted"):
-        train.promoted(recipe, {"version": "1"})
+    other = recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": 1})})
+    run_step(train.STEP, other, DAY)
+    registry, lake = Registry(recipe.store), Lake(recipe.store.lake)
+    registry.promote("2", "better")
+    run_step(embed.STEP, recipe, DAY)
+    registry.roll_back(None, "complaints")
+    prepared(recipe, NEXT)
+    run_step(embed.STEP, recipe, NEXT)
+    served = {
+        day: {lake.read(table, day)["model_version"].unique().item() for table in ("item_vectors", "user_vectors")}
+        for day in (DAY, NEXT)
+    }
+    assert served == {DAY: {"2"}, NEXT: {"1"}}
+    # The night that was served by the other is embedded anew when it is run again.
+    run_step(embed.STEP, recipe, DAY)
+    assert lake.manifest("item_vectors", DAY).model_version == "1"

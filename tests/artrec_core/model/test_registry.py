@@ -59,3 +59,90 @@ def test_a_version_that_is_not_there_is_named(registry: Registry, tmp_path: Path
     registry.register(model(tmp_path), {}, {"fingerprint": "abc"})
     with pytest.raises(ArtrecError, match="'7'"):
         registry.promote("7", "why")
+
+
+def versions(registry: Registry, tmp_path: Path, many: int) -> None:
+    folder = model(tmp_path)
+    for number in range(many):
+        registry.register(folder, {}, {"fingerprint": f"f{number}"})
+
+
+def test_a_promotion_keeps_why_by_whom_and_in_whose_place(registry: Registry, tmp_path: Path):
+    versions(registry, tmp_path, 2)
+    registry.promote("1", "the first", by="train")
+    tags = registry.promote("2", "better", by="gate").tags
+    assert (tags["why"], tags["promoted_by"], tags["promoted_from"]) == ("better", "gate", "1")
+    told = [(one.version, one.instead_of, one.why, one.by) for one in registry.promotions()]
+    assert told == [("1", None, "the first", "train"), ("2", "1", "better", "gate")]
+    registry.promote("2", "once more", by="gate")
+    assert registry.version("2").tags["why"] == "better"
+    assert len(registry.promotions()) == 2
+
+
+def test_the_champion_is_rolled_back_to_the_one_before_and_then_further(registry: Registry, tmp_path: Path):
+    versions(registry, tmp_path, 3)
+    for name in ("1", "2", "3"):
+        registry.promote(name, "better")
+    assert registry.roll_back(None, "complaints").name == "2"
+    assert registry.was_rolled_back("3") is not None
+    assert registry.was_rolled_back("2") is None
+    assert registry.roll_back(None, "more complaints").name == "1"
+    with pytest.raises(ArtrecError, match="nothing to roll back to"):
+        registry.roll_back(None, "even more")
+    champion = registry.champion()
+    assert champion is not None
+    assert champion.name == "1"
+    assert [one.back for one in registry.promotions()] == [False, False, False, True, True]
+
+
+def test_only_what_served_is_rolled_back_to(registry: Registry, tmp_path: Path):
+    versions(registry, tmp_path, 3)
+    registry.promote("1", "first")
+    registry.promote("3", "better")
+    with pytest.raises(ArtrecError, match="version 2 did not serve before the champion"):
+        registry.roll_back("2", "why not")
+    with pytest.raises(ArtrecError, match="no model version '9'"):
+        registry.roll_back("9", "why not")
+    assert registry.roll_back("1", "named").aliases == ("champion",)
+
+
+def test_a_promotion_killed_before_the_alias_moved_never_was(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    versions(registry, tmp_path, 3)
+    registry.promote("1", "first")
+    with monkeypatch.context() as killed:
+        killed.setattr(registry.client, "set_registered_model_alias", _die)
+        with pytest.raises(KeyboardInterrupt):
+            registry.promote("2", "better")
+    assert [one.version for one in registry.promotions()] == ["1"]
+    assert registry.earlier_champions() == []
+    registry.promote("3", "better still")
+    assert [one.version for one in registry.promotions()] == ["1", "3"]
+    assert registry.earlier_champions() == ["1"]
+
+
+def test_a_version_registered_by_a_killed_run_becomes_the_challenger_when_it_is_run_again(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = model(tmp_path)
+    with monkeypatch.context() as killed:
+        killed.setattr(registry.client, "set_registered_model_alias", _die)
+        with pytest.raises(KeyboardInterrupt):
+            registry.register(folder, {}, {"fingerprint": "abc"})
+    assert registry.register(folder, {}, {"fingerprint": "abc"}).aliases == (CHALLENGER,)
+    assert len(registry.versions()) == 1
+
+
+def _die(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_registry_that_does_not_answer_is_not_taken_for_an_empty_one(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    away = Registry(registry.store.model_copy(update={"mlflow": "http://127.0.0.1:9"}))
+    for ask in (away.champion, away.versions, away.check):
+        with pytest.raises(ArtrecError, match="cannot be read"):
+            ask()
