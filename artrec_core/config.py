@@ -169,6 +169,11 @@ class Train(Section):
     text_epochs: int = Field(2, ge=0, description="passes of the text tower's phase")
     text_batch: int = Field(64, ge=2, description="artworks a worker encodes in a step")
     text_learning_rate: float = Field(3e-5, gt=0)
+    augment: Share = Field(
+        0.25,
+        description="share of a step's documents told with facts left out, shuffled, and in other words of the trade",
+    )
+    checkpoint_steps: int = Field(200, ge=1, description="a text phase that is killed goes on from the last multiple")
     user_epochs: int = Field(20, ge=1, description="passes of the user tower's phase, at most")
     user_batch: int = Field(64, ge=1, description="people read in a step, by all workers together")
     user_learning_rate: float = Field(3e-3, gt=0)

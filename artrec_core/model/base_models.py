@@ -125,9 +125,13 @@ def _pin_digest(folder: Path) -> str:
 def _convert(gguf: Path, into: Path) -> None:
     import torch
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     model = AutoModel.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    # The weights were made float32 as they were read; what still calls them quantized forbids to save them.
+    model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     building = into.with_name(f".{into.name}.{os.getpid()}")

@@ -5,8 +5,9 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -17,6 +18,14 @@ from torch import Tensor, nn
 SETTINGS = "text_encoder.json"
 Pooling = Literal["mean", "last"]
 Precision = Literal["float32", "bfloat16"]
+
+
+class Group(NamedTuple):
+    """Texts of like lengths, padded together: which `rows` of the batch they are, `ids` and `mask` (rows, longest)."""
+
+    rows: Tensor
+    ids: Tensor
+    mask: Tensor
 
 
 class TextEncoder(nn.Module):
@@ -99,6 +108,9 @@ class TextEncoder(nn.Module):
 
         Text is data: what looks like a control token (`[SEP]`, `<|im_start|>`) is split into ordinary ones.
         """
+        # A unigram tokenizer has its control tokens among the pieces of text too: it only knows them when written whole.
+        for control in self._pieces_of_control:
+            texts = [text.replace(control, f"{control[0]} {control[1:]}") for text in texts]
         if not texts:
             return []
         ends = self._ends_with
@@ -111,6 +123,16 @@ class TextEncoder(nn.Module):
             return_attention_mask=False,
         )["input_ids"]
         return found if ends is None else [[*ids, ends] for ids in found]
+
+    @cached_property
+    def _pieces_of_control(self) -> list[str]:
+        """Control tokens that the tokenizer still makes of plain text."""
+        controls = [one for one in self.tokenizer.all_special_tokens if one != self.tokenizer.unk_token]
+        if not controls:
+            return []
+        read = self.tokenizer(controls, split_special_tokens=True, add_special_tokens=False)["input_ids"]
+        own = self.tokenizer.convert_tokens_to_ids(controls)
+        return [control for control, ids, own_id in zip(controls, read, own, strict=True) if own_id in ids]
 
     @property
     def _ends_with(self) -> int | None:
@@ -127,6 +149,17 @@ class TextEncoder(nn.Module):
             ids[row, : len(one)] = torch.tensor(one)
             mask[row, : len(one)] = 1
         return ids, mask
+
+    def pad_groups(self, tokens: Sequence[list[int]], groups: int) -> list[Group]:
+        """The texts in exactly so many groups (or one a text, where there are fewer texts) with the least padding."""
+        parts = groups_by_length([len(ids) for ids in tokens], groups)
+        return [Group(torch.tensor(rows), *self.pad([tokens[row] for row in rows])) for rows in parts]
+
+    def encode_groups(self, groups: Sequence[Group]) -> Tensor:
+        """(texts, dim) in the order of the rows, each group encoded by itself; gradients flow."""
+        device = next(self.parameters()).device
+        vectors = torch.cat([self(group.ids.to(device), group.mask.to(device)) for group in groups])
+        return vectors[torch.cat([group.rows for group in groups]).argsort().to(device)]
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(texts, tokens) ids and mask -> (texts, dim) float32 of unit length."""
@@ -216,6 +249,29 @@ def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[lis
         batch.append(row)
     if batch:
         yield batch
+
+
+def groups_by_length(lengths: Sequence[int], groups: int) -> list[list[int]]:
+    """Rows in exactly min(groups, rows) groups of like lengths, so that padding to a group's longest is least.
+
+    Dynamic programming over the rows from the longest down; the number of groups depends on that of the rows alone.
+    """
+    many = len(lengths)
+    order = np.argsort(-np.asarray(lengths, np.int64), kind="stable")
+    sizes = np.arange(many + 1) - np.arange(many)[:, None]
+    # Tokens of a group from the i-th longest up to the j-th: all as long as the i-th.
+    cost = np.where(sizes > 0, sizes * np.asarray(lengths, np.float64)[order][:, None], np.inf)
+    best, begins = np.concatenate([[0.0], np.full(many, np.inf)]), []
+    for _ in range(min(groups, many)):
+        tokens = best[:many, None] + cost
+        begins.append(tokens.argmin(0))
+        best = tokens.min(0)
+    out: list[list[int]] = []
+    end = many
+    for begin in reversed(begins):
+        out.append(order[begin[end] : end].tolist())
+        end = int(begin[end])
+    return out[::-1]
 
 
 def _precision(device: str, precision: Precision) -> contextlib.AbstractContextManager[Any]:

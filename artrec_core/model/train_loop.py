@@ -8,6 +8,7 @@ import copy
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from torch import Tensor, nn
 from artrec_core.config import Encode, Model, Train
 from artrec_core.errors import ArtrecError
 from artrec_core.model.batches import Ints, Sequences, length_batches
+from artrec_core.model.checkpoints import Checkpoints, read_deepspeed, read_plain, write_deepspeed, write_plain
+from artrec_core.model.deepspeed_import import import_deepspeed
 from artrec_core.model.text_encoder import TextEncoder, encode, tune
 from artrec_core.model.text_phase import TextBatches, TextPhase
 from artrec_core.model.training_data import TrainingData
@@ -35,6 +38,7 @@ Evaluator = Callable[[NDArray[np.float32], NDArray[np.float32], Sequences, Ints]
 MODEL = "model"
 VECTORS = "text_vectors.npy"
 METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
 FAILED = "failed.txt"
 
 
@@ -134,6 +138,7 @@ def _text_tower(run: Run, data: TrainingData, building: Path) -> str:
         if run.world.rank == 0:
             saved = TextEncoder.load(folder)
             mark.write_text(json.dumps({"digest": saved.digest()}))
+            shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
         run.world.barrier()
     return str(json.loads(mark.read_text())["digest"])
 
@@ -166,16 +171,23 @@ def train_text(run: Run, data: TrainingData, encoder: TextEncoder, folder: Path)
     train, world = run.train, run.world
     tune(encoder, run.model.tuning, lora_rank=run.model.lora_rank, checkpointing=run.model.gradient_checkpointing)
     phase = TextPhase(encoder).to(world.device)
-    batches = TextBatches(data, encoder, train.text_batch, world.rank, world.size, train.seed)
+    batches = TextBatches(
+        data, encoder, train.text_batch, world.rank, world.size, seed=train.seed, augment=train.augment
+    )
     steps = batches.steps * train.text_epochs
+    kept = Checkpoints(run.folder / CHECKPOINTS, world.rank, world.size, train.checkpoint_steps, world.barrier)
+    kept.load_weights(phase)
     engine = _engine(run, phase, train.text_learning_rate)
+    done = kept.resume(engine, steps)
     run.note(phase="text", engine=engine.described, steps=steps, shards=_shards(run, batches.people))
     phase.train()
-    _seed_rank(run)
-    for step in range(steps):
+    for step in range(done, steps):
         engine.set_rate(train.text_learning_rate * _schedule(step, steps))
-        loss = engine.step(batches.draw())
-        run.note(phase="text", step=step + 1, loss=run.check_finite(loss, f"at step {step + 1} of the text tower"))
+        batch = batches.draw(step)
+        torch.manual_seed(batches.dropout_seed(step))
+        loss = run.check_finite(engine.step(batch), f"at step {step + 1} of the text tower")
+        run.note(phase="text", step=step + 1, loss=loss, padding_share=round(batch.padding_share, 4))
+        kept.save(engine, step + 1, steps)
     engine.save(lambda: encoder.save(folder))
 
 
@@ -200,6 +212,12 @@ class _Plain:
         nn.utils.clip_grad_norm_(self.weights, 1.0)
         self.optimizer.step()
         return loss.item()
+
+    def write(self, folder: Path) -> None:
+        write_plain(folder, self.phase, self.optimizer)
+
+    def read(self, folder: Path) -> None:
+        read_plain(folder, self.phase, self.optimizer)
 
     def save(self, save: Callable[[], None]) -> None:
         save()
@@ -232,6 +250,12 @@ class _DeepSpeed:
         self.engine.backward(loss)
         self.engine.step()
         return float(loss.item())
+    def write(self, folder: Path) -> None:
+        write_deepspeed(folder, self.engine)
+
+    def read(self, folder: Path) -> None:
+        read_deepspeed(folder, self.engine)
+
 
     def save(self, save: Callable[[], None]) -> None:
         # Under ZeRO-3 each rank holds a part of every weight; gathering is collective, writing is rank 0's.

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from artrec_core.columns import HISTORY, conform
 from artrec_core.data.holdout import leave_one_out
@@ -31,36 +32,64 @@ WORDS = [
     "storm",
     "lion",
 ]
+ENCODERS = ("bert", "xlm-roberta")
+DECODERS = ("llama", "mistral", "qwen3")
 WORKS = 24
 PEOPLE = 16
 
 
 def tiny_model(folder: Path, kind: str = "bert") -> Path:
-    """A random BERT or Llama of two layers with a tokenizer of a few words; the folder."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel, PreTrainedTokenizerFast
+    """A random language model of two layers with a tokenizer of a few words; the folder.
 
+    `kind` is the family: bert, xlm-roberta (with a unigram tokenizer), llama, mistral, qwen3.
+    """
+    import transformers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer, names = (tiny_unigram if kind == "xlm-roberta" else tiny_wordlevel)(kind)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    sizes |= {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": 66}
+    sizes |= {f"{name}_id": tokenizer.token_to_id(token) for name, token in names.items() if name[:3] in ("pad", "eos")}
+    if kind in DECODERS:
+        sizes |= {"num_key_value_heads": 1, "head_dim": 16}
+    family = {"bert": "Bert", "xlm-roberta": "XLMRoberta", "llama": "Llama", "mistral": "Mistral", "qwen3": "Qwen3"}[
+        kind
+    ]
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{family}Model")(getattr(transformers, f"{family}Config")(**sizes))
+    model.save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    return folder
+
+
+def tiny_wordlevel(kind: str) -> tuple[Tokenizer, dict[str, str]]:
+    """A tokenizer of whole words and letters, and the names of its control tokens."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     letters = [*"abcdefghijklmnopqrstuvwxyz0123456789[]<>|_."]
     vocabulary = {word: row for row, word in enumerate(dict.fromkeys([*special, *WORDS, *letters]))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]"}
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    sizes |= {"vocab_size": len(vocabulary), "max_position_embeddings": 64, "pad_token_id": 0}
-    torch.manual_seed(0)
-    if kind == "bert":
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-        )
-        names |= {"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
-        model: torch.nn.Module = BertModel(BertConfig(**sizes))
-    else:
-        names |= {"eos_token": "[SEP]"}
-        model = LlamaModel(LlamaConfig(**sizes, eos_token_id=3, bos_token_id=2))
-    model.save_pretrained(folder)  # type: ignore[operator]
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-    return folder
+    if kind in DECODERS:
+        return tokenizer, names | {"eos_token": "[SEP]"}
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return tokenizer, names | {"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+
+
+def tiny_unigram(kind: str) -> tuple[Tokenizer, dict[str, str]]:
+    """A tokenizer as XLM-R's: pieces with their log-probabilities, a mark before each word."""
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    pieces = [*(f"▁{word}" for word in WORDS), "▁", *"abcdefghijklmnopqrstuvwxyz0123456789[]<>|_./"]
+    scores = [*((one, 0.0) for one in special), *((one, -float(len(pieces) - len(one))) for one in pieces)]
+    tokenizer = Tokenizer(models.Unigram(scores, unk_id=3, byte_fallback=False))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return tokenizer, names | {"cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>"}
 
 
 def history(rows: list[tuple[str, str, str, int, bool]]) -> pl.DataFrame:
