@@ -189,6 +189,7 @@ HISTORY: Schema = {
 }
 
 TEXT_VECTOR: Schema = {TEXT_TOWER: _STRING, CONTENT_HASH: _STRING, VECTOR: pl.List(pl.Float32())}
+INTEREST_VECTOR: Schema = {TEXT_TOWER: _STRING, INTERESTS: _STRING, VECTOR: pl.List(pl.Float32())}
 ITEM_VECTOR: Schema = {ARTWORK_ID: _STRING, MODEL_VERSION: _STRING, VECTOR: pl.List(pl.Float32())}
 USER_VECTOR: Schema = {
     USER_ID: _STRING,
@@ -230,6 +231,8 @@ POPULAR_ARTWORK: Schema = {
     SCORE: pl.Float32(),
     **_STAMP,
 }
+# Every pair of a strategy; only where the recipe asks for it.
+PAIR: Schema = {USER_ID: _STRING, ARTWORK_ID: _STRING, STRATEGY: _STRING, SCORE: pl.Float32()}
 SHOWN_ARTWORK: Schema = {
     ARTWORK_ID: _STRING,
     TITLE: _STRING,
@@ -270,12 +273,14 @@ LAKE: dict[str, Schema] = {
     "histories": HISTORY,
     "people": USER,
     "text_vectors": TEXT_VECTOR,
+    "interest_vectors": INTEREST_VECTOR,
     "item_vectors": ITEM_VECTOR,
     "user_vectors": USER_VECTOR,
     "recommendations": RECOMMENDATION,
     "similar_artworks": SIMILAR_ARTWORK,
     "artwork_audiences": ARTWORK_AUDIENCE,
     "popular_artworks": POPULAR_ARTWORK,
+    "all_pairs": PAIR,
 }
 
 # Warehouse table -> (columns, primary key). The lake's scored tables go in as they are.

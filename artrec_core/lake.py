@@ -10,6 +10,7 @@ import io
 import json
 import os
 import posixpath
+import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -36,12 +37,14 @@ WRITERS = {
     "histories": "prepare",
     "people": "prepare",
     "text_vectors": "embed",
+    "interest_vectors": "embed",
     "item_vectors": "embed",
     "user_vectors": "embed",
     "recommendations": "score",
     "similar_artworks": "score",
     "artwork_audiences": "score",
     "popular_artworks": "score",
+    "all_pairs": "score",
 }
 
 
@@ -265,6 +268,13 @@ class Lake:
         for path in stale:
             self._fs.rm_file(path)
         return len(stale)
+
+    def free_bytes(self) -> int | None:
+        """How much the disk of a store in a folder has left; None for an object store, which has no such limit."""
+        if not self._local:
+            return None
+        os.makedirs(self._path, exist_ok=True)
+        return shutil.disk_usage(self._path).free
 
     def check_writable(self) -> None:
         """Write and remove a file; `ArtrecError` where the store refuses it."""

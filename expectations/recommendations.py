@@ -1,5 +1,7 @@
 """The audit of what is about to be published."""
 
+from collections.abc import Collection
+
 import polars as pl
 
 from artrec_core.columns import (
@@ -31,6 +33,7 @@ SCORE_IS_NUMBER = "score_is_number"
 REPEATED = "artwork_is_new_in_list"
 NOT_SEEN = "artwork_is_not_seen"
 ARTWORK_KNOWN = "artwork_is_known"
+NOT_BLOCKED = "artwork_is_not_blocked"
 PERSON_KNOWN = "person_is_known"
 SIMULATED_IS_SAID = "simulated_is_said"
 SERVED = "is_served"
@@ -62,7 +65,7 @@ def recommendation_rules() -> list[Rule]:
         Rule(
             "scores_do_not_rise",
             Within(RISE, high=0.0),
-            "A score is not above that of the rank before.",
+            "A score is not above that of the rank before, unless the strategy re-ranks.",
             say(f"{row} has the score {{}}, {{}} above the one before", *where, SCORE, RISE),
         ),
         Rule(
@@ -70,6 +73,12 @@ def recommendation_rules() -> list[Rule]:
             Holds(NOT_SEEN),
             "Nobody is recommended what they have seen.",
             say(f"{row} is {{}}, which they have seen", *where, ARTWORK_ID),
+        ),
+        Rule(
+            "blocked_works_are_out",
+            Holds(NOT_BLOCKED),
+            "Nobody is recommended what a block list names.",
+            say(f"{row} is {{}}, which is blocked; run score again", *where, ARTWORK_ID),
         ),
         Rule(
             "artwork_is_known",
@@ -105,19 +114,23 @@ def check_recommendations(
     people: pl.DataFrame,
     *,
     strategy: str,
+    reranked: Collection[str] = (),
+    blocked: pl.DataFrame | None = None,
 ) -> Checked:
     """Judge the recommendations before they are published: whatever is in `failed` must keep yesterday's served.
 
     `recommendations` hold RECOMMENDATION, `histories` at least user_id, artwork_id and seen, `catalogue` at least
     artwork_id, `people` at least user_id and simulated. `strategy` is the default one, in which everybody must have
-    rows. All rows are in `kept`; each rule that rows broke shows a few of them in `examples`.
+    rows; the scores of the `reranked` ones may rise down a list, and `blocked` (STRATEGY, ARTWORK_ID) are in no list. All rows are in `kept`; each rule that rows broke shows a few of them in `examples`.
     """
-    facts = recommendation_facts(recommendations, histories, catalogue, people)
+    facts = recommendation_facts(recommendations, histories, catalogue, people, reranked, blocked)
+    out = None if blocked is None else blocked.filter(pl.col(STRATEGY) == strategy)
+    served = _served(recommendations, people, strategy, _left_nothing(histories, catalogue, out))
     rules = recommendation_rules()
     results = judge("recommendations_rows", facts, rules, all_stop=True)
     results = [_with_examples(*pair, facts) for pair in zip(results, rules, strict=True)]
     results += judge("recommendations", facts, [enough_rows("has_rows", 1, "There is something to publish.")])
-    results += judge("people", _served(recommendations, people, strategy), _people_rules(strategy))
+    results += judge("people", served, _people_rules(strategy))
     return Checked(
         table="recommendations",
         kept=recommendations.with_columns(
@@ -132,24 +145,34 @@ def check_recommendations(
 
 
 def recommendation_facts(
-    recommendations: pl.DataFrame, histories: pl.DataFrame, catalogue: pl.DataFrame, people: pl.DataFrame
+    recommendations: pl.DataFrame,
+    histories: pl.DataFrame,
+    catalogue: pl.DataFrame,
+    people: pl.DataFrame,
+    reranked: Collection[str] = (),
+    blocked: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """What the rules read of the recommendations, in order of (strategy, user_id, rank)."""
     seen = histories.filter(SEEN).select(USER_ID, ARTWORK_ID).unique().with_columns(pl.lit(False).alias(NOT_SEEN))
     known = people.select(USER_ID, pl.col(SIMULATED).fill_null(False).alias("person_simulated")).unique(USER_ID)
+    none = pl.DataFrame(schema={STRATEGY: pl.String, ARTWORK_ID: pl.String})
+    out = (none if blocked is None else blocked).with_columns(pl.lit(False).alias(NOT_BLOCKED))
+    in_order = ~pl.col(STRATEGY).is_in(list(reranked))
     rows = recommendations.select(*RECOMMENDATION).sort(*_LIST, RANK, ARTWORK_ID, nulls_last=True)
     first = pl.struct(_LIST).rle_id().diff().fill_null(1) != 0
     score = pl.col(SCORE).cast(pl.Float64)
     return (
         rows.join(seen, on=[USER_ID, ARTWORK_ID], how="left", maintain_order="left")
         .join(known, on=USER_ID, how="left", maintain_order="left")
+        .join(out, on=[STRATEGY, ARTWORK_ID], how="left", maintain_order="left")
         .with_columns(
             pl.when(first).then(pl.col(RANK)).otherwise(pl.col(RANK).diff()).fill_null(0).alias(STEP),
             # A score that is no number breaks its own rule; the rise is then unknown.
-            pl.when(~first & score.is_finite() & score.shift(1).is_finite()).then(score.diff()).alias(RISE),
+            pl.when(in_order & ~first & score.is_finite() & score.shift(1).is_finite()).then(score.diff()).alias(RISE),
             score.is_finite().fill_null(False).alias(SCORE_IS_NUMBER),
             pl.struct(*_LIST, ARTWORK_ID).is_first_distinct().alias(REPEATED),
             pl.col(NOT_SEEN).fill_null(True),
+            pl.col(NOT_BLOCKED).fill_null(True),
             pl.col(ARTWORK_ID).is_in(catalogue.get_column(ARTWORK_ID).implode()).fill_null(False).alias(ARTWORK_KNOWN),
             pl.col("person_simulated").is_not_null().alias(PERSON_KNOWN),
             present(REASON),
@@ -160,14 +183,25 @@ def recommendation_facts(
     )
 
 
-def _served(recommendations: pl.DataFrame, people: pl.DataFrame, strategy: str) -> pl.DataFrame:
-    """The people, and whether each has rows in the default strategy."""
+def _left_nothing(histories: pl.DataFrame, catalogue: pl.DataFrame, out: pl.DataFrame | None) -> pl.Series:
+    """The people who have seen every work that is not blocked: for them there is nothing to recommend."""
+    works = catalogue.select(ARTWORK_ID).unique()
+    works = works if out is None else works.join(out, on=ARTWORK_ID, how="anti")
+    seen = histories.filter(SEEN).select(USER_ID, ARTWORK_ID).unique().join(works, on=ARTWORK_ID, how="semi")
+    return seen.group_by(USER_ID).len().filter(pl.col("len") >= works.height).get_column(USER_ID)
+
+
+def _served(
+    recommendations: pl.DataFrame, people: pl.DataFrame, strategy: str, left_nothing: pl.Series
+) -> pl.DataFrame:
+    """The people, and whether each has rows in the default strategy, or nothing left to see."""
     with_rows = recommendations.filter(pl.col(STRATEGY) == strategy).get_column(USER_ID).unique()
-    return people.select(USER_ID, pl.col(USER_ID).is_in(with_rows.implode()).fill_null(False).alias(SERVED))
+    served = pl.concat([with_rows, left_nothing]).implode()
+    return people.select(USER_ID, pl.col(USER_ID).is_in(served).fill_null(False).alias(SERVED))
 
 
 def _people_rules(strategy: str) -> list[TableRule]:
-    says = f"Everybody known has rows in the strategy {strategy}."
+    says = f"Everybody known who has not seen every work has rows in the strategy {strategy}."
     return [at_most(0.0, "everybody_is_served", Holds(SERVED), says)]
 
 

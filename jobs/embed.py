@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from artrec_core.model.two_tower import TwoTower
 
 INPUTS = ("catalogue", "histories", "people")
-TABLES = ("text_vectors", "item_vectors", "user_vectors")
+TABLES = ("text_vectors", "interest_vectors", "item_vectors", "user_vectors")
 # A killed night takes up after the last shard that was written: 4,096 documents are some 20 seconds of encoding.
 DOCUMENTS_IN_SHARD = 4096
 PEOPLE_IN_SHARD = 16384
@@ -56,6 +56,7 @@ def run(night: Night) -> Figures:
     table = night.lake.read_parts("text_vectors", night.day, [part for parts in text_parts.values() for part in parts])
     text, _ = vectors_of(catalogue[CONTENT_HASH], table.select(CONTENT_HASH, VECTOR), CONTENT_HASH)
     item_parts, works = _works(night, tower, version, catalogue, text)
+    interest_parts = _interests(night, tower)
     user_parts, people_encoded, people_reused = _people(night, tower, version, catalogue, works)
     figures: Figures = {
         "model_version": version.name,
@@ -66,6 +67,7 @@ def run(night: Night) -> Figures:
         "people_reused": people_reused,
     }
     night.commit("text_vectors", text_parts, figures, version.name)
+    night.commit("interest_vectors", interest_parts, figures, version.name)
     night.commit("item_vectors", item_parts, figures, version.name)
     night.commit("user_vectors", user_parts, figures, version.name)
     return figures
@@ -162,6 +164,30 @@ def _works(
     )
     parts = [night.lake.write_part("item_vectors", night.day, some) for some in rows.iter_slices(WORKS_IN_SHARD)]
     return {"all": parts}, works
+
+
+def _interests(night: Night, tower: "TwoTower") -> dict[str, list[Part]]:
+    """The parts of interest_vectors, a row a distinct statement; what was encoded by this text tower before is taken over."""
+    import polars as pl
+
+    from artrec_core.columns import INTEREST_VECTOR, INTERESTS, TEXT_TOWER, VECTOR, conform
+    from artrec_core.model.embeddings import distinct_interests, text_vectors
+
+    stated, _ = distinct_interests(night.lake.read("people", night.day))
+    wanted = pl.DataFrame({INTERESTS: stated}, schema={INTERESTS: pl.String})
+    found = [pl.DataFrame(schema={INTERESTS: pl.String, VECTOR: pl.List(pl.Float32)})]
+    found += [
+        night.lake.read("interest_vectors", day)
+        .filter(pl.col(TEXT_TOWER) == tower.text_tower_digest)
+        .select(INTERESTS, VECTOR)
+        for day in _days(night, "interest_vectors")
+    ]
+    known = wanted.join(pl.concat(found).unique(INTERESTS, keep="first"), on=INTERESTS)
+    missing = wanted.join(known, on=INTERESTS, how="anti")
+    made: list[Any] = list(text_vectors(tower, missing[INTERESTS].to_list())) if missing.height else []
+    new = missing.with_columns(pl.Series(VECTOR, made, dtype=pl.List(pl.Float32)))
+    rows = pl.concat([known, new]).sort(INTERESTS).with_columns(pl.lit(tower.text_tower_digest).alias(TEXT_TOWER))
+    return {"all": [night.lake.write_part("interest_vectors", night.day, conform(rows, INTEREST_VECTOR))]}
 
 
 def _people(

@@ -4,10 +4,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 
 from artrec_core.columns import (
+    ARTWORK_ID,
     CHECKSUM,
     LAKE,
     MODEL_VERSION,
@@ -23,12 +25,14 @@ from artrec_core.columns import (
     conform,
     empty,
 )
+from artrec_core.config import Recipe
 from artrec_core.errors import GateFailed, ValidatorBroke
 from artrec_core.warehouse import Tables, open_warehouse
 from artrec_core.warehouse.checksum import Tally
 from artrec_core.warehouse.schema import FAILED, PUBLISHED
 from artrec_core.warehouse.shown import shown_artworks
 from jobs.progress import progress
+from jobs.score import block_digests
 from jobs.step import Figures, Night, Step, main
 
 # Warehouse table -> the lake table that goes in as it is. artworks_v1 is made from the catalogue.
@@ -61,7 +65,14 @@ class LakeRows:
 def inputs(night: Night) -> dict[str, str]:
     """What is published, and what the audit holds it against."""
     tables = (*SCORED.values(), *AUDITED_AGAINST)
-    return {f"{table}@{night.day}": night.lake.manifest(table, night.day).digest for table in tables}
+    found = {f"{table}@{night.day}": night.lake.manifest(table, night.day).digest for table in tables}
+    return found | block_digests(night.recipe)
+
+
+def settings(recipe: Recipe) -> list[Any]:
+    """What is published where, and what the audit is told of the strategies."""
+    told = [[one.name, one.reranks, one.block.model_dump()] for one in recipe.strategies]
+    return [recipe.publish, recipe.store.warehouse, recipe.score.block, told]
 
 
 def run(night: Night) -> Figures:
@@ -151,10 +162,15 @@ def audit(night: Night, sent: Mapping[str, int], loaded: Mapping[str, int]) -> N
         said = ", ".join(f"{table} {there:,} of {rows:,}" for table, (rows, there) in sorted(short.items()))
         raise GateFailed(f"publish {night.day}: rows are missing in the warehouse: {said}; run publish again")
     read = night.lake.read
+    catalogue = read("catalogue", night.day)
     checked = check_recommendations(
         read("recommendations", night.day),
-        *(read(table, night.day) for table in ("histories", "catalogue", "people")),
+        read("histories", night.day),
+        catalogue,
+        read("people", night.day),
         strategy=night.recipe.publish.strategy,
+        reranked=[one.name for one in night.recipe.strategies if one.reranks],
+        blocked=_blocked(night, catalogue),
     )
     found = Validation(recipe=night.recipe.name, run_date=night.day, tables=[checked.verdict()])
     where = night.lake.write_note(AUDIT_NOTE, night.day, found.to_json())
@@ -164,6 +180,19 @@ def audit(night: Night, sent: Mapping[str, int], loaded: Mapping[str, int]) -> N
         raise GateFailed(
             f"publish {night.day}: {first_failure(found.tables)}; what was served stays served; see {where}"
         )
+
+
+def _blocked(night: Night, catalogue: pl.DataFrame) -> pl.DataFrame:
+    """(STRATEGY, ARTWORK_ID) of what each strategy must not show."""
+    from artrec_core.recs.filters import blocked
+
+    frames = [
+        catalogue.select(pl.lit(one.name).alias(STRATEGY), ARTWORK_ID).filter(
+            pl.Series(blocked(catalogue, [night.recipe.score.block, one.block]).works)
+        )
+        for one in night.recipe.strategies
+    ]
+    return pl.concat(frames).unique()
 
 
 def stands(night: Night) -> bool:
@@ -181,7 +210,7 @@ STEP = Step(
     help="Put the night's tables into the warehouse, all or nothing, after the audit.",
     outputs=(),
     inputs=inputs,
-    settings=lambda recipe: [recipe.publish, recipe.store.warehouse],
+    settings=settings,
     run=run,
     stands=stands,
 )

@@ -1,29 +1,45 @@
 """score: every person against every artwork, and what apps read made from it."""
 
+import logging
+from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from artrec_core.config import Recipe
-from artrec_core.lake import Part
+from artrec_core.errors import ArtrecError
+from artrec_core.lake import Part, digest_of
 from jobs.progress import progress
 from jobs.step import Figures, Night, Step, main
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from artrec_core.recs.tables import Piece
+    from artrec_core.recs.tables import Piece, Scored
 
 INPUTS = ("catalogue", "histories", "people", "item_vectors", "user_vectors")
 TABLES = ("recommendations", "similar_artworks", "artwork_audiences", "popular_artworks")
-# Freshness looks back over so many nights.
+ALL_PAIRS = "all_pairs"
+# Freshness and exploration look back over so many nights.
 NIGHTS_BACK = 60
+
+log = logging.getLogger("artrec")
 
 
 def inputs(night: Night) -> dict[str, str]:
-    """The night's tables; and the catalogues of earlier nights where a strategy asks how new a work is."""
-    tables = [*INPUTS, *(["text_vectors"] if _weighs(night.recipe, "text") else [])]
-    read = [(table, night.day) for table in tables] + [("catalogue", day) for day in _earlier_nights(night)]
-    return {f"{table}@{day}": night.lake.manifest(table, day).digest for table, day in read}
+    """The night's tables; the catalogues of earlier nights where a strategy asks how new a work is; files of block lists."""
+    read = [(table, night.day) for table in (*INPUTS, *_text_tables(night.recipe))]
+    read += [("catalogue", day) for day in _earlier_nights(night)]
+    found = {f"{table}@{day}": night.lake.manifest(table, day).digest for table, day in read}
+    return found | block_digests(night.recipe)
+
+
+def block_digests(recipe: Recipe) -> dict[str, str]:
+    """The files of block lists, each with a digest of what it says today."""
+    from artrec_core.recs.filters import block_files
+
+    blocks = [recipe.score.block, *(strategy.block for strategy in recipe.strategies)]
+    return {f"block:{file}": digest_of(raw.hex()) for file, raw in block_files(blocks).items()}
 
 
 def settings(recipe: Recipe) -> list[Any]:
@@ -31,8 +47,16 @@ def settings(recipe: Recipe) -> list[Any]:
     return [recipe.score, *recipe.strategies, recipe.publish.strategy]
 
 
+def stands(night: Night) -> bool:
+    """Whether every table that the recipe asks for is there, made from the same inputs."""
+    asked = [*TABLES, *([ALL_PAIRS] if night.recipe.score.keep_all_pairs else [])]
+    found = [night.lake.find_manifest(table, night.day) for table in asked]
+    return all(manifest is not None and manifest.fingerprint == night.fingerprint for manifest in found)
+
+
 def run(night: Night) -> Figures:
     """Make every table shard by shard, then swap all of them in."""
+    from artrec_core.recs.changes import changes
     from artrec_core.recs.tables import Scored
     from artrec_core.recs.world import Tables, World
 
@@ -40,19 +64,22 @@ def run(night: Night) -> Figures:
     world = World(
         Tables(
             day,
-            **{table: read(table, day) for table in INPUTS},
-            text_vectors=read("text_vectors", day) if _weighs(recipe, "text") else None,
+            **{table: read(table, day) for table in (*INPUTS, *_text_tables(recipe))},
             first_nights=_first_nights(night),
         )
     )
     scored = Scored(world, recipe.strategies, recipe.publish.strategy, recipe.score)
+    _say_what_is_left(scored)
     people, works = world.shape
+    size, gave_way = recipe.score.shard_people, {one.name: Counter[str]() for one in recipe.strategies}
     writers = {
-        "recommendations": _in_shards(night, "recommendations", people, scored.recommendations),
-        "similar_artworks": _in_shards(night, "similar_artworks", works, scored.similar_artworks),
-        "artwork_audiences": _in_shards(night, "artwork_audiences", works, scored.artwork_audiences),
+        "recommendations": _in_shards(night, "recommendations", people, size, scored.recommendations, gave_way),
+        "similar_artworks": _in_shards(night, "similar_artworks", works, size, scored.similar_artworks),
+        "artwork_audiences": _in_shards(night, "artwork_audiences", works, size, scored.artwork_audiences),
         "popular_artworks": {"all": [night.lake.write_part("popular_artworks", day, scored.popular_artworks())]},
     }
+    if recipe.score.keep_all_pairs:
+        writers[ALL_PAIRS] = _all_pairs(night, scored)
     lists = scored.people_by_list()
     figures: Figures = {
         "people": people,
@@ -63,24 +90,82 @@ def run(night: Night) -> Figures:
         "people_with_popular_list": lists["popular"],
         "spreads": {name: folding.spreads for name, folding in scored.foldings.items()},
     }
-    rows = {table: night.commit(table, parts, figures, world.model_version).rows for table, parts in writers.items()}
+    if out := {name: int(one.works.sum()) for name, one in scored.blocked.items() if one.works.any()}:
+        figures["works_blocked"] = out
+    if given := {name: dict(sorted(counts.items())) for name, counts in gave_way.items() if counts}:
+        figures["lists_that_gave_way"] = given
+    # What each line of a strategy changed is for the report; a log would drown in it.
+    told = {**figures, "changes": [change.told() for change in changes(scored)]}
+    rows = {table: night.commit(table, parts, told, world.model_version).rows for table, parts in writers.items()}
     return figures | rows
 
 
-def _in_shards(night: Night, table: str, total: int, rows: "Piece") -> dict[str, list[Part]]:
-    """Make a table shard by shard, each its own writer; a shard that a killed run of the same inputs made is taken over."""
+def _in_shards(
+    night: Night,
+    table: str,
+    total: int,
+    size: int,
+    piece: "Callable[[int, int], Piece]",
+    gave_way: dict[str, Counter[str]] | None = None,
+) -> dict[str, list[Part]]:
+    """Make a table shard by shard, each its own writer; a shard that a killed run of the same inputs made is taken over.
+
+    What shards count is added to `gave_way`.
+    """
     writers: dict[str, list[Part]] = {}
-    cuts = [*range(0, total, night.recipe.score.shard_people), total]
+    cuts = [*range(0, total, size), total]
     with progress(f"score {table}", total) as advance:
         for number, (begin, end) in enumerate(pairwise(cuts)):
             writer = f"shard-{number:06d}"
             done = night.lake.find_writer(table, night.day, writer, night.fingerprint)
             if done is None:
-                part = night.lake.write_part(table, night.day, rows(begin, end))
-                done = night.lake.commit_writer(table, night.day, writer, [part], night.fingerprint)
+                made = piece(begin, end)
+                part = night.lake.write_part(table, night.day, made.rows)
+                done = night.lake.commit_writer(table, night.day, writer, [part], night.fingerprint, made.gave_way)
+            for strategy, counts in done.figures.items():
+                if gave_way is not None:
+                    gave_way[strategy].update(counts)
             writers[writer] = done.parts
             advance(end - begin)
     return writers
+
+
+def _all_pairs(night: Night, scored: "Scored") -> dict[str, list[Part]]:
+    """Every pair's score, some people at a time; refused where the disk could not hold them."""
+    from artrec_core.recs.pairs import BYTES_A_PAIR, people_in_piece
+
+    people, works = scored.world.shape
+    strategies = len(scored.foldings)
+    needed, free = people * works * strategies * BYTES_A_PAIR, night.lake.free_bytes()
+    if free is not None and needed > free:
+        raise ArtrecError(
+            f"score.keep_all_pairs: {people:,} people x {works:,} works x {strategies} strategies are about {needed:,}"
+            f" bytes, and {night.recipe.store.lake} has {free:,} free; make room, take fewer strategies or turn it off"
+        )
+    return _in_shards(night, ALL_PAIRS, people, people_in_piece(works, strategies), scored.all_pairs)
+
+
+def _say_what_is_left(scored: "Scored") -> None:
+    """Warn of block lists whose entries match nothing, of floors for no work, and of filters that leave less than a list."""
+    for name, lists in scored.lists.items():
+        if unmatched := scored.blocked[name].unmatched:
+            shown = ", ".join(unmatched[:3]) + (", ..." if len(unmatched) > 3 else "")
+            log.warning("strategy %s: %d entries of the block list match no work: %s", name, len(unmatched), shown)
+        for floor, works in lists.works_of_floors().items():
+            if works == 0:
+                log.warning("strategy %s: no work that it may show is in the floor's group %s", name, floor)
+        if 0 < (left := int(lists.allowed.works.sum())) < scored.score.k:
+            log.warning(
+                "strategy %s: filters and block lists leave %d works for lists of %d", name, left, scored.score.k
+            )
+
+
+def _text_tables(recipe: Recipe) -> list[str]:
+    """The tables of text vectors that the strategies need."""
+    if _weighs(recipe, "text"):
+        return ["text_vectors", "interest_vectors"]
+    by_text = any(one.diversity is not None and one.diversity.by == "text" for one in recipe.strategies)
+    return ["text_vectors"] if by_text else []
 
 
 def _weighs(recipe: Recipe, component: str) -> bool:
@@ -88,8 +173,9 @@ def _weighs(recipe: Recipe, component: str) -> bool:
 
 
 def _earlier_nights(night: Night) -> list[str]:
-    """The nights before this one that freshness looks at, oldest first; none where no strategy weighs it."""
-    if not _weighs(night.recipe, "freshness"):
+    """The nights before this one that freshness and exploration look at, oldest first; none where no strategy asks."""
+    explored = [one.exploration for one in night.recipe.strategies if one.exploration is not None]
+    if not _weighs(night.recipe, "freshness") and all(one.nights is None for one in explored):
         return []
     return [day for day in night.lake.days("catalogue", night.day) if day < night.day][-NIGHTS_BACK:]
 
@@ -113,6 +199,7 @@ STEP = Step(
     inputs=inputs,
     settings=settings,
     run=run,
+    stands=stands,
 )
 
 if __name__ == "__main__":

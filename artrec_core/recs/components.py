@@ -25,9 +25,10 @@ def components(world: World, wanted: set[str]) -> Iterator[Component]:
 
 
 def text(world: World) -> Component:
-    """What a work's text says, against the mean of the texts of a person's positive works."""
-    many = np.maximum(np.diff(world.liked.indptr), 1)[:, None]
-    return Component("text", world.text_items, np.asarray(world.liked @ world.text_items / many, np.float32))
+    """What a work's text says, against the mean of the texts of a person's positive works, or what they said they like."""
+    many = np.diff(world.liked.indptr)[:, None]
+    of_works = np.asarray(world.liked @ world.text_items / np.maximum(many, 1), np.float32)
+    return Component("text", world.text_items, np.where(many > 0, of_works, world.text_interests))
 
 
 def history(world: World) -> Component:

@@ -1,6 +1,7 @@
 """Works like a work."""
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from artrec_core.recs.topk import Floats, Ints, top_k
@@ -14,14 +15,19 @@ def units(vectors: Floats) -> Floats:
 
 
 def similar_artworks(
-    unit_vectors: Floats, k: int, begin: int, end: int, *, threads: int | None = None, memory_mb: int = 512
+    unit_vectors: Floats,
+    k: int,
+    works: npt.NDArray[np.int64],
+    *,
+    among: npt.NDArray[np.int64] | None = None,
+    threads: int | None = None,
+    memory_mb: int = 512,
 ) -> tuple[Ints, Floats]:
-    """The k works of highest cosine with each of works begin..end, the work itself left out.
+    """The k works of highest cosine with each of `works`, the work itself left out, chosen from `among` (all, where None).
 
-    unit_vectors (I, d) are unit long (see `units`); returns ids and cosines, (end - begin, k) each, as `top_k` does.
+    unit_vectors (I, d) are unit long (see `units`); returns ids and cosines, (works, k) each, as `top_k` does.
     """
-    many = end - begin
-    itself = csr_array(
-        (np.ones(many, np.int8), np.arange(begin, end), np.arange(many + 1)), shape=(many, len(unit_vectors))
-    )
-    return top_k(unit_vectors[begin:end], unit_vectors, k, exclude=itself, threads=threads, memory_mb=memory_mb)
+    many = len(works)
+    itself = csr_array((np.ones(many, np.int8), works, np.arange(many + 1)), shape=(many, len(unit_vectors)))
+    how = {"threads": threads, "memory_mb": memory_mb}
+    return top_k(unit_vectors[works], unit_vectors, k, exclude=itself, candidates=among, **how)  # type: ignore[arg-type]

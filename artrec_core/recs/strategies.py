@@ -18,6 +18,7 @@ from artrec_core.recs.topk import Floats
 
 Alignment = Literal["dot", "cosine", "euclidean"]
 Values: TypeAlias = npt.NDArray[np.float64]
+Rows: TypeAlias = npt.NDArray[np.int64]
 PEOPLE_IN_SAMPLE = 512
 WORKS_IN_SAMPLE = 2048
 
@@ -48,16 +49,24 @@ class Folding:
 
     def users(self, begin: int, end: int) -> Floats:
         """Folded vectors of people begin..end, (end - begin, D)."""
-        parts = [aligned_users(users[begin:end], self.alignment) * factor for users, factor in self.personal_parts]
+        return self.users_of(np.arange(begin, end))
+
+    def users_of(self, people: Rows) -> Floats:
+        """Folded vectors of people by their rows, (people, D)."""
+        parts = [aligned_users(users[people], self.alignment) * factor for users, factor in self.personal_parts]
         if self.has_bias:
-            parts.append(np.ones((end - begin, 1)))
-        return np.hstack([np.zeros((end - begin, 0)), *parts]).astype(np.float32)
+            parts.append(np.ones((len(people), 1)))
+        return np.hstack([np.zeros((len(people), 0)), *parts]).astype(np.float32)
 
     def has_vector(self, begin: int, end: int) -> npt.NDArray[np.bool_]:
-        """Whether each of these people has a vector in any part, (end - begin,) bool."""
-        known = np.zeros(end - begin, bool)
+        """Whether each of people begin..end has a vector in any part, (end - begin,) bool."""
+        return self.have_vectors(np.arange(begin, end))
+
+    def have_vectors(self, people: Rows) -> npt.NDArray[np.bool_]:
+        """Whether each of people by their rows has a vector in any part, (people,) bool."""
+        known = np.zeros(len(people), bool)
         for users, _ in self.personal_parts:
-            known |= users[begin:end].any(axis=1)
+            known |= users[people].any(axis=1)
         return known
 
 

@@ -1,8 +1,9 @@
 """The scored tables, a piece at a time: what stands in a row never depends on the piece it was made in."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,18 +28,30 @@ from artrec_core.columns import (
 from artrec_core.config import Score, Strategy
 from artrec_core.recs.audiences import artwork_audiences, audience_sides, log_totals
 from artrec_core.recs.components import components
+from artrec_core.recs.filters import Blocked, blocked
+from artrec_core.recs.lists import Lists, Made
+from artrec_core.recs.pairs import every_score
 from artrec_core.recs.popular import popular_artworks
 from artrec_core.recs.similar import similar_artworks
 from artrec_core.recs.strategies import Folding, fold
-from artrec_core.recs.topk import Floats, Ints, padded, top_k
+from artrec_core.recs.topk import Floats, Ints
 from artrec_core.recs.world import World
 
-# Rows of people, or of works, from begin to end.
-Piece: TypeAlias = Callable[[int, int], pl.DataFrame]
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows of a table, and figures of them that add up over pieces: by strategy, of how many lists what gave way."""
+
+    rows: pl.DataFrame
+    gave_way: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 class Scored:
-    """The tables of a night; what all pieces share is made once, when the first piece needs it."""
+    """The tables of a night; what all pieces share is made once, when the first piece needs it.
+
+    Blocked works (`score.block`) are in no table. The filters and the block list of the default strategy hold for similar,
+    popular and audience tables as well: none of them shows a work that it would not.
+    """
 
     def __init__(self, world: World, strategies: Sequence[Strategy], default: str, score: Score) -> None:
         """`default` names the strategy that audiences are made by."""
@@ -53,41 +66,69 @@ class Scored:
         by_name = sorted(self.strategies, key=lambda one: one.name)
         return {one.name: fold(made, one.weights.model_dump(), one.alignment) for one in by_name}
 
-    def recommendations(self, begin: int, end: int) -> pl.DataFrame:
-        """The rows of people begin..end, in order of (user_id, strategy, rank)."""
-        frames = [self._recommended(name, folding, begin, end) for name, folding in self.foldings.items()]
-        return conform(pl.concat(frames).sort(USER_ID, STRATEGY, RANK), LAKE["recommendations"])
+    @cached_property
+    def lists(self) -> dict[str, Lists]:
+        """The lists of every strategy, in order of their names."""
+        strategies = {one.name: one for one in self.strategies}
+        return {name: self.lists_of(strategies[name]) for name in self.foldings}
 
-    def similar_artworks(self, begin: int, end: int) -> pl.DataFrame:
-        """The works most like each of works begin..end."""
-        if self.score.similar_k == 0:
-            return empty(LAKE["similar_artworks"])
-        ids, cosines = similar_artworks(self.world.unit_items, self.score.similar_k, begin, end, **self._how)
-        frame = self._ranked(begin, ids, cosines, OTHER_ARTWORK_ID, self.world.artwork_ids)
-        return conform(self._stamped(frame, self.world.any_simulated), LAKE["similar_artworks"])
+    def lists_of(self, strategy: Strategy, *, unblocked: bool = False) -> Lists:
+        """The lists of a strategy, or of another of the same name that is scored alike."""
+        out = np.zeros(self.world.shape[1], bool) if unblocked else self.blocked[strategy.name].works
+        return Lists(self.world, strategy, self.foldings[strategy.name], self.score, out)
 
-    def artwork_audiences(self, begin: int, end: int) -> pl.DataFrame:
-        """The people likeliest to want each of works begin..end, who do not know it yet."""
-        if self.score.audience_k == 0 or len(self._with_tastes) == 0:
-            return empty(LAKE["artwork_audiences"])
+    @cached_property
+    def blocked(self) -> dict[str, Blocked]:
+        """What may not be shown by each strategy."""
+        return {one.name: blocked(self.world.catalogue, [self.score.block, one.block]) for one in self.strategies}
+
+    def recommendations(self, begin: int, end: int) -> Piece:
+        """The rows of people begin..end, in order of (user_id, strategy, rank), and of how many lists what gave way."""
+        made = {name: lists.of(np.arange(begin, end)) for name, lists in self.lists.items()}
+        frames = [self._recommended(name, one, begin) for name, one in made.items()]
+        rows = conform(pl.concat(frames).sort(USER_ID, STRATEGY, RANK), LAKE["recommendations"])
+        return Piece(rows, {name: one.gave_way for name, one in made.items()})
+
+    def similar_artworks(self, begin: int, end: int) -> Piece:
+        """The works most like each of works begin..end, blocked ones left out on either side."""
+        works = np.flatnonzero(~self._out[begin:end]) + begin
+        if self.score.similar_k == 0 or len(works) == 0:
+            return Piece(empty(LAKE["similar_artworks"]))
+        ids, cosines = similar_artworks(
+            self.world.unit_items, self.score.similar_k, works, among=self._shown_rows, **self._how
+        )
+        frame = self._ranked(works, ids, cosines, OTHER_ARTWORK_ID, self.world.artwork_ids)
+        return Piece(conform(self._stamped(frame, self.world.any_simulated), LAKE["similar_artworks"]))
+
+    def artwork_audiences(self, begin: int, end: int) -> Piece:
+        """The people likeliest to want each of works begin..end that may be shown, who do not know it yet."""
+        rows = np.flatnonzero(self._shown[begin:end]) + begin
+        if self.score.audience_k == 0 or len(self._with_tastes) == 0 or len(rows) == 0:
+            return Piece(empty(LAKE["artwork_audiences"]))
         people, works = self._audience_sides
-        seen_by = self._seen_by[begin:end]
-        ids, shares = artwork_audiences(people, works[begin:end], self.score.audience_k, seen_by=seen_by, **self._how)
-        frame = self._ranked(begin, ids, shares, USER_ID, self.world.user_ids.gather(self._with_tastes))
-        return conform(self._stamped(frame, self.world.any_simulated), LAKE["artwork_audiences"])
+        seen_by = self._seen_by[rows]
+        ids, shares = artwork_audiences(people, works[rows], self.score.audience_k, seen_by=seen_by, **self._how)
+        frame = self._ranked(rows, ids, shares, USER_ID, self.world.user_ids.gather(self._with_tastes))
+        return Piece(conform(self._stamped(frame, self.world.any_simulated), LAKE["artwork_audiences"]))
 
     def popular_artworks(self) -> pl.DataFrame:
         """The popular works of every segment."""
-        frame = popular_artworks(self.world.catalogue, self.world.people_a_work, self.score.popular_k)
+        shown = self.world.catalogue.filter(pl.Series(self._shown))
+        frame = popular_artworks(shown, self.world.people_a_work[self._shown], self.score.popular_k)
         return conform(self._stamped(frame, self.world.any_simulated), LAKE["popular_artworks"])
+
+    def all_pairs(self, begin: int, end: int) -> Piece:
+        """The scores of people begin..end with every work, seen or filtered or not, in order of (user_id, strategy, artwork_id)."""
+        frames = [self._pairs(name, folding, begin, end) for name, folding in self.foldings.items()]
+        return Piece(conform(pl.concat(frames).sort(USER_ID, STRATEGY, ARTWORK_ID), LAKE["all_pairs"]))
 
     def people_by_list(self) -> dict[str, int]:
         """How many people get lists of their own by the default strategy, and how many get popular works."""
-        own = int(self._personal(self.foldings[self.default], 0, self.world.shape[0]).sum())
+        own = len(self._with_tastes)
         return {"own": own, "popular": self.world.shape[0] - own}
 
-    def _recommended(self, name: str, folding: Folding, begin: int, end: int) -> pl.DataFrame:
-        ids, scores, personal = self._lists(folding, begin, end)
+    def _recommended(self, name: str, made: Made, begin: int) -> pl.DataFrame:
+        ids, personal = made.ids, made.personal
         rows, ranks = np.nonzero(ids >= 0)
         said = list(self.world.reasons.rows(begin, ids, personal))
         frame = pl.DataFrame(
@@ -95,7 +136,7 @@ class Scored:
                 USER_ID: self.world.user_ids.gather(rows + begin),
                 RANK: ranks + 1,
                 ARTWORK_ID: self.world.artwork_ids.gather(ids[rows, ranks]),
-                SCORE: scores[rows, ranks],
+                SCORE: made.scores[rows, ranks],
                 REASON: pl.Series([reason for reason, _ in said], dtype=pl.String),
                 BECAUSE_OF: pl.Series([because_of for _, because_of in said], dtype=pl.String),
             }
@@ -104,47 +145,53 @@ class Scored:
         simulated = self.world.simulated[rows + begin] | (~personal[rows] & self.world.any_simulated)
         return self._stamped(frame, pl.Series(simulated, dtype=pl.Boolean))
 
-    def _personal(self, folding: Folding, begin: int, end: int) -> npt.NDArray[np.bool_]:
-        """Whose list is their own: there is a vector, and something of theirs that a reason can cite."""
-        return self.world.reasons.has_evidence(begin, end) & folding.has_vector(begin, end)
+    def _pairs(self, name: str, folding: Folding, begin: int, end: int) -> pl.DataFrame:
+        scores = every_score(folding.users(begin, end), folding.items, threads=self.score.threads)
+        works = self.world.shape[1]
+        people = pl.Series(np.repeat(np.arange(begin, end), works))
+        return pl.DataFrame(
+            {
+                USER_ID: self.world.user_ids.gather(people),
+                ARTWORK_ID: self.world.artwork_ids.gather(np.tile(np.arange(works), end - begin)),
+                SCORE: scores.reshape(-1),
+            }
+        ).with_columns(pl.lit(name).alias(STRATEGY))
 
-    def _lists(self, folding: Folding, begin: int, end: int) -> tuple[Ints, Floats, npt.NDArray[np.bool_]]:
-        """Ids and scores (people, k) and whose list is their own; the others get popular works with variety, at score 0."""
-        ids, scores = padded(end - begin, self.score.k)
-        personal = self._personal(folding, begin, end)
-        # A strategy of biases alone ranks the works in one way for everyone.
-        ranked = personal if folding.is_personal else np.ones(end - begin, bool)
-        rows, seen = np.flatnonzero(ranked), self.world.seen[begin:end]
-        users = folding.users(begin, end)[rows]
-        ids[rows], scores[rows] = top_k(users, folding.items, self.score.k, exclude=seen[rows], **self._how)
-        for row in np.flatnonzero(~ranked):
-            known = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
-            best = self.world.popular_order[: self.score.k + len(known)]
-            best = best[~np.isin(best, known)][: self.score.k]
-            ids[row, : len(best)], scores[row, : len(best)] = best, 0.0
-        return ids, scores, personal
+    @cached_property
+    def _shown(self) -> npt.NDArray[np.bool_]:
+        return self.lists[self.default].allowed.works
+
+    @cached_property
+    def _shown_rows(self) -> npt.NDArray[np.int64] | None:
+        return None if self._shown.all() else np.flatnonzero(self._shown)
+
+    @cached_property
+    def _out(self) -> npt.NDArray[np.bool_]:
+        return self.blocked[self.default].works
 
     @cached_property
     def _with_tastes(self) -> npt.NDArray[np.int64]:
         """Rows of the people with lists of their own: only they have tastes to compare."""
-        return np.flatnonzero(self._personal(self.foldings[self.default], 0, self.world.shape[0]))
+        return np.flatnonzero(self.lists[self.default].personal(np.arange(self.world.shape[0])))
 
     @cached_property
     def _audience_sides(self) -> tuple[Floats, Floats]:
         folding = self.foldings[self.default]
-        users = folding.users(0, self.world.shape[0])[self._with_tastes]
+        users = folding.users_of(self._with_tastes)
         return audience_sides(users, folding.items, log_totals(users, folding.items, threads=self.score.threads))
 
     @cached_property
     def _seen_by(self) -> Any:
         return self.world.seen[self._with_tastes].T.tocsr()
 
-    def _ranked(self, begin: int, ids: Ints, scores: Floats, column: str, names: pl.Series) -> pl.DataFrame:
-        """Rows of ARTWORK_ID, RANK, `column` and SCORE from the lists of works begin, begin + 1, ...."""
+    def _ranked(
+        self, works: npt.NDArray[np.int64], ids: Ints, scores: Floats, column: str, names: pl.Series
+    ) -> pl.DataFrame:
+        """Rows of ARTWORK_ID, RANK, `column` and SCORE from the lists of these works."""
         rows, ranks = np.nonzero(ids >= 0)
         return pl.DataFrame(
             {
-                ARTWORK_ID: self.world.artwork_ids.gather(rows + begin),
+                ARTWORK_ID: self.world.artwork_ids.gather(works[rows]),
                 RANK: ranks + 1,
                 column: names.gather(ids[rows, ranks]),
                 SCORE: scores[rows, ranks],

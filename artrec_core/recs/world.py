@@ -39,6 +39,7 @@ class Tables:
     item_vectors: pl.DataFrame
     user_vectors: pl.DataFrame
     text_vectors: pl.DataFrame | None = None
+    interest_vectors: pl.DataFrame | None = None
     first_nights: pl.DataFrame = field(
         default_factory=lambda: pl.DataFrame(schema={ARTWORK_ID: pl.String, "night": pl.String})
     )
@@ -96,6 +97,21 @@ class World:
         return self._of_works(table, CONTENT_HASH)
 
     @cached_property
+    def text_interests(self) -> Floats:
+        """Text vectors of what people said they are interested in, (U, d_text); zero for who said nothing."""
+        table = self.tables.interest_vectors
+        if table is None or table.height == 0:
+            return np.zeros((self.shape[0], self.text_items.shape[1]), np.float32)
+        towers = [sorted(one[TEXT_TOWER].unique()) for one in (table, self.tables.text_vectors) if one is not None]
+        if towers[0] != towers[-1]:
+            raise ArtrecError(
+                f"interest_vectors and text_vectors of {self.day} are not of one text tower; "
+                f"run `artrec embed --date {self.day}` first"
+            )
+        vectors, _ = vectors_of(self.people[INTERESTS].str.strip_chars(), table, INTERESTS)
+        return vectors
+
+    @cached_property
     def freshness_days(self) -> npt.NDArray[np.float64]:
         """For how many days each work has been in the catalogue, (I,)."""
         nights = self.artwork_ids.to_frame().join(
@@ -109,6 +125,11 @@ class World:
         """Who may be told what."""
         stated = [text if text and text.strip() else None for text in self.people[INTERESTS].to_list()]
         return Reasons(self.catalogue, self.unit_items, citable(self.events), stated, self.people_a_work)
+
+    @cached_property
+    def evidence(self) -> npt.NDArray[np.bool_]:
+        """Whether a reason has anything of each person's to cite, (U,)."""
+        return self.reasons.has_evidence(0, self.shape[0])
 
     @cached_property
     def popular_order(self) -> Ints:

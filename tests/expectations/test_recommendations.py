@@ -1,6 +1,7 @@
 """The audit: each way to spoil a good table breaks exactly one rule."""
 
 from collections.abc import Callable
+from typing import Any
 
 import polars as pl
 import pytest
@@ -51,18 +52,20 @@ def spoilt(number: int, **changes: object) -> list[Row]:
     return [{**one, **(changes if at == number else {})} for at, one in enumerate(good())]
 
 
-def check(rows: list[Row], people: pl.DataFrame = PEOPLE) -> Checked:
+def check(rows: list[Row], people: pl.DataFrame = PEOPLE, **told: Any) -> Checked:
     schema = {name: RECOMMENDATION[name] for name in row("", 1, "", 0.0)}
     table = conform(pl.DataFrame(rows, schema=schema), RECOMMENDATION)
-    return check_recommendations(table, HISTORIES, CATALOGUE, people, strategy="main")
+    return check_recommendations(table, HISTORIES, CATALOGUE, people, strategy="main", **told)
 
 
+BLOCKED = pl.DataFrame({"strategy": ["main", "fresh"], "artwork_id": ["c", "a"]})
 MUTATIONS: dict[str, Callable[[], Checked]] = {
     "ranks_have_no_gaps": lambda: check(spoilt(4, rank=3)),
     "artwork_once_a_list": lambda: check(spoilt(1, artwork_id="a")),
     "score_is_a_number": lambda: check(spoilt(1, score=float("nan"))),
     "scores_do_not_rise": lambda: check(spoilt(2, score=0.95)),
     "seen_works_are_out": lambda: check(spoilt(0, artwork_id="e")),
+    "blocked_works_are_out": lambda: check(good(), blocked=BLOCKED),
     "artwork_is_known": lambda: check(spoilt(0, artwork_id="z")),
     "person_is_known": lambda: check([*good(), row("nobody", 1, "a", 1.0)]),
     "has_reason": lambda: check(spoilt(3, reason=" ")),
@@ -117,4 +120,23 @@ def test_other_spoilt_values_stop_the_publication_too(change: Row) -> None:
 
 def test_who_has_rows_only_in_another_strategy_is_not_served() -> None:
     rows = [{**one, "strategy": "fresh" if one["user_id"] == "bo" else "main"} for one in good()[:5]]
+    assert [one.rule for one in check(rows).failed] == ["everybody_is_served"]
+
+
+def test_scores_may_rise_where_a_strategy_re_ranks() -> None:
+    assert check(spoilt(2, score=0.95), reranked=["main"]).failed == []
+    assert [one.rule for one in check(spoilt(2, score=0.95), reranked=["fresh"]).failed] == ["scores_do_not_rise"]
+
+
+def test_a_block_list_of_one_strategy_says_nothing_of_another() -> None:
+    (failed,) = check(good(), blocked=BLOCKED).failed
+    # In `main` Bo's c is blocked; Ann's c is of `fresh`, which may show it.
+    assert failed.examples == ["bo's rank 2 in main is c, which is blocked; run score again"]
+
+
+def test_who_has_seen_every_work_that_is_not_blocked_needs_no_rows() -> None:
+    rows = [one for one in good() if one["user_id"] != "bo"]
+    others = pl.DataFrame({"strategy": "main", "artwork_id": ["a", "b", "c", "d", "g"]})
+    # Bo has seen e alone, and e is all that is left; but of Ann's rows a, b and d are blocked.
+    assert [one.rule for one in check(rows, blocked=others).failed] == ["blocked_works_are_out"]
     assert [one.rule for one in check(rows).failed] == ["everybody_is_served"]

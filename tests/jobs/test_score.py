@@ -52,6 +52,7 @@ def write_world(lake: Lake, **changes: pl.DataFrame) -> None:
         "text_vectors": pl.DataFrame(
             {"text_tower": "t", "content_hash": [f"hash {one}" for one in WORKS], "vector": [[*v, 1.0] for v in WORKS.values()]}
         ),
+        "interest_vectors": pl.DataFrame({"text_tower": "t", "interests": ["ballet, cubism"], "vector": [[0.1, 1.0, 1.0]]}),
     }  # fmt: skip
     for table, frame in (tables | changes).items():
         part = lake.write_part(table, DAY, conform(frame, LAKE[table]))

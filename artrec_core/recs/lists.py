@@ -1,0 +1,194 @@
+"""A strategy's lists: whose are their own, from which works, in which order.
+
+People of whom something is known get the best by score, everyone else the popular works with variety. A strategy that re-ranks
+chooses from finalists: the best K x `score.finalists`, and beside them what its lines ask for and these lack: works that the
+person explores, the best works of a group that a floor names, the best works by others than those a cap keeps out. Somebody who has
+seen all that the filters leave gets popular works beyond the filters, never a blocked one.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from artrec_core.config import Score, Strategy
+from artrec_core.recs.exploration import Hashes, drawn, hashes, moved, new_works
+from artrec_core.recs.filters import Allowed, Mask, allowed
+from artrec_core.recs.finalists import Finalists, Places, Search, among
+from artrec_core.recs.kinds import Rows, lines_of, places, sources_of
+from artrec_core.recs.reranking import GAVE_WAY, Chosen, Lines, rerank
+from artrec_core.recs.similar import units
+from artrec_core.recs.strategies import Folding
+from artrec_core.recs.topk import Floats, Ints, padded, threads_or_all
+from artrec_core.recs.world import World
+
+BEYOND_FILTERS = "beyond_filters"
+# How often finalists are looked for beyond those that a cap keeps out before the cap gives way.
+ROUNDS = 3
+# 16M works that some people are kept from: 64 MB.
+KEPT_OUT_AT_ONCE = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Made:
+    """Lists: ids and scores (U, k), padded with -1 and -inf; whose list is their own (U,); of how many lists what gave way."""
+
+    ids: Ints
+    scores: Floats
+    personal: Mask
+    gave_way: dict[str, int]
+
+
+class Lists:
+    """The lists of one strategy."""
+
+    def __init__(self, world: World, strategy: Strategy, folding: Folding, score: Score, blocked: Mask) -> None:
+        """`blocked` (works,) must never be shown. Raises `ArtrecError` where the filters leave no work."""
+        self.world, self.strategy, self.folding, self.score = world, strategy, folding, score
+        self.blocked = blocked
+        self.allowed: Allowed = allowed(world.catalogue, strategy.filters, blocked, strategy.name)
+        self._works = None if self.allowed.works.all() else self.allowed.rows
+
+    def personal(self, people: Places) -> Mask:
+        """Whose list is their own: there is a vector, and something of theirs that a reason can cite."""
+        known: Mask = self.world.evidence[people] & self.folding.have_vectors(people)
+        return known
+
+    def of(self, people: Places) -> Made:
+        """The lists of these people, rows of the world's."""
+        personal, k = self.personal(people), self.score.k
+        # A strategy of biases alone ranks the works in one way for everyone.
+        ranked = personal if self.folding.is_personal else np.ones(len(people), bool)
+        search = Search(
+            self.folding.users_of(people), self.folding.items, self.world.seen[people], ranked, self.world.popular_order,
+            threads=self.score.threads, memory_mb=self.score.memory_mb,
+        )  # fmt: skip
+        gave_way: dict[str, int] = {}
+        if self.strategy.reranks:
+            ids, scores, gave_way = self._reranked(search, people)
+        else:
+            ids, scores = search.best(np.arange(len(people)), k, self._works)
+        # The place among the popular works is no score of theirs.
+        scores = np.where(ranked[:, None] | (ids < 0), scores, np.float32(0))
+        empty = np.flatnonzero((ids < 0).all(axis=1))
+        if len(empty):
+            ids[empty], _ = search.popular(empty, k, np.flatnonzero(~self.blocked & ~self.allowed.works))
+            scores[empty] = np.where(ids[empty] >= 0, np.float32(0), np.float32(-np.inf))
+            personal[empty] = False
+            gave_way |= {BEYOND_FILTERS: int((ids[empty, 0] >= 0).sum())}
+        return Made(ids, scores, personal, {name: many for name, many in gave_way.items() if many})
+
+    @cached_property
+    def lines(self) -> Lines:
+        """What the strategy asks of a list."""
+        diversity = self.strategy.diversity
+        by_text = diversity is not None and diversity.by == "text"
+        vectors = units(self.world.text_items) if by_text else self.world.unit_items
+        return lines_of(self.world.catalogue, self.strategy, self.score.k, vectors)
+
+    def works_of_floors(self) -> dict[str, int]:
+        """How many works that may be shown are in the group of each floor."""
+        groups = self.lines.groups[self.allowed.works]
+        floors = enumerate(self.strategy.floors)
+        return {floor.group: int((groups >> np.uint64(bit) & np.uint64(1)).sum()) for bit, floor in floors}
+
+    def _reranked(self, search: Search, people: Places) -> tuple[Ints, Floats, dict[str, int]]:
+        everyone, wide = np.arange(len(people)), self.score.k * self.score.finalists
+        found = Finalists(*search.best(everyone, wide, self._works))
+        zero = found.worst()
+        explored, found = self._explored(search, people, found)
+        found = self._with_floors(search, found)
+        chosen = self._choose(found, explored, zero)
+        for _ in range(ROUNDS):
+            more = self._beyond_caps(search, found, chosen)
+            if more is None:
+                break
+            found = found.of_some(*more)
+            chosen = self._choose(found, explored, zero)
+        at = chosen.places
+        if explored.shape[1]:
+            ids = np.where(at >= 0, np.take_along_axis(found.ids, at, axis=1), -1).astype(np.int32)
+            at = moved(at, among(ids, explored), self._people_hashes(people))
+        ids = np.where(at >= 0, np.take_along_axis(found.ids, at, axis=1), -1).astype(np.int32)
+        scores = np.where(at >= 0, np.take_along_axis(found.scores, at, axis=1), -np.inf).astype(np.float32)
+        return ids, scores, dict(zip(GAVE_WAY, chosen.gave_way.sum(axis=0).tolist(), strict=True))
+
+    def _choose(self, found: Finalists, explored: Ints, zero: npt.NDArray[np.float64]) -> Chosen:
+        marked = among(found.ids, explored) if explored.shape[1] else None
+        how = {"zero": zero, "explored": marked, "threads": threads_or_all(self.score.threads)}
+        return rerank(found.ids, found.scores, self.score.k, self.lines, **how)  # type: ignore[arg-type]
+
+    # -- what the best K x finalists lack ---------------------------------------------------------------------------
+
+    def _explored(self, search: Search, people: Places, found: Finalists) -> tuple[Ints, Finalists]:
+        """The works that each person explores, (U, places for them), -1 where there are fewer; and the finalists with them."""
+        line = self.strategy.exploration
+        many = 0 if line is None else places(line.share, self.score.k)
+        works = np.flatnonzero(self._new & self.allowed.works) if many else np.empty(0, np.int64)
+        if len(works) == 0:
+            return np.empty((len(people), 0), np.int32), found
+        pool, scores = search.best(np.arange(len(people)), many * self.score.finalists, works)
+        explored = drawn(pool, self._people_hashes(people), self._work_hashes, many)
+        mine = among(pool, explored)
+        return explored, found.and_others(np.where(mine, pool, -1).astype(np.int32), np.where(mine, scores, -np.inf))
+
+    def _with_floors(self, search: Search, found: Finalists) -> Finalists:
+        """The finalists, and the best works of each group of which somebody has fewer than its floor asks for."""
+        groups, ids = self.lines.groups, found.ids
+        for bit, need in enumerate(self.lines.needs.tolist()):
+            in_group = (groups >> np.uint64(bit) & np.uint64(1)) > 0
+            short = np.flatnonzero(((ids >= 0) & in_group[ids]).sum(axis=1) < need)
+            works = np.flatnonzero(in_group & self.allowed.works)
+            if len(short) and len(works):
+                found = found.of_some(short, *search.best(short, need, works))
+        return found
+
+    def _beyond_caps(self, search: Search, found: Finalists, chosen: Chosen) -> tuple[Places, Ints, Floats] | None:
+        """Finalists by others than those that fill the lists whose caps gave way: people, ids, scores; None if there are none."""
+        rows, k = np.flatnonzero(chosen.gave_way[:, 1:].any(axis=1)), self.score.k
+        ids, scores = padded(len(rows), k * self.score.finalists)
+        # Somebody may be kept from most of the catalogue: some people at a time.
+        step = max(1, KEPT_OUT_AT_ONCE // max(1, self.world.shape[1]))
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
+            listed = [found.ids[row][chosen.places[row][chosen.places[row] >= 0]] for row in some]
+            best = search.best(some, ids.shape[1], self._works, [self._kept_out(one) for one in listed])
+            ids[start : start + step], scores[start : start + step] = best
+        new = (ids >= 0).any(axis=1)
+        return (rows[new], ids[new], scores[new]) if new.any() else None
+
+    def _kept_out(self, listed: Ints) -> Ints:
+        """The works of creators and sources of which a list holds as many as may be."""
+        out = [np.empty(0, np.int32)]
+        for cap, (of_works, works_of) in zip(
+            (self.strategy.caps.creator, self.strategy.caps.source), self._belonging, strict=True
+        ):
+            if cap is not None:
+                numbers, counts = np.unique(np.concatenate([of_works.of(one) for one in listed]), return_counts=True)
+                out += [works_of.of(one) for one in numbers[(counts >= cap) & (numbers >= 0)]]
+        return np.unique(np.concatenate(out))
+
+    @cached_property
+    def _belonging(self) -> tuple[tuple[Rows, Rows], tuple[Rows, Rows]]:
+        """(creators of works, works of creators), (sources of works, works of sources)."""
+        creators = Rows(self.lines.creators_from, self.lines.creators)
+        sources = sources_of(self.world.catalogue)
+        return (creators, creators.turned()), (sources, sources.turned())
+
+    # -- exploration ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _new(self) -> Mask:
+        line, world = self.strategy.exploration, self.world
+        if line is None:
+            return np.zeros(world.shape[1], bool)
+        return new_works(world.artwork_ids, world.tables.first_nights, world.freshness_days, world.people_a_work, line)
+
+    @cached_property
+    def _work_hashes(self) -> Hashes:
+        return hashes(self.world.artwork_ids)
+
+    def _people_hashes(self, people: Places) -> Hashes:
+        seed = self.strategy.exploration.seed if self.strategy.exploration is not None else 0
+        return hashes(self.world.user_ids.gather(people), f"{seed} {self.world.day}")
