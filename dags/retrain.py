@@ -1,46 +1,80 @@
 """
 ### Retrain artrec's model
 
-Trains a model version on everything known at the end of the night's day, and measures it beside popularity, ALS and EASE. It
-runs by itself every Monday with the recipe's own settings, and whenever somebody fills in the form; a field left empty means what the
-recipe says.
+Trains a model version on everything known at the end of the night's day, holds it against the champion on the same held-out
+works, and promotes it if the gate, or a person, says so. It runs by itself every Monday with the recipe's own settings, and
+whenever somebody fills in the form; a field left empty means what the recipe says.
 
 | task | what it does |
 |---|---|
 | `night` | resolves the date once: the `date` parameter, else the logical date, else the day the run was queued |
+| `choices` | the form's answers as options of the jobs |
+| `settings` | checks the recipe, the base model, the DeepSpeed file, registry and warehouse before anything starts |
 | `crawl`, `validate`, `prepare` | make sure that the day's catalogue and histories are there; nothing to do when they are |
-| `choices` | the form's answers as `--set` options |
-| `train` | trains and registers the version; with **promote** it becomes champion if it ranks held-out events better than the popular list |
+| `train` | trains and registers the version, the challenger |
+| `gate` | reads champion and challenger on the same future and decides, criterion by criterion |
+| `decision` | what follows: `promotion` where the challenger is accepted, `approval` where the recipe's `gate.ask` wants a person, nothing where **promote** is off; it fails where the gate refused |
+| `approval` | asks a person, with the gate's table; unanswered for three days is a no |
+| `promotion`, `promote` | make the version champion and keep why and by whom |
 
-`artrec models` lists the versions with their figures.
+`artrec models` lists the versions; `artrec models promote V` and `artrec models rollback` do from a shell what is done here.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param, chain, get_current_context, task
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, CronTriggerTimetable, Param, TriggerRule, chain, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
 
 from artrec_dags.night import date_param, night
 from artrec_dags.operator import DEFAULTS, JobOperator
 from artrec_dags.recipes import RECIPE, read, shipped
 
 # What the form asks for and the recipe's key that each answer overrides.
-KEYS = {"base_model": "model.base", "epochs": "train.text_epochs", "learning_rate": "train.text_learning_rate"}
+KEYS = {
+    "base_model": "model.base",
+    "epochs": "train.text_epochs",
+    "learning_rate": "train.text_learning_rate",
+    "holdout": "train.holdout",
+}
+PARTS = ("settings", "train", "gate", "promote")
 
 
-def train_arguments(params: Mapping[str, Any]) -> list[str]:
-    """What `jobs.train` is told: an override for each field that was filled in, and whether to promote."""
-    overrides = [f"{key}={params[field]}" for field, key in KEYS.items() if params.get(field) is not None]
+def arguments(params: Mapping[str, Any], part: str) -> list[str]:
+    """What `jobs.retrain` is told for one of its parts: an override for each field that was filled in."""
+    overrides = [f"{key}={_toml(params[field])}" for field, key in KEYS.items() if params.get(field) is not None]
     told = [word for override in overrides for word in ("--set", override)]
-    return [*told, "--promote" if params["promote"] else "--no-promote"]
+    return [*told, *([] if params["promote"] else ["--no-promote"]), "--only", part]
+
+
+def _toml(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def next_task(answer: Mapping[str, Any]) -> str | None:
+    """The task that follows from what the gate answered. Raises `AirflowFailException` where it refused: trying again changes nothing."""
+    if answer["outcome"] == "refuse":
+        raise AirflowFailException(f"the gate refused version {answer['version']}: {answer['against']}")
+    return {"promote": "promotion", "wait": "approval"}.get(answer["outcome"])
+
+
+def promotion_arguments(answer: Mapping[str, Any], approved: Mapping[str, Any] | None) -> list[str]:
+    """Which version `jobs.retrain` promotes, by whose word and why."""
+    if approved is None:
+        return ["--version", answer["version"], "--by", "gate"]
+    who = (approved.get("responded_by_user") or {}).get("name") or "unknown"
+    why = str((approved.get("params_input") or {}).get("why") or "approved in Airflow")
+    return ["--version", answer["version"], "--by", f"person:{who}", "--why", why]
 
 
 read(RECIPE)  # a recipe that cannot be read is an import error of this file, with its key named
 
 with DAG(
     dag_id="retrain",
-    description="Trains a model version and, if asked, promotes it.",
+    description="Trains a model version, compares it with the champion and promotes it if it passes the gate.",
     doc_md=__doc__,
     # Fires for the day that just ended, as `nightly` does, and after it.
     schedule=CronTriggerTimetable("0 6 * * 1", timezone="UTC", interval=timedelta(days=1)),
@@ -75,32 +109,62 @@ with DAG(
             title="Learning rate",
             description="Of the text tower's phase; empty: the recipe's.",
         ),
+        "holdout": Param(
+            None,
+            type=["null", "boolean"],
+            title="Hold out a test",
+            description="No: train on all there is; nothing is measured, so a person decides. Empty: the recipe's.",
+        ),
         "promote": Param(
             True,
             type="boolean",
             title="Promote",
-            description="Make the version champion if it passes the gate. Off: it is registered and nothing else changes.",
+            description="Make the version champion if it passes the gate. Off: it is registered and compared, and nothing else changes.",
         ),
     },
 ):
     RECIPE_PARAM = "{{ params.recipe }}"
 
-    @task(execution_timeout=timedelta(minutes=5))
-    def choices() -> list[str]:
-        """The form's answers as the options of `jobs.train`."""
+    @task(multiple_outputs=True, execution_timeout=timedelta(minutes=5))
+    def choices() -> dict[str, list[str]]:
+        """The form's answers as the options of each part of `jobs.retrain`."""
         context: Any = get_current_context()
-        return train_arguments(context["params"])
+        return {part: arguments(context["params"], part) for part in PARTS}
+
+    @task.branch(execution_timeout=timedelta(minutes=5))
+    def decision(answer: dict[str, Any]) -> str | None:
+        """What follows from the gate's answer."""
+        return next_task(answer)
+
+    @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, execution_timeout=timedelta(minutes=5))
+    def promotion(told: list[str], answer: dict[str, Any], approved: dict[str, Any] | None) -> list[str]:
+        """Which version is promoted, by whose word and why."""
+        return [*told, *promotion_arguments(answer, approved)]
 
     date = night.override(execution_timeout=timedelta(minutes=5))()
+    told = choices()
+
+    def part(name: str, options: Any, **care: Any) -> JobOperator:
+        """A part of the job `retrain`."""
+        return JobOperator(task_id=name, job="retrain", config=RECIPE_PARAM, date=date, arguments=options, **care)
+
+    settings = part("settings", told["settings"], execution_timeout=timedelta(minutes=30))
     catalogue = [
         JobOperator(task_id=job, job=job, config=RECIPE_PARAM, date=date) for job in ("crawl", "validate", "prepare")
     ]
-    train = JobOperator(
-        task_id="train",
-        job="train",
-        config=RECIPE_PARAM,
-        date=date,
-        arguments=choices(),
-        execution_timeout=timedelta(hours=24),
+    train = part("train", told["train"], execution_timeout=timedelta(hours=24))
+    gate = part("gate", told["gate"], execution_timeout=timedelta(hours=6))
+    approval = ApprovalOperator(
+        task_id="approval",
+        subject="Shall version {{ ti.xcom_pull('gate')['version'] }} become champion?",
+        body="{{ ti.xcom_pull('gate')['against'] or 'The gate has no doubt; the recipe wants a person to decide.' }}\n\n"
+        "{{ ti.xcom_pull('gate')['told'] }}\n\n{{ ti.xcom_pull('gate')['table'] }}",
+        params={"why": Param("", type="string", title="Why", description="Kept with the version.")},
+        defaults=ApprovalOperator.REJECT,
+        # The next Monday's run waits for this one.
+        response_timeout=timedelta(days=3),
     )
-    chain(*catalogue, train)
+    chosen = promotion(told["promote"], gate.output, approval.output)
+    promote = part("promote", chosen, execution_timeout=timedelta(minutes=30))
+    decided = decision(gate.output)
+    chain(settings, *catalogue, train, gate, decided, [approval, chosen])

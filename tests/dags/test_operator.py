@@ -77,6 +77,16 @@ def test_lines_are_logged_while_the_job_runs(
     job().execute({})
 
 
+def test_what_a_job_answers_is_for_the_tasks_after_it_and_not_logged(fake_python: Path) -> None:
+    fake_python.write_text("""#!/bin/sh\necho one\necho 'answer: {"version": "4"}'\necho two\n""")
+    task = job()
+    with structlog.testing.capture_logs() as logged:
+        assert task.execute({}) == {"version": "4"}
+    assert "answer" not in str(logged)
+    fake_python.write_text("#!/bin/sh\necho one\n")
+    assert job().execute({}) is None
+
+
 def test_a_job_runs_in_the_projects_root(fake_python: Path) -> None:
     fake_python.write_text("#!/bin/sh\npwd\n")
     assert lines_of(job())[-1] == str(ROOT)
