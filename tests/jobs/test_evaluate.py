@@ -1,0 +1,144 @@
+"""`artrec evaluate` on two tribes of people, with a tiny random text tower."""
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from rich.console import Console
+
+from artrec_core.config import load
+from artrec_core.errors import ArtrecError
+from artrec_core.lake import Lake
+from artrec_core.recs.evaluation import accuracy_of_lists, dumped
+from jobs import evaluate
+from jobs.answer import LISTS
+from jobs.contestant import Contestant
+from jobs.scoreboard import show
+from jobs.step import Night
+from tests.artrec_core.model.worlds import tiny_model
+from tests.artrec_core.recs.evaluation_worlds import ARTWORK_IDS, catalogue, people, question_of, tribes
+from tests.conftest import ROOT
+from tests.end_to_end.small_world import DAY, small_recipe
+
+CONFIG = str(ROOT / "infra" / "recipes" / "demo.toml")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> list[str]:
+    names = {name: tmp_path / name for name in ("lake", "artifacts", "work")} | {"warehouse": tmp_path / "w.duckdb"}
+    changed = {f"store.{name}": json.dumps(str(path)) for name, path in names.items()} | {
+        "store.mlflow": f'"sqlite:///{tmp_path}/mlflow.db"',
+        "model.base": f'"folder:{tiny_model(tmp_path / "base")}"',
+        "model.dim": "16",
+        "model.max_tokens": "16",
+        "train.launcher": '"process"',
+        "train.user_epochs": "2",
+        "train.text_epochs": "1",
+    }
+    return [f"{key}={value}" for key, value in changed.items()]
+
+
+@pytest.fixture
+def night(settings: list[str]) -> Night:
+    """The tribes' tables, as `prepare` would have committed them."""
+    recipe = load(CONFIG, settings)
+    lake = Lake(recipe.store.lake)
+    for table, frame in (("catalogue", catalogue()), ("histories", tribes()), ("people", people())):
+        lake.commit(table, DAY, {"all": [lake.write_part(table, DAY, frame)]}, fingerprint=DAY, code_version="test")
+    return Night(recipe, DAY, made_from={"histories": "tribes"})
+
+
+def printed(told: dict[str, Any]) -> str:
+    console = Console(width=150, record=True, file=StringIO())
+    show(told, console)
+    return console.export_text()
+
+
+def test_the_figures_are_those_of_the_dumped_lists(night: Night, settings: list[str]):
+    told = evaluate.evaluated(night, CONFIG, settings, ["popularity", "ease"], [0])
+    held_out = question_of(tribes())[1]
+    for model in ("popularity", "ease"):
+        lists = Path(told["folder"]) / f"{model}-seed0" / LISTS
+        ids = dumped(lists, held_out.test["user_id"].to_list(), ARTWORK_IDS, 20)
+        targets = np.array([ARTWORK_IDS.index(one) for one in held_out.test["artwork_id"]])
+        found = told["models"][model]["accuracy"]["everyone"]
+        assert found["ndcg@10"] == pytest.approx(accuracy_of_lists(ids, targets)["ndcg@10"].mean(), abs=1e-6)
+        run = told["models"][model]["runs"][0]
+        assert set(run["seconds"]) == {"choose", "fit", "score"}
+        assert run["peak_memory_mb"] > 50
+        met = pl.concat([held_out.before_test.select("user_id", "artwork_id"), held_out.test.clear()])
+        assert pl.read_parquet(lists).join(met, on=["user_id", "artwork_id"]).height == 0
+    # EASE knows the tribes; the popular list does not.
+    assert (
+        told["models"]["ease"]["accuracy"]["everyone"]["hr@5"]
+        > told["models"]["popularity"]["accuracy"]["everyone"]["hr@5"]
+    )
+    text = printed(told)
+    assert "16 people, 24 works ranked, seen works left out" in text
+    assert "people with < 10 events: 16 people" in text
+
+
+def test_an_answer_that_stands_is_not_made_again_and_the_lake_is_only_read(night: Night, settings: list[str]):
+    first = evaluate.evaluated(night, CONFIG, settings, ["popularity"], [0])
+    lists = Path(first["folder"]) / "popularity-seed0" / LISTS
+    made = lists.stat().st_mtime_ns
+    assert evaluate.evaluated(night, CONFIG, settings, ["popularity"], [0]) == first
+    assert lists.stat().st_mtime_ns == made
+    assert night.lake.find_manifest("text_vectors", DAY) is None
+
+
+def test_a_model_that_fails_says_where_its_log_is(tmp_path: Path, settings: list[str]):
+    contestant = Contestant("ease", 0, tmp_path / "nowhere", tmp_path / "answer")
+    with pytest.raises(
+        ArtrecError, match=r"ease with seed 0 did not answer \(exit status 1\): FileNotFoundError.*log.txt"
+    ):
+        contestant.answered(CONFIG, settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"models": "popularity,sasrec"}, "--models takes some of .* not sasrec"),
+        ({"seeds": "0,x"}, "--seeds takes whole numbers"),
+        ({"protocol": "random"}, "there is no protocol 'random'; take one of leave-one-out, time-split"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_runs(given: dict[str, str], says: str, tmp_path: Path):
+    with pytest.raises(ArtrecError, match=says):
+        evaluate.command(
+            str(small_recipe(tmp_path)), DAY, [], **{"models": "ease", "seeds": "0", "cold_share": 0.0, **given}
+        )
+    assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.slow
+def test_every_model_with_hidden_works_and_several_seeds(night: Night, settings: list[str]):
+    models = [*evaluate.BASELINES, *evaluate.OWN]
+    told = evaluate.evaluated(night, CONFIG, settings, models, [0, 1], cold_share=0.25)
+    assert list(told["models"]) == models
+    assert [len(one["runs"]) for one in told["models"].values()] == [1, 1, 1, 2, 2, 2]
+    assert told["counts"]["hidden_artworks"] == 6
+    for name in ("full", "text-only"):
+        figures = told["models"][name]
+        assert {"everyone", "hidden_artworks", "hidden_events"} <= set(figures["accuracy"])
+        assert figures["sd"]["everyone"]["ndcg@10"] >= 0
+        assert 0 <= figures["runs"][0]["validation"] <= 1
+    assert set(told["differences"]) == {f"full - {model}" for model in models if model != "full"}
+    assert "all hidden works a person met" in printed(told)
+
+
+@pytest.mark.slow
+def test_the_command_runs_what_is_missing_and_writes_the_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "out" / "figures.json"
+    config = str(small_recipe(tmp_path))
+    evaluate.command(
+        config, DAY, [], models="popularity,als", seeds="0", protocol="time-split", cold_share=0.0, out=out
+    )
+    note = Lake(str(tmp_path / "lake")).read_note("evaluation-time-split.json", DAY)
+    assert note == out.read_bytes()
+    assert json.loads(note)["models"]["als"]["runs"][0]["chosen"]["factors"] > 0
+    assert "accuracy at 5, 10, 20" in capsys.readouterr().out
