@@ -1,6 +1,7 @@
 """The versions in the registry, which of them serves the nights, and how another is put in its place."""
 
 import json
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -103,14 +104,14 @@ def _list(registry: "Registry", config: str | None) -> None:
     rivals = sorted({name for version in versions for name in _measured(version.figures)} - {"model"})
     table = Table(title=f"{SHOWN} on held-out last positive events", title_justify="left", box=None, pad_edge=False)
     for column in ("version", "alias", "night", "base", "tuning", "gate", "model", *rivals):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for version in versions:
         measured = _measured(version.figures)
         told = [version.tags.get(name, "") for name in ("run_date", "base", "tuning")]
         scores = [f"{measured[name]:.4f}" if name in measured else "" for name in ("model", *rivals)]
         table.add_row(*map(Text, (version.name, ", ".join(version.aliases), *told, _gate(version)[0], *scores)))
-    console = Console()
-    console.print(table)
+    # A log or a pipe is no terminal: its lines need not be folded at 80 letters.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
     _tell(registry, versions)
 
 

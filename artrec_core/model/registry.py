@@ -32,6 +32,7 @@ GATE = "gate"
 # Tags of a version that tell of its latest promotion.
 WHY, PROMOTED_BY, PROMOTED_AT, PROMOTED_FROM = "why", "promoted_by", "promoted_at", "promoted_from"
 _PROMOTION = "promotion."
+_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
 @dataclass(frozen=True)
@@ -180,9 +181,17 @@ class Registry:
         self.client.set_model_version_tag(MODEL, version.name, GATE, decision)
 
     def check(self) -> None:
-        """Raises `ArtrecError` where the registry cannot be reached."""
-        if self._begun:
+        """Raises `ArtrecError` where the registry cannot be reached now; MLflow's own patience, minutes, is for a training under way."""
+        if not self._begun:
+            return
+        patience = os.environ.get(_RETRIES)
+        os.environ[_RETRIES] = "1"
+        try:
             self._aliases()
+        finally:
+            os.environ.pop(_RETRIES)
+            if patience is not None:
+                os.environ[_RETRIES] = patience
 
     def version(self, name: str) -> Version:
         """A version by its name; `ArtrecError` where there is none."""

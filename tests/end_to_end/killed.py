@@ -52,6 +52,13 @@ def die_between_registering_and_promoting() -> None:
     Registry.promote = die  # type: ignore[method-assign, assignment]
 
 
+def die_before_the_decision_is_kept() -> None:
+    """The gate has decided, and nobody knows."""
+    from artrec_core.model.registry import Registry
+
+    Registry.note_decision = die  # type: ignore[method-assign, assignment]
+
+
 MOMENTS = {
     one.__name__: one
     for one in (
@@ -60,6 +67,7 @@ MOMENTS = {
         die_before_the_note,
         die_before_the_version_is_registered,
         die_between_registering_and_promoting,
+        die_before_the_decision_is_kept,
     )
 }
 

@@ -22,6 +22,7 @@ MOMENTS_OF = {
     "train": ("die_before_the_version_is_registered", "die_between_registering_and_promoting", "die_before_the_note"),
     "publish": ("die_before_the_note",),  # the middle of a transaction: tests/artrec_core/warehouse
     "report": ("die_before_the_note",),
+    "retrain": ("die_before_the_decision_is_kept",),  # no step of the night: test_retrain.py
 }
 
 
