@@ -61,9 +61,10 @@ class Contestant:
         with progress(f"evaluate: {self.model}, seed {self.seed}, steps and passes", None) as advance:
             while process.poll() is None:
                 peak = max(peak, _resident(process.pid))
-                now = _lines(self.folder / WATCHED)
-                advance(now - lines)
-                lines = now
+                fresh = _lines(self.folder / WATCHED) - lines
+                if fresh:
+                    advance(fresh)
+                lines += fresh
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         return peak
 
