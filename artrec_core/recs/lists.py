@@ -17,6 +17,7 @@ from artrec_core.recs.exploration import Hashes, drawn, hashes, moved, new_works
 from artrec_core.recs.filters import Allowed, Mask, allowed
 from artrec_core.recs.finalists import Finalists, Places, Search, among
 from artrec_core.recs.kinds import Rows, lines_of, places, sources_of
+from artrec_core.recs.popular import varied
 from artrec_core.recs.reranking import GAVE_WAY, Chosen, Lines, rerank
 from artrec_core.recs.similar import units
 from artrec_core.recs.strategies import Folding
@@ -61,7 +62,7 @@ class Lists:
         # A strategy of biases alone ranks the works in one way for everyone.
         ranked = personal if self.folding.is_personal else np.ones(len(people), bool)
         search = Search(
-            self.folding.users_of(people), self.folding.items, self.world.seen[people], ranked, self.world.popular_order,
+            self.folding.users_of(people), self.folding.items, self.world.seen[people], ranked, self.popular_order,
             threads=self.score.threads, memory_mb=self.score.memory_mb,
         )  # fmt: skip
         gave_way: dict[str, int] = {}
@@ -78,6 +79,16 @@ class Lists:
             personal[empty] = False
             gave_way |= {BEYOND_FILTERS: int((ids[empty, 0] >= 0).sum())}
         return Made(ids, scores, personal, {name: many for name, many in gave_way.items() if many})
+
+    @cached_property
+    def popular_order(self) -> Ints:
+        """All works, those that may be shown first, popular ones first and with variety among these, (I,)."""
+        world, rows = self.world, self.allowed.rows
+        if self._works is None:
+            return world.popular_order
+        first = rows[varied(world.catalogue[rows], world.people_a_work[rows])]
+        order: Ints = np.concatenate([first, world.popular_order[~self.allowed.works[world.popular_order]]])
+        return order.astype(np.int32)
 
     @cached_property
     def lines(self) -> Lines:
