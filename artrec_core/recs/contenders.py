@@ -11,7 +11,7 @@ import numpy as np
 
 from artrec_core.recs.codes import WORKS_IN_GROUP
 from artrec_core.recs.prefetch import expect_row
-from artrec_core.recs.selection import canonical, compiled, holds, key_of, score_in, write_best
+from artrec_core.recs.selection import canonical, compiled, holds, key_of, nth_smallest, score_in, write_best
 
 LOWEST = -(2**31) + 1
 HIGHEST = 2**31 - 1
@@ -46,7 +46,7 @@ def drop_beaten(
     sure = np.empty(count)
     for held in range(count):
         sure[held] = approx[held] - reach_of(places[held], length, residue, tail, residues, lengths)
-    floor = np.partition(sure, count - k)[count - k]
+    floor = nth_smallest(sure, count - k)
     left = 0
     for held in range(count):
         if approx[held] + reach_of(places[held], length, residue, tail, residues, lengths) >= floor:
@@ -133,7 +133,7 @@ def first_bars(products: Any, rank: Any, work_scales: Any, scales: Any, shares: 
             start = step * WORKS_IN_STEP
             best = largest_of(products[row, start : start + WORKS_IN_STEP])
             tops[step] = work_scales[start // WORKS_IN_GROUP] * np.float64(best)
-        bars[row] = scales[row] * np.partition(tops[:steps], steps - rank)[steps - rank] + shares[row]
+        bars[row] = scales[row] * nth_smallest(tops[:steps], steps - rank) + shares[row]
 
 
 @compiled
@@ -142,7 +142,7 @@ def guess_bars(rank: Any, approx: Any, counts: Any, bars: Any) -> None:
     for row in range(counts.shape[0]):
         held = counts[row]
         if held >= rank:
-            bars[row] = max(bars[row], np.partition(approx[row, :held], held - rank)[held - rank])
+            bars[row] = max(bars[row], nth_smallest(approx[row, :held], held - rank))
 
 
 @compiled
@@ -152,7 +152,7 @@ def likeliest_first(k: Any, places: Any, approx: Any, counts: Any) -> None:
         held = counts[row]
         if held <= k:
             continue
-        cut = np.partition(approx[row, :held], held - k)[held - k]
+        cut = nth_smallest(approx[row, :held], held - k)
         front = 0
         for turn in range(held):
             if approx[row, turn] > cut:
