@@ -10,6 +10,9 @@ from artrec_core.errors import ArtrecError
 
 # Training moves its data through files; the object store only carries messages.
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
+# A cluster that ends with its only run: nobody preempts it, and watching for that takes another process.
+OWN_CLUSTER = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+HELPERS = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
 
 
 def launch(recipe: Recipe, folder: Path, base: Path, evaluator: Any) -> None:
@@ -43,30 +46,45 @@ def deepspeed_file(path: str) -> Path:
     return found.resolve()
 
 
-def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
-    train = recipe.train
+def get_ready(recipe: Recipe) -> None:
+    """Start what `launch` will need of this recipe; it may be called while the data are still being made."""
+    if recipe.train.launcher == "process":
+        return
+    import ray
+
+    if ray.is_initialized():
+        return
     # Read by the workers, which inherit this process's environment on a local cluster.
     environment = {"RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"}
-    if not train.use_gpu:
+    if not recipe.train.use_gpu:
         environment["DS_ACCELERATOR"] = "cpu"
-    os.environ.update(environment)
+    address = _address()
+    if address is not None:
+        os.environ.update(environment)
+        ray.init(address=address, runtime_env={"env_vars": environment}, log_to_driver=False)
+        return
+    os.environ.update(environment | OWN_CLUSTER)
+    # One processor more than workers: Ray Train's own actors wait for one.
+    ray.init(
+        num_cpus=recipe.train.workers + 1,
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+    )
+
+
+def _address() -> str | None:
+    return os.environ.get("ARTREC_RAY_ADDRESS")
+
+
+def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
+    get_ready(recipe)
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    address = os.environ.get("ARTREC_RAY_ADDRESS")
-    if not ray.is_initialized():
-        if address:
-            ray.init(address=address, runtime_env={"env_vars": environment}, log_to_driver=False)
-        else:
-            # One processor more than workers: Ray Train's controller waits for one of its own.
-            ray.init(
-                num_cpus=train.workers + 1,
-                object_store_memory=OBJECT_STORE_BYTES,
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-            )
+    train = recipe.train
     trainer = TorchTrainer(
         _ray_work,
         train_loop_config=settings,
@@ -78,6 +96,8 @@ def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
             failure_config=FailureConfig(max_failures=train.max_failures),
         ),
     )
+    if _address() is None:
+        _leave_out_helpers(trainer)
     # A run that was killed leaves Ray Train's own state behind; this loop resumes from its own files instead.
     shutil.rmtree(folder / "ray", ignore_errors=True)
     try:
@@ -89,6 +109,15 @@ def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
     failed = folder / "failed.txt"
     if failed.exists():
         raise ArtrecError(failed.read_text())
+
+
+def _leave_out_helpers(trainer: Any) -> None:
+    """Ray Train without its reader of Ray Data and its cleaner, each a process of three seconds' start.
+
+    No data go through Ray, and nothing is left to clean of a cluster that ends with its only run.
+    """
+    every = trainer._create_default_callbacks
+    trainer._create_default_callbacks = lambda: [one for one in every() if type(one).__name__ not in HELPERS]
 
 
 def _ray_work(settings: dict[str, Any]) -> None:

@@ -227,8 +227,7 @@ class _DeepSpeed:
     """DeepSpeed's engine at the ZeRO stage of the recipe's file."""
 
     def __init__(self, run: Run, phase: nn.Module, rate: float) -> None:
-        import deepspeed
-
+        deepspeed = import_deepspeed()
         config = json.loads(Path(run.train.deepspeed).read_text())
         config |= {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1, "steps_per_print": 10**9}
         weights = [weight for weight in phase.parameters() if weight.requires_grad]
