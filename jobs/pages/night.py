@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from artrec_core.columns import ARTWORK_ID, SIMULATED, STRATEGY
 from jobs.nightly import STEPS
-from jobs.pages import examples, exposure, intake, plots, publication, training
+from jobs.pages import examples, exposure, intake, lines, plots, publication, training
 from jobs.pages.exposure import TIMES, Group, Spread, Tally
 from jobs.step import Night
 
@@ -83,6 +83,7 @@ def gather(night: Night) -> dict[str, Any]:
         "quarantine": () if checks else intake.quarantine(lake, day),
         "steps": intake.step_rows(one for one in manifests if one is not None),
         "coverage": coverage(catalogue, histories, tally, strategy) if tally.rows and catalogue.height else None,
+        "lines": lines.lines(night),
         "examples": examples.examples(people, histories, _parts(night), catalogue, strategy),
         "publication": publication.publication(published, day),
     }
