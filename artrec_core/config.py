@@ -148,8 +148,14 @@ class Model(Section):
     tuning: Literal["full", "lora", "frozen"] = "full"
     lora_rank: int = Field(8, ge=1)
     gradient_checkpointing: bool = False
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of the text tower's products; auto: bfloat16 where the processor has units for it"
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        "auto",
+        description="of the text tower's products; auto: bfloat16 where the processor has units for it; int8: encoding on a CPU in eight bits",
+    )
+    layers_kept: int | None = Field(
+        None,
+        ge=1,
+        description="so many of the base model's layers, distilled from the whole one on the catalogue's documents, are the text tower",
     )
     dim: int = Field(64, ge=8, description="dimension of artwork and user vectors")
     layers: int = Field(2, ge=1, description="layers of the user tower")

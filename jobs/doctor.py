@@ -75,6 +75,8 @@ def recipe_findings(recipe: Recipe) -> Iterator[Finding]:
             )
             yield Finding(f"source {source.name}", there if needed else None, source.path, advice)
     yield _base_model_finding(recipe)
+    if recipe.train.use_gpu and recipe.model.tuning != "frozen":
+        yield from _memory_finding(recipe)
     if recipe.train.deepspeed:
         yield Finding(
             "DeepSpeed settings",
@@ -95,6 +97,24 @@ def _base_model_finding(recipe: Recipe) -> Finding:
     from artrec_core.model.base_models import resolve  # imports nothing heavy, but only a job's image has it
 
     return _tried("base model", recipe.model.base, lambda: resolve(recipe.model.base, recipe.store.models))
+
+
+def _memory_finding(recipe: Recipe) -> Iterator[Finding]:
+    from artrec_core.model.base_models import CONFIG, resolve
+    from artrec_core.model.launch import deepspeed_file
+    from artrec_core.model.memory import Size, recipe_memory, told
+
+    try:
+        folder = resolve(recipe.model.base, recipe.store.models)
+        train = recipe.train.model_copy(update={"deepspeed": str(deepspeed_file(recipe.train.deepspeed))})
+    except ArtrecError:  # the findings beside this one say so
+        return
+    if not (folder / CONFIG).exists():
+        return
+    from transformers import AutoConfig
+
+    size = Size.of(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    yield Finding("memory to train", None, told(recipe_memory(recipe.model, train, size), train.workers))
 
 
 def _tried(what: str, seen: str, check: Callable[[], object]) -> Finding:

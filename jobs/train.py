@@ -64,7 +64,7 @@ def trained(night: Night) -> "Version":
 
     Raises `GateFailed` where the model that came out must not serve: it is not registered.
     """
-    from artrec_core.model.base_models import prepared
+    from artrec_core.model.distil import text_base
     from artrec_core.model.launch import launch
     from artrec_core.model.registry import FINGERPRINT, Registry
     from artrec_core.recs.held_out import held_out_ndcg
@@ -75,7 +75,7 @@ def trained(night: Night) -> "Version":
     if there is not None and not folder.exists():
         return there
     recipe = _with_passes(night.recipe, registry)
-    base = prepared(recipe.model.base, recipe.store.models)
+    base = text_base(recipe.model, recipe.store.models, lambda: _documents(night))
     future = future_of(night)
     data = _data(night, base, future)
     data.save(folder / "data")
@@ -108,6 +108,13 @@ def trained(night: Night) -> "Version":
 
 def _with_passes(recipe: Recipe, registry: "Registry") -> Recipe:
     """Without a holdout nothing says when to stop: the passes that validated best under the same settings, else `user_epochs`."""
+def _documents(night: Night) -> list[str]:
+    from artrec_core.columns import DOCUMENT
+
+    texts: list[str] = night.lake.read("catalogue", night.day)[DOCUMENT].to_list()
+    return texts
+
+
     if recipe.train.holdout:
         return recipe
     alike = [one for one in registry.versions() if one.tags.get(SETTINGS) == _settings_digest(recipe)]

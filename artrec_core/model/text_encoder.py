@@ -15,9 +15,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from artrec_core.model.int8 import in_int8
+
 SETTINGS = "text_encoder.json"
 Pooling = Literal["mean", "last"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8"]
 
 
 class Group(NamedTuple):
@@ -46,6 +48,7 @@ class TextEncoder(nn.Module):
         self.pooling = pooling
         self.max_tokens = max_tokens
         self.precision = precision
+        self._copy: tuple[int, TextEncoder] | None = None
 
     @classmethod
     def load(
@@ -56,18 +59,18 @@ class TextEncoder(nn.Module):
         max_tokens: int = 64,
         precision: Precision | Literal["auto"] = "float32",
         device: str = "cpu",
+        weights: torch.dtype = torch.float32,
     ) -> "TextEncoder":
         """A base model's folder, or one that `save` wrote (its own settings then hold).
 
-        The precision `auto` is settled here, for `device`, and saved with the model.
+        The precision `auto` is settled here, for `device`, and saved with the model. `weights` are what the parameters
+        are kept in; products are made in `precision`.
         """
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        backbone = AutoModel.from_pretrained(
-            folder, dtype=torch.float32, trust_remote_code=False, local_files_only=True
-        )
+        backbone = AutoModel.from_pretrained(folder, dtype=weights, trust_remote_code=False, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         settings = folder / SETTINGS
         if settings.exists():
@@ -161,6 +164,18 @@ class TextEncoder(nn.Module):
         vectors = torch.cat([self(group.ids.to(device), group.mask.to(device)) for group in groups])
         return vectors[torch.cat([group.rows for group in groups]).argsort().to(device)]
 
+    def for_encoding(self) -> "TextEncoder":
+        """What `encode` runs: itself, or with the precision int8 and on a CPU, its copy in eight bits."""
+        if self.precision != "int8" or next(self.parameters()).device.type != "cpu":
+            return self
+        # The copy stands for as long as no weight is written to.
+        versions = sum(weight._version for weight in self.parameters())
+        if self._copy is None or self._copy[0] != versions:
+            copied = TextEncoder(in_int8(self.backbone), self.tokenizer, **self.settings)
+            object.__setattr__(self, "_copy", (versions, copied))  # no submodule: its weights are not trained or saved
+        assert self._copy is not None
+        return self._copy[1]
+
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(texts, tokens) ids and mask -> (texts, dim) float32 of unit length."""
         with _precision(ids.device.type, self.precision):
@@ -228,6 +243,7 @@ def encode(
     distinct, where = np.unique(np.asarray(texts, dtype=object), return_inverse=True)
     tokens = encoder.tokens(distinct.tolist())
     vectors = np.zeros((len(distinct), encoder.dim), np.float32)
+    encoder = encoder.for_encoding()
     device = next(encoder.parameters()).device
     counts = np.bincount(where, minlength=len(distinct))
     encoder.eval()
@@ -275,4 +291,7 @@ def groups_by_length(lengths: Sequence[int], groups: int) -> list[list[int]]:
 
 
 def _precision(device: str, precision: Precision) -> contextlib.AbstractContextManager[Any]:
-    return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
+    # Eight bits are for encoding on a CPU: training there is float32, and a GPU is fast enough in bfloat16.
+    return torch.autocast(
+        device, torch.bfloat16, enabled=precision == "bfloat16" or (precision == "int8" and device != "cpu")
+    )

@@ -130,6 +130,7 @@ def _text_tower(run: Run, data: TrainingData, building: Path) -> str:
             max_tokens=run.model.max_tokens,
             precision=run.model.precision,
             device=run.world.device,
+            weights=_weights_kept_in(run),
         )
         if run.model.tuning != "frozen" and run.train.text_epochs > 0:
             train_text(run, data, encoder, folder)
@@ -268,6 +269,14 @@ def _engine(run: Run, phase: nn.Module, rate: float) -> _Plain | _DeepSpeed:
     if run.world.size == 1 and run.train.launcher == "process":
         return _Plain(phase, rate, run.train.weight_decay)
     return _DeepSpeed(run, phase, rate)
+
+
+def _weights_kept_in(run: Run) -> torch.dtype:
+    """bfloat16 where DeepSpeed's file says so: it makes a float32 copy of its own, shared out over the workers."""
+    if run.world.size == 1 and run.train.launcher == "process":
+        return torch.float32
+    settings = json.loads(Path(run.train.deepspeed).read_text())
+    return torch.bfloat16 if settings.get("bf16", {}).get("enabled") else torch.float32
 
 
 def train_user(run: Run, data: TrainingData, vectors: Tensor, evaluator: Evaluator) -> TwoTower:
