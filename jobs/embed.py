@@ -56,8 +56,8 @@ def run(night: Night) -> Figures:
     table = night.lake.read_parts("text_vectors", night.day, [part for parts in text_parts.values() for part in parts])
     text, _ = vectors_of(catalogue[CONTENT_HASH], table.select(CONTENT_HASH, VECTOR), CONTENT_HASH)
     item_parts, works = _works(night, tower, version, catalogue, text)
-    interest_parts = _interests(night, tower)
-    user_parts, people_encoded, people_reused = _people(night, tower, version, catalogue, works)
+    interest_parts, interests = _interests(night, tower)
+    user_parts, people_encoded, people_reused = _people(night, tower, version, catalogue, works, interests)
     figures: Figures = {
         "model_version": version.name,
         "documents_encoded": encoded,
@@ -127,6 +127,30 @@ def encode_documents(
     return parts, missing.height, taken.height
 
 
+def keep_trained(night: Night, digest: str, catalogue: "pl.DataFrame", interests: list[str], vectors: Any) -> None:
+    """Commit the text vectors that a training made, so that this night's embed need not make them again.
+
+    `vectors` (works + interests, text_dim) are of the catalogue's documents in its order, then of the stated interests.
+    """
+    import polars as pl
+
+    from artrec_core.columns import CONTENT_HASH, INTEREST_VECTOR, INTERESTS, TEXT_TOWER, TEXT_VECTOR, VECTOR, conform
+
+    kind = pl.Array(pl.Float32, vectors.shape[1])
+    told = pl.DataFrame({INTERESTS: interests}, schema={INTERESTS: pl.String})
+    tables = {
+        "text_vectors": (catalogue, CONTENT_HASH, TEXT_VECTOR),
+        "interest_vectors": (told, INTERESTS, INTEREST_VECTOR),
+    }
+    begin = 0
+    for table, (texts, key, schema) in tables.items():
+        made = pl.Series(VECTOR, vectors[begin : begin + texts.height], dtype=kind).cast(pl.List(pl.Float32))
+        rows = texts.select(key, pl.lit(digest).alias(TEXT_TOWER), made).unique(key, keep="first").sort(key)
+        shards = conform(rows, schema).iter_slices(WORKS_IN_SHARD)
+        night.commit(table, {"trained": [night.lake.write_part(table, night.day, one) for one in shards]})
+        begin += texts.height
+
+
 def known_documents(night: Night, text_tower: str) -> "pl.DataFrame":
     """DOCUMENT -> VECTOR of this text tower, from this night and the ones before.
 
@@ -166,8 +190,8 @@ def _works(
     return {"all": parts}, works
 
 
-def _interests(night: Night, tower: "TwoTower") -> dict[str, list[Part]]:
-    """The parts of interest_vectors, a row a distinct statement; what was encoded by this text tower before is taken over."""
+def _interests(night: Night, tower: "TwoTower") -> tuple[dict[str, list[Part]], "pl.DataFrame"]:
+    """The parts and rows of interest_vectors, one a distinct statement; what this text tower encoded before is taken over."""
     import polars as pl
 
     from artrec_core.columns import INTEREST_VECTOR, INTERESTS, TEXT_TOWER, VECTOR, conform
@@ -185,18 +209,37 @@ def _interests(night: Night, tower: "TwoTower") -> dict[str, list[Part]]:
     known = wanted.join(pl.concat(found).unique(INTERESTS, keep="first"), on=INTERESTS)
     missing = wanted.join(known, on=INTERESTS, how="anti")
     made: list[Any] = list(text_vectors(tower, missing[INTERESTS].to_list())) if missing.height else []
-    new = missing.with_columns(pl.Series(VECTOR, made, dtype=pl.List(pl.Float32)))
+    new = missing.with_columns(pl.Series(VECTOR, made, dtype=pl.List(pl.Float32)).cast(pl.List(pl.Float32)))
     rows = pl.concat([known, new]).sort(INTERESTS).with_columns(pl.lit(tower.text_tower_digest).alias(TEXT_TOWER))
-    return {"all": [night.lake.write_part("interest_vectors", night.day, conform(rows, INTEREST_VECTOR))]}
+    rows = conform(rows, INTEREST_VECTOR)
+    return {"all": [night.lake.write_part("interest_vectors", night.day, rows)]}, rows
 
 
 def _people(
-    night: Night, tower: "TwoTower", version: "Version", catalogue: "pl.DataFrame", works: Any
+    night: Night,
+    tower: "TwoTower",
+    version: "Version",
+    catalogue: "pl.DataFrame",
+    works: Any,
+    interests: "pl.DataFrame",
 ) -> tuple[dict[str, list[Part]], int, int]:
     import polars as pl
 
-    from artrec_core.columns import ARTWORK_ID, HISTORY_HASH, MODEL_VERSION, USER_ID, USER_VECTOR, VECTOR, conform
+    from artrec_core.columns import (
+        ARTWORK_ID,
+        HISTORY_HASH,
+        INTERESTS,
+        MODEL_VERSION,
+        USER_ID,
+        USER_VECTOR,
+        VECTOR,
+        conform,
+    )
     from artrec_core.model.embeddings import user_vectors
+    from artrec_core.recs.arrays import vectors_of
+
+    def text_of(stated: list[str]) -> Any:
+        return vectors_of(pl.Series(stated), interests, INTERESTS)[0]
 
     histories = night.lake.read("histories", night.day)
     people = everyone(night.lake.read("people", night.day), histories)
@@ -211,7 +254,7 @@ def _people(
         parts["reused"] = [night.lake.write_part("user_vectors", night.day, rows)]
     with progress("encode people", missing.height) as advance:
         for number, shard in enumerate(missing.iter_slices(PEOPLE_IN_SHARD)):
-            made = user_vectors(tower, shard, histories, catalogue[ARTWORK_ID].to_list(), works)
+            made = user_vectors(tower, shard, histories, catalogue[ARTWORK_ID].to_list(), works, text_of)
             rows = shard.with_columns(
                 pl.lit(version.name).alias(MODEL_VERSION), pl.Series(VECTOR, list(made), dtype=pl.List(pl.Float32))
             )

@@ -91,6 +91,8 @@ def trained(night: Night) -> "Version":
         **measured,
         "seconds": seconds_of(follower.lines, launched),
     }
+    if registry.champion() is None:
+        _keep_vectors(night, folder, data, future)
     version = registry.register(folder / "model", figures, tags, follower.run_id)
     registry.log_metrics(follower.run_id, _flat(measured))
     registry.end_run(follower.run_id)
@@ -106,8 +108,6 @@ def trained(night: Night) -> "Version":
     return version
 
 
-def _with_passes(recipe: Recipe, registry: "Registry") -> Recipe:
-    """Without a holdout nothing says when to stop: the passes that validated best under the same settings, else `user_epochs`."""
 def _documents(night: Night) -> list[str]:
     from artrec_core.columns import DOCUMENT
 
@@ -115,6 +115,8 @@ def _documents(night: Night) -> list[str]:
     return texts
 
 
+def _with_passes(recipe: Recipe, registry: "Registry") -> Recipe:
+    """Without a holdout nothing says when to stop: the passes that validated best under the same settings, else `user_epochs`."""
     if recipe.train.holdout:
         return recipe
     alike = [one for one in registry.versions() if one.tags.get(SETTINGS) == _settings_digest(recipe)]
@@ -214,6 +216,23 @@ def _frozen_vectors(night: Night, base: Path, catalogue: "pl.DataFrame", interes
     table = night.lake.read("text_vectors", night.day)
     documents, _ = vectors_of(catalogue[CONTENT_HASH], table, CONTENT_HASH)
     return np.concatenate([documents, encode(encoder, interests, batch_tokens=night.recipe.encode.batch_tokens)])
+
+
+def _keep_vectors(night: Night, folder: Path, data: "TrainingData", future: "Future") -> None:
+    """What the first version's training encoded becomes the night's text vectors, and embed need not do it again.
+
+    Before the version is registered, so that a night that was killed has the same ones. Of a later version there is
+    nothing to keep: the night it was trained on is served with the champion's vectors.
+    """
+    import numpy as np
+
+    from artrec_core.model.train_loop import VECTORS
+    from artrec_core.model.two_tower import TwoTower
+    from jobs.embed import keep_trained
+
+    if data.text_vectors is None:
+        digest = TwoTower.load(folder / "model").text_tower_digest
+        keep_trained(night, digest, future.catalogue, data.interests, np.load(folder / VECTORS))
 
 
 def _measured(folder: Path, data: "TrainingData", future: "Future") -> dict[str, dict[str, float]]:

@@ -48,17 +48,20 @@ def user_vectors(
     histories: pl.DataFrame,
     artwork_ids: Sequence[str],
     works: Vectors,
+    text_of: Callable[[list[str]], Vectors] | None = None,
 ) -> Vectors:
     """(people, dim) in the order of `people` (USER_ID, INTERESTS); HISTORY rows of others are not read.
 
     `works` (works, dim) are `item_vectors` of `artwork_ids`. Somebody with neither history nor interests gets the vector
-    that training learned for everyone's beginning.
+    that training learned for everyone's beginning. `text_of` looks up the text vectors of stated interests, where they
+    are known; else they are encoded.
     """
     user_ids = people[USER_ID].to_list()
     if not user_ids:
         return np.zeros((0, tower.shape.dim), np.float32)
     stated, interest_of = distinct_interests(people)
-    interests = torch.from_numpy(text_vectors(tower, stated))
+    known = text_of is not None and len(stated) > 0
+    interests = torch.from_numpy(text_of(stated) if known else text_vectors(tower, stated))  # type: ignore[misc]
     told = sequences(histories.filter(pl.col(USER_ID).is_in(people[USER_ID].implode())), user_ids, list(artwork_ids))
     # Without a catalogue there is nothing to look up, and nobody has a history.
     vectors = torch.from_numpy(works) if len(works) else torch.zeros(1, tower.shape.dim)

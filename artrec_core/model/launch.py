@@ -46,10 +46,7 @@ def deepspeed_file(path: str) -> Path:
     return found.resolve()
 
 
-def get_ready(recipe: Recipe) -> None:
-    """Start what `launch` will need of this recipe; it may be called while the data are still being made."""
-    if recipe.train.launcher == "process":
-        return
+def _start_ray(recipe: Recipe) -> None:
     import ray
 
     if ray.is_initialized():
@@ -79,7 +76,7 @@ def _address() -> str | None:
 
 
 def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
-    get_ready(recipe)
+    _start_ray(recipe)
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer

@@ -19,7 +19,12 @@ from tests.end_to_end.small_world import DAY, small_recipe
 
 LAKE_MOMENTS = ("die_after_the_first_part", "die_before_the_manifest", "die_before_the_note")
 MOMENTS_OF = {
-    "train": ("die_before_the_version_is_registered", "die_between_registering_and_promoting", "die_before_the_note"),
+    "train": (
+        "die_before_the_manifest",
+        "die_before_the_version_is_registered",
+        "die_between_registering_and_promoting",
+        "die_before_the_note",
+    ),
     "publish": ("die_before_the_note",),  # the middle of a transaction: tests/artrec_core/warehouse
     "report": ("die_before_the_note",),
     "retrain": ("die_before_the_decision_is_kept",),  # no step of the night: test_retrain.py

@@ -110,7 +110,8 @@ def test_only_what_changed_is_encoded_again(recipe: Recipe):
     prepared(recipe, DAY)
     run_step(train.STEP, recipe, DAY)
     first = run_step(embed.STEP, recipe, DAY).figures
-    assert (first["documents_encoded"], first["people_encoded"]) == (20, 9)
+    # Training encoded every document for the first champion.
+    assert (first["documents_encoded"], first["documents_reused"], first["people_encoded"]) == (0, 20, 9)
     prepared(recipe, NEXT, works=21, changed="w03")
     second = run_step(embed.STEP, recipe, NEXT).figures
     assert (second["documents_encoded"], second["documents_reused"]) == (2, 19)
@@ -134,8 +135,9 @@ def test_a_work_taken_over_has_the_vector_it_had(recipe: Recipe):
 def test_an_embed_killed_between_shards_takes_up_after_the_last(recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
     prepared(recipe, DAY)
     run_step(train.STEP, recipe, DAY)
+    prepared(recipe, NEXT, works=40)
     monkeypatch.setattr(embed, "DOCUMENTS_IN_SHARD", 8)
-    night = Night(recipe, DAY)
+    night = Night(recipe, NEXT)
     from artrec_core.model import text_encoder
 
     encode, calls = text_encoder.encode, []
@@ -149,12 +151,13 @@ def test_an_embed_killed_between_shards_takes_up_after_the_last(recipe: Recipe, 
     with monkeypatch.context() as killed:
         killed.setattr(text_encoder, "encode", counted)
         with pytest.raises(KeyboardInterrupt):
-            run_step(embed.STEP, recipe, DAY)
-    assert night.lake.find_manifest("text_vectors", DAY) is None
+            run_step(embed.STEP, recipe, NEXT)
+    assert night.lake.find_manifest("text_vectors", NEXT) is None
     with monkeypatch.context() as watched:
         watched.setattr(text_encoder, "encode", counted)
-        run_step(embed.STEP, recipe, DAY)
-    assert calls[:4] == [8, 8, 8, 4]
+        run_step(embed.STEP, recipe, NEXT)
+    # 20 new documents in shards of 8, the second of them twice; the stated interest is known from training.
+    assert calls == [8, 8, 8, 4]
 
 
 def test_a_challenger_is_registered_and_nothing_is_promoted(recipe: Recipe):
