@@ -74,9 +74,8 @@ def lines(night: Night) -> list[Lines]:
 
 
 def _line(change: dict[str, Any]) -> Line:
-    before_and_after = {name: (change[name][0], change[name][1]) for name in ("diversity", "works")}
-    named = {name: change[name] for name in ("what", "people", "score_kept", "overlap")}
-    return Line(**named, **before_and_after)
+    pairs = {name: tuple(change[name]) for name in ("diversity", "works")}
+    return Line(**{name: change[name] for name in ("what", "people", "score_kept", "overlap")} | pairs)
 
 
 def _moved(shares: dict[str, tuple[float, float]]) -> list[Moved]:
