@@ -23,7 +23,8 @@ QUERIES_SHARE = 0.5
 QUERIES_WEIGHT = 0.5
 # Texts of a step are encoded in so many groups of like lengths. Padding is 30 to 45 % of the tokens in one group, 12 % of
 # museums' records in four, 5 % in eight. The number is the same on every worker: under ZeRO-3 each call of the model gathers
-# its weights from all workers, and a worker with one call less would wait for ever.
+# its weights from all workers, and a worker with one call less would wait for ever. (Gathering is hidden behind the products
+# of a group as long as it holds a few thousand tokens a worker; between machines, raise train.text_batch.)
 GROUPS = 8
 
 
