@@ -250,12 +250,12 @@ class _DeepSpeed:
         self.engine.backward(loss)
         self.engine.step()
         return float(loss.item())
+
     def write(self, folder: Path) -> None:
         write_deepspeed(folder, self.engine)
 
     def read(self, folder: Path) -> None:
         read_deepspeed(folder, self.engine)
-
 
     def save(self, save: Callable[[], None]) -> None:
         # Under ZeRO-3 each rank holds a part of every weight; gathering is collective, writing is rank 0's.
