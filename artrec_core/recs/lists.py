@@ -6,6 +6,7 @@ person explores, the best works of a group that a floor names, the best works by
 seen all that the filters leave gets popular works beyond the filters, never a blocked one.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -112,10 +113,11 @@ class Lists:
         found = self._with_floors(search, found)
         chosen = self._choose(found, explored, zero)
         for _ in range(ROUNDS):
-            more = self._beyond_caps(search, found, chosen)
-            if more is None:
+            more = [*self._beyond_caps(search, found, chosen)]
+            if not more:
                 break
-            found = found.of_some(*more)
+            for others in more:
+                found = found.of_some(*others)
             chosen = self._choose(found, explored, zero)
         at = chosen.places
         if explored.shape[1]:
@@ -155,10 +157,23 @@ class Lists:
                 found = found.of_some(short, *search.best(short, need, works))
         return found
 
-    def _beyond_caps(self, search: Search, found: Finalists, chosen: Chosen) -> tuple[Places, Ints, Floats] | None:
-        """Finalists by others than those that fill the lists whose caps gave way: people, ids, scores; None if there are none."""
-        rows, k = np.flatnonzero(chosen.gave_way[:, 1:].any(axis=1)), self.score.k
-        ids, scores = padded(len(rows), k * self.score.finalists)
+    def _beyond_caps(self, search: Search, found: Finalists, chosen: Chosen) -> Iterator[tuple[Places, Ints, Floats]]:
+        """More finalists for those whose lists gave way, by others than those that fill them: people, ids, scores."""
+        wide = self.score.finalists
+        wanted = [(chosen.gave_way[:, 1:].any(axis=1), self.score.k * wide, self._works)]
+        capped = self.strategy.caps.creator is not None or self.strategy.caps.source is not None
+        for bit, need in enumerate(self.lines.needs.tolist() if capped else ()):
+            in_group = (self.lines.groups >> np.uint64(bit) & np.uint64(1)) > 0
+            wanted.append((chosen.gave_way[:, 0], need * wide, np.flatnonzero(in_group & self.allowed.works)))
+        for gave_way, many, works in wanted:
+            if many and gave_way.any() and (works is None or len(works)):
+                yield from self._of_others(search, found, chosen, np.flatnonzero(gave_way), many, works)
+
+    def _of_others(
+        self, search: Search, found: Finalists, chosen: Chosen, rows: Places, many: int, works: Places | None
+    ) -> Iterator[tuple[Places, Ints, Floats]]:
+        """The best `many` of works that no cap keeps out of these people's lists, where finalists lack some of them."""
+        ids, scores = padded(len(rows), many)
         # Somebody may be kept from most of the catalogue: some people at a time.
         step = max(1, KEPT_OUT_AT_ONCE // max(1, self.world.shape[1]))
         for start in range(0, len(rows), step):
@@ -166,8 +181,9 @@ class Lists:
             listed = [found.ids[row][chosen.places[row][chosen.places[row] >= 0]] for row in some]
             best = search.best(some, ids.shape[1], self._works, [self._kept_out(one) for one in listed])
             ids[start : start + step], scores[start : start + step] = best
-        new = (ids >= 0).any(axis=1)
-        return (rows[new], ids[new], scores[new]) if new.any() else None
+        new = ((ids >= 0) & ~among(ids, found.ids[rows])).any(axis=1)
+        if new.any():
+            yield rows[new], ids[new], scores[new]
 
     def _kept_out(self, listed: Ints) -> Ints:
         """The works of creators and sources of which a list holds as many as may be."""

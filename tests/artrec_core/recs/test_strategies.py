@@ -24,7 +24,7 @@ def product(one: Any, other: Any, alignment: Alignment) -> Any:
 @settings(max_examples=60, deadline=None)
 @given(
     alignment=st.sampled_from(["dot", "cosine", "euclidean"]),
-    weights=st.tuples(*[st.sampled_from([0.0, 1.0, 0.3, -2.0])] * 4),
+    weights=st.tuples(*[st.sampled_from([0.0, 1.0, 0.3, -2.0])] * 5),
     people=st.integers(1, 6), works=st.integers(1, 30), seed=st.integers(0, 2**20),
 )  # fmt: skip
 def test_folded_scores_equal_the_sum_term_by_term(
@@ -34,16 +34,19 @@ def test_folded_scores_equal_the_sum_term_by_term(
     text, history = (
         (rng.standard_normal((n, d)) * s).astype(np.float32) for n, d, s in ((people, 5, 1), (people, 3, 40))
     )
-    history[0] = 0
-    text_items, history_items = (rng.standard_normal((works, d)).astype(np.float32) for d in (5, 3))
+    factors = rng.standard_normal((people, 4)).astype(np.float32)
+    history[0] = factors[-1] = 0
+    text_items, history_items, factor_items = (rng.standard_normal((works, d)).astype(np.float32) for d in (5, 3, 4))
+    history_items[0] = 0
     fresh, popular = (rng.random((works, 1)).astype(np.float32) for _ in range(2))
     components = [
         Component("text", text_items, text),
         Component("history", history_items, history),
+        Component("collaborative", factor_items, factors),
         Component("freshness", fresh),
         Component("popularity", popular),
     ]
-    given_weights = dict(zip(("text", "history", "freshness", "popularity"), weights, strict=True))
+    given_weights = dict(zip([one.name for one in components], weights, strict=True))
     folding = fold(components, given_weights, alignment)
     expected = np.zeros((people, works))
     for component in components:
