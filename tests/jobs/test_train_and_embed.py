@@ -130,6 +130,10 @@ def test_a_work_taken_over_has_the_vector_it_had(recipe: Recipe):
     before, after = (lake.read("item_vectors", day).filter(pl.col("artwork_id") != "w03") for day in (DAY, NEXT))
     assert before.equals(after)
     assert lake.read("user_vectors", NEXT)["user_id"].to_list().count("quiet") == 1
+    stated, restated = (lake.read("interest_vectors", day) for day in (DAY, NEXT))
+    assert stated["interests"].to_list() == ["blue boat"]
+    assert stated["text_tower"].to_list() == lake.read("text_vectors", NEXT)["text_tower"].unique().to_list()
+    assert restated.equals(stated)
 
 
 def test_an_embed_killed_between_shards_takes_up_after_the_last(recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
