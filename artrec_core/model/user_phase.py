@@ -49,6 +49,9 @@ class UserPhase(nn.Module):
         histories, targets = self._orders[self._order()]
         batch = padded(histories, people, max_history)
         found = [padded_targets(one, histories, people, max_history) for one in targets]
+        # Where only likes are recorded both questions are one: it is asked once.
+        if np.array_equal(*found):
+            found = found[:1]
         candidates, offsets, inputs, wanted = self._candidates(batch.works, [torch.from_numpy(one) for one in found])
         device = self.text.device
         vectors = self.tower.works(self.text[candidates], candidates)
@@ -98,7 +101,7 @@ class UserPhase(nn.Module):
         negatives = offsets > -torch.inf
         logits = queries @ vectors[negatives].T + offsets[negatives]
         columns = (negatives.cumsum(0) - 1).masked_fill(~negatives, NO_WORK)
-        logits = _without_seen(logits, columns[inputs[person]], position)
+        logits = _without_seen(logits, columns[inputs], person, position)
         # The target stands in a column of its own, so that it is there once whether or not it was drawn.
         own = (queries * vectors[targets]).sum(-1, keepdim=True)
         logits = _without(logits, columns[targets][:, None])
@@ -109,10 +112,14 @@ def _targets(histories: Sequences) -> tuple[Ints, Ints]:
     return histories.targets(positive=True), histories.targets(positive=False)
 
 
-def _without_seen(logits: Tensor, columns: Tensor, position: Tensor) -> Tensor:
+def _without_seen(logits: Tensor, columns: Tensor, person: Tensor, position: Tensor) -> Tensor:
     """Works met before the position are no candidates: seen works are left out when scores are used, too."""
-    before = torch.arange(columns.shape[1], device=columns.device) < position[:, None]
-    return _without(logits, columns.masked_fill(~before, NO_WORK))
+    people, events = columns.shape
+    spare = logits.shape[1]
+    first = torch.full((people, spare + 1), events, device=columns.device)
+    places = torch.arange(events, device=columns.device).expand(people, events)
+    first.scatter_reduce_(1, columns.masked_fill(columns == NO_WORK, spare), places, "amin")
+    return logits.masked_fill(first[:, :spare][person] < position[:, None], -torch.inf)
 
 
 def _without(logits: Tensor, columns: Tensor) -> Tensor:
