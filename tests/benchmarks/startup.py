@@ -68,7 +68,7 @@ class Start:
         return sum(self.processor.values())
 
 
-def started(command: list[str], folder: Path, environment: dict[str, str], timeout: float = 300) -> Start:
+def started(command: list[str], folder: Path, environment: dict[str, str], timeout: float = 900) -> Start:
     """Run a command until a metrics.jsonl under `folder` tells of an engine, then end all its processes."""
     begun = time.time()
     with open(folder / "log.txt", "w") as log:
