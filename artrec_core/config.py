@@ -133,7 +133,9 @@ class Prepare(Section):
 
     min_artworks: int = Field(10, ge=1, description="fewest artworks to recommend from")
     max_description_words: int = Field(60, ge=0)
-    max_history: int = Field(1000, ge=1, description="latest events a person that are kept in a history")
+    max_history: int = Field(
+        10_000, ge=1, description="latest events a person that are kept; works known from earlier ones may come again"
+    )
 
 
 class Model(Section):

@@ -80,7 +80,9 @@ class TwoTower(nn.Module):
 
     def works(self, text: Tensor, rows: Tensor) -> Tensor:
         """Artwork vectors (n, dim) from text vectors (n, text_dim) and rows of the id table (n,)."""
-        if self.training and self.shape.id_dropout > 0:
+        if self.shape.id_dropout >= 1:  # no id was ever trained but the unknown one
+            rows = torch.full_like(rows, self.shape.works)
+        elif self.training and self.shape.id_dropout > 0:
             dropped = torch.rand(rows.shape, device=rows.device) < self.shape.id_dropout
             rows = torch.where(dropped, self.shape.works, rows)
         # One length for all: a work nobody has seen stands beside the known ones, and popularity is a direction, not a size.

@@ -50,7 +50,7 @@ class UserPhase(nn.Module):
         batch = padded(histories, people, max_history)
         found = [padded_targets(one, histories, people, max_history) for one in targets]
         # Where only likes are recorded both questions are one: it is asked once.
-        if np.array_equal(*found):
+        if np.array_equal(found[0], found[1]):
             found = found[:1]
         candidates, offsets, inputs, wanted = self._candidates(batch.works, [torch.from_numpy(one) for one in found])
         device = self.text.device

@@ -45,9 +45,7 @@ def trained(question: Question, recipe: Recipe, name: str, folder: Path, base: P
     data.save(folder / "data")
     launch(recipe, folder, base, held_out_ndcg)
     tower = TwoTower.load(folder / MODEL)
-    # No id is known by this name, so that every work gets the unknown id: the only one that training moved.
-    ids = [""] * len(question.artwork_ids) if name == TEXT_ONLY else question.artwork_ids
-    works = item_vectors(tower, ids, _text_of_works(question, tower, data, folder, name))
+    works = item_vectors(tower, question.artwork_ids, _text_of_works(question, tower, data, folder, name))
     asked = question.asked.join(question.people, on=USER_ID, how="left", maintain_order="left")
     if name == ID_ONLY:
         asked = asked.with_columns(pl.lit(None, pl.String).alias(INTERESTS))

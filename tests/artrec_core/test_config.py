@@ -1,5 +1,6 @@
 """The recipe: one validated configuration whose errors name the key."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,9 @@ def test_the_recipes_shipped_are_found() -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_every_recipe_shipped_reads_and_opens_with_its_command(path: Path) -> None:
-    assert load(path).name == path.stem
-    assert path.read_text().startswith(f"# artrec nightly --config infra/recipes/{path.name} --date ")
+    assert load(path).name == path.stem.replace("_", "-")
+    opening = path.read_text().splitlines()[0]
+    assert re.match(rf"# (\w+=\S+ )?artrec (nightly|train) --config infra/recipes/{path.name} --date \d", opening)
 
 
 def test_a_misspelt_key_is_named_with_the_nearest_right_one(tmp_path: Path) -> None:
