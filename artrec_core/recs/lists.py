@@ -160,7 +160,7 @@ class Lists:
     def _beyond_caps(self, search: Search, found: Finalists, chosen: Chosen) -> Iterator[tuple[Places, Ints, Floats]]:
         """More finalists for those whose lists gave way, by others than those that fill them: people, ids, scores."""
         wide = self.score.finalists
-        wanted = [(chosen.gave_way[:, 1:].any(axis=1), self.score.k * wide, self._works)]
+        wanted = [(chosen.gave_way[:, 1:3].any(axis=1), self.score.k * wide, self._works)]
         capped = self.strategy.caps.creator is not None or self.strategy.caps.source is not None
         for bit, need in enumerate(self.lines.needs.tolist() if capped else ()):
             in_group = (self.lines.groups >> np.uint64(bit) & np.uint64(1)) > 0

@@ -30,7 +30,7 @@ from artrec_core.recs.threads import Doubles, Floats, Ints, in_threads
 Flags = npt.NDArray[np.bool_]
 Groups = npt.NDArray[np.uint64]
 # What gave way in a list, in the columns of `Chosen.gave_way`.
-GAVE_WAY = ("floors", "creator_cap", "source_cap")
+GAVE_WAY = ("floors", "creator_cap", "source_cap", "exploration")
 MOST_GROUPS = 63  # and one more bit for the works that a person explores
 
 
@@ -54,7 +54,7 @@ class Lines(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """Lists: `places` (U, k) are columns of the finalists, -1 where none are left; `gave_way` (U, 3) as GAVE_WAY says."""
+    """Lists: `places` (U, k) are columns of the finalists, -1 where none are left; `gave_way` (U, 4) as GAVE_WAY says."""
 
     places: Ints
     gave_way: Flags
@@ -141,7 +141,8 @@ def _fill(
                 best = _best(level, rank, most, places[person], lines, some, counters)
             places[person, rank] = best
             _take(best, lines, some, counters, gave_way[person])
-        gave_way[person, 0] |= counters.owed.max() > 0
+        for group in range(len(lines.needs) + 1):
+            gave_way[person, 0 if group < len(lines.needs) else 3] |= counters.owed[group] > 0
         _forget(places[person, :most], lines, some, counters)
 
 

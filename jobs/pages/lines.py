@@ -10,6 +10,7 @@ GAVE_WAY = {
     "floors": "fewer works of a floor group than asked, there being no more",
     "creator_cap": "more works of one creator than the cap allows, there being too few by others",
     "source_cap": "more works of one source than the cap allows, there being too few of others",
+    "exploration": "a new work less than its share, because a cap or a floor stood against it",
     "beyond_filters": "popular works beyond the filters, everything within them being seen",
 }
 

@@ -50,7 +50,7 @@ def listed(
 
 
 SIX = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0]
-NOTHING_GAVE_WAY = [False] * 3
+NOTHING_GAVE_WAY = [False] * 4
 
 
 def test_without_lines_a_list_is_the_best() -> None:
@@ -63,19 +63,19 @@ def test_a_cap_a_creator_counts_each_creator_of_a_work() -> None:
     asked = lines(6, creators={0: [7], 1: [7, 8], 2: [8], 3: [7]}, creator_cap=1)
     assert listed(SIX, 3, asked) == ([0, 2, 4], NOTHING_GAVE_WAY)
     # Five places cannot be filled within the cap: it gives way, and best first.
-    assert listed(SIX, 5, asked) == ([0, 2, 4, 5, 1], [False, True, False])
+    assert listed(SIX, 5, asked) == ([0, 2, 4, 5, 1], [False, True, False, False])
 
 
 def test_a_cap_a_source() -> None:
     asked = lines(6, sources=[0, 0, 0, 1, 1, -1], source_cap=1)
     assert listed(SIX, 3, asked) == ([0, 3, 5], NOTHING_GAVE_WAY)
-    assert listed(SIX, 4, asked) == ([0, 3, 5, 1], [False, False, True])
+    assert listed(SIX, 4, asked) == ([0, 3, 5, 1], [False, False, True, False])
 
 
 def test_the_cap_a_creator_gives_way_before_the_cap_a_source() -> None:
     asked = lines(6, creators={0: [1], 3: [1]}, creator_cap=1, sources=[0, 0, 0, 1, 0, 0], source_cap=1)
-    assert listed(SIX, 2, asked) == ([0, 3], [False, True, False])
-    assert listed(SIX, 3, asked) == ([0, 3, 1], [False, True, True])
+    assert listed(SIX, 2, asked) == ([0, 3], [False, True, False, False])
+    assert listed(SIX, 3, asked) == ([0, 3, 1], [False, True, True, False])
 
 
 def test_a_floor_takes_the_last_places_it_needs() -> None:
@@ -85,8 +85,8 @@ def test_a_floor_takes_the_last_places_it_needs() -> None:
 
 
 def test_a_floor_without_enough_finalists_takes_those_there_are_and_no_place_is_lost() -> None:
-    assert listed(SIX, 3, lines(6, groups={"g": ([5], 2)})) == ([0, 1, 5], [True, False, False])
-    assert listed(SIX, 3, lines(6, groups={"g": ([], 2)})) == ([0, 1, 2], [True, False, False])
+    assert listed(SIX, 3, lines(6, groups={"g": ([5], 2)})) == ([0, 1, 5], [True, False, False, False])
+    assert listed(SIX, 3, lines(6, groups={"g": ([], 2)})) == ([0, 1, 2], [True, False, False, False])
 
 
 def test_a_work_of_two_groups_counts_for_both() -> None:
@@ -97,11 +97,17 @@ def test_a_work_of_two_groups_counts_for_both() -> None:
 
 def test_floors_give_way_before_caps() -> None:
     asked = lines(6, creators={4: [1], 5: [1]}, creator_cap=1, groups={"g": ([4, 5], 2)})
-    assert listed(SIX, 3, asked) == ([0, 4, 1], [True, False, False])
+    assert listed(SIX, 3, asked) == ([0, 4, 1], [True, False, False, False])
 
 
 def test_what_a_person_explores_is_in_the_list() -> None:
     assert listed(SIX, 3, lines(6), explored=[3, 5]) == ([0, 3, 5], NOTHING_GAVE_WAY)
+
+
+def test_what_a_person_explores_keeps_within_the_caps() -> None:
+    asked = lines(6, creators={0: [1], 5: [1]}, creator_cap=1)
+    assert listed(SIX, 2, asked, explored=[4, 5]) == ([4, 5], NOTHING_GAVE_WAY)
+    assert listed(SIX, 3, asked, explored=[4, 5]) == ([0, 4, 1], [False, False, False, True])
 
 
 def test_variety_passes_over_a_work_like_one_already_there() -> None:
