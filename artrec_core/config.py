@@ -353,7 +353,7 @@ class Score(Section):
     block: Block = Field(Block(), description="works that must appear in no table at all")
     keep_all_pairs: bool = Field(
         False,
-        description="also write every pair's score to the lake (`all_pairs`), before filters and with what is seen: 8 bytes a pair",
+        description="also write every pair's score to the lake (`all_pairs`), before filters and with what is seen: about 10 bytes a pair",
     )
     similar_k: int = Field(10, ge=0)
     audience_k: int = Field(10, ge=0)

@@ -10,8 +10,8 @@ from artrec_core.recs.topk import threads_or_all
 
 # Rows of a part: their ids are views of 16 bytes, so that a part is some 100 MB while it is made.
 PAIRS_IN_PIECE = 2 * 2**20
-# Measured on museums' ids: 4 for the score, which does not compress, and the ids' numbers.
-BYTES_A_PAIR = 8
+# 9.7 were measured on 18 people x 112,782 museum works: 4 are the score, which does not compress, the rest the ids.
+BYTES_A_PAIR = 10
 
 
 @compiled
