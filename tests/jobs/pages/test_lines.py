@@ -50,7 +50,9 @@ def test_the_page_shows_what_each_line_changed_and_escapes_names(tmp_path: Path)
     page = (night.lake.read_note("report.html", DAY) or b"").decode()
     text = text_of(page)
     assert "Measured on 3 people, each line by itself." in text
-    assert "Block lists keep 2 works out of every list. In 1 of all lists: fewer works of a floor group than asked" in text
+    assert (
+        "Block lists keep 2 works out of every list. In 1 of all lists: fewer works of a floor group than asked" in text
+    )
     assert "floors 87.5 % 50.0 % 0.250 → 0.500 4 → 6" in text
     assert "gender:female 0 % 40.0 %" in text
     assert "<b>x</b>" not in page
