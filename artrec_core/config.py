@@ -391,9 +391,12 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
+        # A simulated source of events brings its own people, under its name.
+        simulated = [source.name for source in self.events if source.kind == "simulated"]
         for what, names in (
             ("sources", [source.name for source in self.sources]),
             ("events", [source.name for source in self.events]),
+            ("users", [*(source.name for source in self.users), *simulated]),
             ("strategies", [strategy.name for strategy in self.strategies]),
         ):
             twice = sorted({name for name in names if names.count(name) > 1})

@@ -99,6 +99,12 @@ def test_a_name_given_twice_is_refused(tmp_path: Path) -> None:
         load(written(tmp_path, SMALLEST + '[[sources]]\nname = "demo"\nkind = "demo"\n'))
 
 
+def test_users_do_not_take_the_name_of_a_simulated_source_which_brings_its_own(tmp_path: Path) -> None:
+    people = '[[events]]\nname = "app"\nkind = "simulated"\n[[users]]\nname = "app"\npath = "users.csv"\n'
+    with pytest.raises(ConfigError, match="users: the name 'app' is given twice"):
+        load(written(tmp_path, SMALLEST + people))
+
+
 def test_a_source_without_its_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs a `path`"):
         load(written(tmp_path, SMALLEST + '[[sources]]\nname = "tate"\nkind = "tate"\n'))
