@@ -128,6 +128,8 @@ def test_lora_under_zero_3_goes_on_after_a_kill_and_its_weights_fit_any_number_o
     assert all(torch.equal(phase.state_dict()[name], weight) for name, weight in gathered.items())
     two_workers(tmp_path / "killed", 3, "lora")
     assert np.allclose(curve(tmp_path / "killed"), curve(tmp_path / "whole"), atol=1e-5)
-    assert curve(tmp_path / "whole")[-8:].mean() < curve(tmp_path / "whole")[:8].mean()
-    resumed, expected = (TextEncoder.load(tmp_path / name / "saved") for name in ("killed", "whole"))
-    assert np.allclose(encode(resumed, small_data().documents), encode(expected, small_data().documents), atol=1e-4)
+    documents = small_data().documents
+    resumed, expected = (encode(TextEncoder.load(tmp_path / name / "saved"), documents) for name in ("killed", "whole"))
+    assert np.allclose(resumed, expected, atol=1e-4)
+    untrained = encode(TextEncoder.load(tmp_path / "whole" / "base", max_tokens=16), documents)
+    assert np.abs(expected - untrained).max() > 1e-3
