@@ -32,7 +32,7 @@ STRATEGIES: list[dict[str, Any]] = [
     {
         "name": "curated",
         "filters": {"museums": ["Museum 0", "Museum 1"]},
-        "caps": {"source": 3},
+        "caps": {"source": 2},
         "diversity": {"mmr_lambda": 0.7, "by": "text"},
         "exploration": {"share": 0.2},
         "floors": [{"group": "source:source1", "share": 0.4}],
