@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from artrec_core.lake import Lake
+from artrec_core.recs.audiences import log_totals
 from artrec_core.recs.tables import Scored
 from artrec_core.recs.topk import top_k
 from artrec_core.recs.world import Tables, World
@@ -74,6 +75,11 @@ def rates(folder: Path) -> None:
             best = min(best, taken[1])
             print(f"top_k, d = {dim}, k = 100: {taken[0]:.2f} s, {taken[1]:.2f} s of the processor")
         print(f"top_k, d = {dim}, k = 100: {2048 * 100_000 / best / 1e6:,.0f}M pairs a second of a core")
+    users, items = (rng.standard_normal((many, 64)).astype(np.float32) for many in (512, 20_000))
+    processor = time.process_time()
+    log_totals(users, items, threads=1)
+    taken_by = time.process_time() - processor
+    print(f"log_totals, d = 64: {users.shape[0] * items.shape[0] / taken_by / 1e6:,.0f}M pairs a second of a core")
     lake = Lake(str(folder / "lake"))
     write_crowd(lake, 4096, 500, 64)
     recipe = recipe_in(folder, score={"k": 100, "threads": 1})
