@@ -358,9 +358,12 @@ class Score(Section):
     similar_k: int = Field(10, ge=0)
     audience_k: int = Field(10, ge=0)
     popular_k: int = Field(50, ge=1)
-    shard_people: int = Field(4096, ge=1)
+    shard_people: int = Field(4096, ge=1, description="people (or works) whose rows are made and written at a time")
+    workers: int = Field(
+        1, ge=1, description="shards made at a time by Ray tasks, here or on ARTREC_RAY_ADDRESS; 1: in this process"
+    )
     memory_mb: int = Field(512, ge=1)
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, description="of a process; null: all processors, shared among the workers")
 
 
 class Publish(Section):

@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import date
+from itertools import accumulate
 from typing import Any
 
 import fsspec
@@ -154,6 +155,21 @@ class Lake:
         """The rows of these parts, in their order."""
         frames = [self._read_part(table, day, part) for part in parts]
         return pl.concat(frames) if frames else empty(LAKE[table])
+
+    def read_rows(self, table: str, day: str, part: Part, first: int, last: int) -> pl.DataFrame:
+        """Rows first..last (included) of a part; of a large part only the groups of rows that hold them are read."""
+        from pyarrow.parquet import ParquetFile
+
+        with self._fs.open(self._part_path(table, day, part), "rb") as raw, ParquetFile(raw) as file:
+            ends = list(accumulate(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)))
+            groups = [
+                number for number, end in enumerate(ends) if first < end and (number == 0 or ends[number - 1] <= last)
+            ]
+            if not groups:
+                return empty(LAKE[table])
+            skipped = ends[groups[0] - 1] if groups[0] else 0
+            frame = pl.DataFrame(pl.from_arrow(file.read_row_groups(groups)))
+        return conform(frame.slice(first - skipped, last - first + 1), LAKE[table])
 
     def iterate(self, table: str, day: str) -> Iterator[pl.DataFrame]:
         """The rows of a day, part by part, so that a big table is never held whole."""

@@ -2,20 +2,21 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Part, digest_of
 from jobs.progress import progress
+from jobs.shards import InProcess, Maker, cut
 from jobs.step import Figures, Night, Step, main
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from artrec_core.recs.tables import Piece, Scored
+    from artrec_core.recs.tables import Scored
 
 INPUTS = ("catalogue", "histories", "people", "item_vectors", "user_vectors")
 TABLES = ("recommendations", "similar_artworks", "artwork_audiences", "popular_artworks")
@@ -43,8 +44,12 @@ def block_digests(recipe: Recipe) -> dict[str, str]:
 
 
 def settings(recipe: Recipe) -> list[Any]:
-    """What the tables depend on."""
-    return [recipe.score, *recipe.strategies, recipe.publish.strategy]
+    """What the tables and their shards depend on; how many work on them, and with what, changes nothing."""
+    return [
+        recipe.score.model_dump(mode="json", exclude={"workers", "threads", "memory_mb"}),
+        *recipe.strategies,
+        recipe.publish.strategy,
+    ]
 
 
 def stands(night: Night) -> bool:
@@ -72,14 +77,15 @@ def run(night: Night) -> Figures:
     _say_what_is_left(scored)
     people, works = world.shape
     size, gave_way = recipe.score.shard_people, {one.name: Counter[str]() for one in recipe.strategies}
-    writers = {
-        "recommendations": _in_shards(night, "recommendations", people, size, scored.recommendations, gave_way),
-        "similar_artworks": _in_shards(night, "similar_artworks", works, size, scored.similar_artworks),
-        "artwork_audiences": _in_shards(night, "artwork_audiences", works, size, scored.artwork_audiences),
-        "popular_artworks": {"all": [night.lake.write_part("popular_artworks", day, scored.popular_artworks())]},
-    }
-    if recipe.score.keep_all_pairs:
-        writers[ALL_PAIRS] = _all_pairs(night, scored)
+    with _maker(night, scored) as maker:
+        writers = {
+            "recommendations": _in_shards(night, "recommendations", people, size, maker, gave_way),
+            "similar_artworks": _in_shards(night, "similar_artworks", works, size, maker),
+            "artwork_audiences": _in_shards(night, "artwork_audiences", works, size, maker),
+            "popular_artworks": {"all": [night.lake.write_part("popular_artworks", day, scored.popular_artworks())]},
+        }
+        if recipe.score.keep_all_pairs:
+            writers[ALL_PAIRS] = _all_pairs(night, scored, maker)
     lists = scored.people_by_list()
     figures: Figures = {
         "people": people,
@@ -100,37 +106,41 @@ def run(night: Night) -> Figures:
     return figures | rows
 
 
+@contextmanager
+def _maker(night: Night, scored: "Scored") -> Iterator[Maker]:
+    """Who makes the shards: this process, or Ray's tasks."""
+    if night.recipe.score.workers == 1:
+        yield InProcess(night, scored)
+        return
+    from jobs.score_on_ray import OnRay
+
+    with OnRay(night, scored) as on_ray:
+        yield on_ray
+
+
 def _in_shards(
-    night: Night,
-    table: str,
-    total: int,
-    size: int,
-    piece: "Callable[[int, int], Piece]",
-    gave_way: dict[str, Counter[str]] | None = None,
+    night: Night, table: str, total: int, size: int, maker: Maker, gave_way: dict[str, Counter[str]] | None = None
 ) -> dict[str, list[Part]]:
     """Make a table shard by shard, each its own writer; a shard that a killed run of the same inputs made is taken over.
 
     What shards count is added to `gave_way`.
     """
-    writers: dict[str, list[Part]] = {}
-    cuts = [*range(0, total, size), total]
+    shards = cut(total, size)
+    looked = {one: night.lake.find_writer(table, night.day, one.writer, night.fingerprint) for one in shards}
+    done = {one: manifest for one, manifest in looked.items() if manifest is not None}
     with progress(f"score {table}", total) as advance:
-        for number, (begin, end) in enumerate(pairwise(cuts)):
-            writer = f"shard-{number:06d}"
-            done = night.lake.find_writer(table, night.day, writer, night.fingerprint)
-            if done is None:
-                made = piece(begin, end)
-                part = night.lake.write_part(table, night.day, made.rows)
-                done = night.lake.commit_writer(table, night.day, writer, [part], night.fingerprint, made.gave_way)
-            for strategy, counts in done.figures.items():
-                if gave_way is not None:
-                    gave_way[strategy].update(counts)
-            writers[writer] = done.parts
-            advance(end - begin)
-    return writers
+        advance(sum(one.end - one.begin for one in done))
+        for shard, manifest in maker.make(table, size, [one for one in shards if one not in done]):
+            done[shard] = manifest
+            advance(shard.end - shard.begin)
+    for manifest in done.values():
+        for strategy, counts in manifest.figures.items():
+            if gave_way is not None:
+                gave_way[strategy].update(counts)
+    return {one.writer: done[one].parts for one in shards}
 
 
-def _all_pairs(night: Night, scored: "Scored") -> dict[str, list[Part]]:
+def _all_pairs(night: Night, scored: "Scored", maker: Maker) -> dict[str, list[Part]]:
     """Every pair's score, some people at a time; refused where the disk could not hold them."""
     from artrec_core.recs.pairs import BYTES_A_PAIR, people_in_piece
 
@@ -142,7 +152,7 @@ def _all_pairs(night: Night, scored: "Scored") -> dict[str, list[Part]]:
             f"score.keep_all_pairs: {people:,} people x {works:,} works x {strategies} strategies are about {needed:,}"
             f" bytes, and {night.recipe.store.lake} has {free:,} free; make room, take fewer strategies or turn it off"
         )
-    return _in_shards(night, ALL_PAIRS, people, people_in_piece(works, strategies), scored.all_pairs)
+    return _in_shards(night, ALL_PAIRS, people, people_in_piece(works, strategies), maker)
 
 
 def _say_what_is_left(scored: "Scored") -> None:

@@ -43,9 +43,14 @@ def log_totals(users: Floats, items: Floats, *, threads: int | None = None) -> F
     return totals.astype(np.float32)
 
 
-def audience_sides(users: Floats, items: Floats, totals: Floats) -> tuple[Floats, Floats]:
-    """(people (U, D + 1), works (I, D + 1)) whose product is the log share of a work in a person's softmax."""
-    return np.hstack([users, -totals[:, None]]), np.hstack([items, np.ones((len(items), 1), np.float32)])
+def people_side(users: Floats, totals: Floats) -> Floats:
+    """People (U, D + 1) whose product with `works_side` is the log share of a work in a person's softmax."""
+    return np.hstack([users, -totals[:, None]])
+
+
+def works_side(items: Floats) -> Floats:
+    """Works (I, D + 1), the other side of that product."""
+    return np.hstack([items, np.ones((len(items), 1), np.float32)])
 
 
 def artwork_audiences(
@@ -53,6 +58,6 @@ def artwork_audiences(
 ) -> tuple[Ints, Floats]:
     """The k people of highest log share for each of these works: ids and scores, (works, k) each, as `top_k` gives them.
 
-    `people` and `works` come from `audience_sides`; `seen_by`, a CSR (works, people), leaves out who knows a work.
+    `people` and `works` come from `people_side` and `works_side`; `seen_by`, a CSR (works, people), leaves out who knows a work.
     """
     return top_k(works, people, k, exclude=seen_by, threads=threads, memory_mb=memory_mb)

@@ -7,6 +7,7 @@ seen all that the filters leave gets popular works beyond the filters, never a b
 """
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,6 +52,18 @@ class Lists:
         self.blocked = blocked
         self.allowed: Allowed = allowed(world.catalogue, strategy.filters, blocked, strategy.name)
         self._works = None if self.allowed.works.all() else self.allowed.rows
+
+    def with_people(self, world: World, folding: Folding) -> "Lists":
+        """The lists of other people by the same strategy; what it needs of the works is made once and shared."""
+        of_works = (
+            "popular_order",
+            *(("lines", "_belonging", "_new", "_work_hashes") if self.strategy.reranks else ()),
+        )
+        for name in of_works:
+            getattr(self, name)
+        other = copy(self)
+        other.world, other.folding = world, folding
+        return other
 
     def personal(self, people: Places) -> Mask:
         """Whose list is their own: there is a vector, and something of theirs that a reason can cite."""

@@ -8,6 +8,7 @@ else is told whose visitors a work is popular with. Nothing is claimed of a work
 import re
 from collections import Counter
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,7 +211,17 @@ class Reasons:
     ) -> None:
         """`cited` comes from `citable`; `interests` stand in people's order; unit_vectors and people_a_work in works'."""
         self.facets = facets_of(catalogue)
-        self.unit_vectors, self.interests, self.people_a_work = unit_vectors, interests, people_a_work
+        self.unit_vectors, self.people_a_work = unit_vectors, people_a_work
+        self._seat(cited, interests)
+
+    def of(self, cited: pl.DataFrame, interests: list[str | None]) -> "Reasons":
+        """Reasons of the same works for other people."""
+        other = copy(self)
+        other._seat(cited, interests)
+        return other
+
+    def _seat(self, cited: pl.DataFrame, interests: list[str | None]) -> None:
+        self.interests = interests
         self.starts = np.searchsorted(cited["person"].to_numpy(), np.arange(len(interests) + 1)).astype(np.int64)
         self.works = cited["work"].to_numpy().astype(np.int32)
         self.kinds, self.values = cited[KIND].to_list(), cited[VALUE].to_list()

@@ -8,7 +8,7 @@ does a component for somebody without a vector in it. Biases (freshness, popular
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -33,12 +33,21 @@ class Component:
 
 
 @dataclass(frozen=True)
+class Personal:
+    """A component's part of the people's side: vectors (U, d) as the component has them, and what they are multiplied by."""
+
+    name: str
+    users: Floats
+    factor: float
+
+
+@dataclass(frozen=True)
 class Folding:
     """A strategy's vectors: `items` (I, D), and the people's for any slice of them."""
 
     items: Floats
     spreads: dict[str, float]
-    personal_parts: tuple[tuple[Floats, float], ...]
+    personal_parts: tuple[Personal, ...]
     alignment: Alignment
     has_bias: bool
 
@@ -53,7 +62,7 @@ class Folding:
 
     def users_of(self, people: Rows) -> Floats:
         """Folded vectors of people by their rows, (people, D)."""
-        parts = [aligned_users(users[people], self.alignment) * factor for users, factor in self.personal_parts]
+        parts = [aligned_users(one.users[people], self.alignment) * one.factor for one in self.personal_parts]
         if self.has_bias:
             parts.append(np.ones((len(people), 1)))
         return np.hstack([np.zeros((len(people), 0)), *parts]).astype(np.float32)
@@ -65,9 +74,13 @@ class Folding:
     def have_vectors(self, people: Rows) -> npt.NDArray[np.bool_]:
         """Whether each of people by their rows has a vector in any part, (people,) bool."""
         known = np.zeros(len(people), bool)
-        for users, _ in self.personal_parts:
-            known |= users[people].any(axis=1)
+        for one in self.personal_parts:
+            known |= one.users[people].any(axis=1)
         return known
+
+    def with_people(self, users: Mapping[str, Floats]) -> "Folding":
+        """The same strategy for other people: their vectors of every component that depends on the person."""
+        return replace(self, personal_parts=tuple(replace(one, users=users[one.name]) for one in self.personal_parts))
 
 
 def fold(
@@ -89,11 +102,11 @@ def fold(
     parts = [np.zeros((works, 0)), *(aligned_items(given[name].items, alignment) for name in personal)]
     if biases:
         parts.append(np.sum(biases, axis=0))
-    pairs = ((given[name].users, used[name]) for name in personal)
+    pairs = ((name, given[name].users, used[name]) for name in personal)
     return Folding(
         items=np.hstack(parts).astype(np.float32),
         spreads=spreads,
-        personal_parts=tuple((users, factor) for users, factor in pairs if users is not None),
+        personal_parts=tuple(Personal(name, users, factor) for name, users, factor in pairs if users is not None),
         alignment=alignment,
         has_bias=bool(biases),
     )

@@ -1,6 +1,7 @@
 """The scored tables, a piece at a time: what stands in a row never depends on the piece it was made in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -26,7 +27,7 @@ from artrec_core.columns import (
     empty,
 )
 from artrec_core.config import Score, Strategy
-from artrec_core.recs.audiences import artwork_audiences, audience_sides, log_totals
+from artrec_core.recs.audiences import artwork_audiences, log_totals, people_side, works_side
 from artrec_core.recs.components import components
 from artrec_core.recs.filters import Blocked, blocked
 from artrec_core.recs.lists import Lists, Made
@@ -46,6 +47,15 @@ class Piece:
     gave_way: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Tasters:
+    """The people with tastes of their own: ids, their side of an audience's product (P, D + 1), who has seen what (I, P)."""
+
+    ids: pl.Series
+    side: Floats
+    seen_by: Any
+
+
 class Scored:
     """The tables of a night; what all pieces share is made once, when the first piece needs it.
 
@@ -57,6 +67,53 @@ class Scored:
         """`default` names the strategy that audiences are made by."""
         self.world, self.strategies, self.default, self.score = world, strategies, default, score
         self._how: dict[str, Any] = {"threads": score.threads, "memory_mb": score.memory_mb}
+
+    def piece(self, table: str, begin: int, end: int) -> Piece:
+        """Rows begin..end (people or works, as the table goes) of a table that is made in pieces."""
+        makers = {
+            "recommendations": self.recommendations,
+            "similar_artworks": self.similar_artworks,
+            "artwork_audiences": self.artwork_audiences,
+            "all_pairs": self.all_pairs,
+        }
+        return makers[table](begin, end)
+
+    def without_people(self, threads: int | None) -> "Scored":
+        """The works' side of every table, made: what machines that score some of the people share."""
+        score = self.score.model_copy(update={"threads": threads})
+        bare = Scored(self.world.without_people(), self.strategies, self.default, score)
+        bare.blocked = self.blocked
+        bare.foldings = {
+            name: one.with_people({part.name: part.users[:0] for part in one.personal_parts})
+            for name, one in self.foldings.items()
+        }
+        _ = bare.lists
+        return bare
+
+    def with_people(self, world: World, users: Mapping[str, Floats]) -> "Scored":
+        """The tables of some people, from those without: their world, and their vectors of components that it cannot tell."""
+        wanted = self._personal - users.keys()
+        made = {one.name: one.users for one in components(world, wanted) if one.users is not None}
+        some = copy(self)
+        some.world = world
+        some.foldings = {name: one.with_people({**made, **users}) for name, one in self.foldings.items()}
+        some.lists = {name: one.with_people(world, some.foldings[name]) for name, one in self.lists.items()}
+        return some
+
+    @property
+    def weighs_texts(self) -> bool:
+        """Whether a score depends on the texts that people liked or wrote."""
+        return "text" in self._personal
+
+    @property
+    def _personal(self) -> set[str]:
+        return {part.name for folding in self.foldings.values() for part in folding.personal_parts}
+
+    def with_tasters(self, tasters: Tasters) -> "Scored":
+        """The tables of audiences, from those without people."""
+        some = copy(self)
+        some.tasters = tasters
+        return some
 
     @cached_property
     def foldings(self) -> dict[str, Folding]:
@@ -103,12 +160,12 @@ class Scored:
     def artwork_audiences(self, begin: int, end: int) -> Piece:
         """The people likeliest to want each of works begin..end that may be shown, who do not know it yet."""
         rows = np.flatnonzero(self._shown[begin:end]) + begin
-        if self.score.audience_k == 0 or len(self._with_tastes) == 0 or len(rows) == 0:
+        if self.score.audience_k == 0 or len(rows) == 0 or len(self.tasters.ids) == 0:
             return Piece(empty(LAKE["artwork_audiences"]))
-        people, works = self._audience_sides
-        seen_by = self._seen_by[rows]
-        ids, shares = artwork_audiences(people, works[rows], self.score.audience_k, seen_by=seen_by, **self._how)
-        frame = self._ranked(rows, ids, shares, USER_ID, self.world.user_ids.gather(self._with_tastes))
+        people, works = self.tasters.side, works_side(self.foldings[self.default].items[rows])
+        seen_by = self.tasters.seen_by[rows]
+        ids, shares = artwork_audiences(people, works, self.score.audience_k, seen_by=seen_by, **self._how)
+        frame = self._ranked(rows, ids, shares, USER_ID, self.tasters.ids)
         return Piece(conform(self._stamped(frame, self.world.any_simulated), LAKE["artwork_audiences"]))
 
     def popular_artworks(self) -> pl.DataFrame:
@@ -175,14 +232,19 @@ class Scored:
         return np.flatnonzero(self.lists[self.default].personal(np.arange(self.world.shape[0])))
 
     @cached_property
-    def _audience_sides(self) -> tuple[Floats, Floats]:
-        folding = self.foldings[self.default]
-        users = folding.users_of(self._with_tastes)
-        return audience_sides(users, folding.items, log_totals(users, folding.items, threads=self.score.threads))
+    def tasters(self) -> Tasters:
+        """Whose tastes are compared where audiences are made."""
+        return self.find_tasters(self.log_totals)
 
-    @cached_property
-    def _seen_by(self) -> Any:
-        return self.world.seen[self._with_tastes].T.tocsr()
+    def find_tasters(self, totals_of: Callable[[Floats], Floats]) -> Tasters:
+        """`tasters` where `log_totals` are made elsewhere."""
+        users = self.foldings[self.default].users_of(self._with_tastes)
+        seen_by = self.world.seen[self._with_tastes].T.tocsr()
+        return Tasters(self.world.user_ids.gather(self._with_tastes), people_side(users, totals_of(users)), seen_by)
+
+    def log_totals(self, users: Floats) -> Floats:
+        """Log of the summed exponentials of people's scores by the default strategy, (U,), from their folded vectors (U, D)."""
+        return log_totals(users, self.foldings[self.default].items, threads=self.score.threads)
 
     def _ranked(
         self, works: npt.NDArray[np.int64], ids: Ints, scores: Floats, column: str, names: pl.Series

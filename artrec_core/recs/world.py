@@ -1,6 +1,7 @@
 """A night's tables as arrays that agree: people in order of user_id, works in order of artwork_id."""
 
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 
@@ -45,6 +46,10 @@ class Tables:
     )
 
 
+# What of a world is known of its people, made when it is first asked for.
+OF_PEOPLE = ("seen", "liked", "simulated", "text_interests", "reasons", "evidence")
+
+
 class World:
     """People U and works I of a night."""
 
@@ -52,17 +57,64 @@ class World:
         """Raises `ArtrecError` where a work has no vector or the vectors are of several model versions."""
         self.tables, self.day = tables, tables.day
         self.catalogue = tables.catalogue.unique(ARTWORK_ID, keep="first", maintain_order=True).sort(ARTWORK_ID)
-        self.people = tables.people.unique(USER_ID, keep="first", maintain_order=True).sort(USER_ID)
-        self.artwork_ids, self.user_ids = self.catalogue[ARTWORK_ID], self.people[USER_ID]
-        self.shape = (len(self.user_ids), len(self.artwork_ids))
+        self.artwork_ids = self.catalogue[ARTWORK_ID]
         self.model_version = self._one_version()
         self.item_vectors = self._of_works(tables.item_vectors, ARTWORK_ID)
+        self.people_a_work = people_a_work(tables.histories, self.artwork_ids)
+        self.any_simulated = bool(tables.histories[SIMULATED].fill_null(False).any())
+        self._seat()
+
+    def _seat(self) -> None:
+        """What is known of each person."""
+        tables = self.tables
+        self.people = tables.people.unique(USER_ID, keep="first", maintain_order=True).sort(USER_ID)
+        self.user_ids = self.people[USER_ID]
+        self.shape = (len(self.user_ids), len(self.artwork_ids))
         self.user_vectors, _ = vectors_of(self.user_ids, tables.user_vectors, USER_ID)
         if tables.user_vectors.height == 0:
             self.user_vectors = np.zeros((self.shape[0], self.item_vectors.shape[1]), np.float32)
         self.events = numbered(tables.histories, self.user_ids, self.artwork_ids)
-        self.people_a_work = people_a_work(tables.histories, self.artwork_ids)
-        self.any_simulated = bool(tables.histories[SIMULATED].fill_null(False).any())
+
+    def with_people(
+        self,
+        people: pl.DataFrame,
+        histories: pl.DataFrame,
+        user_vectors: pl.DataFrame,
+        interest_vectors: pl.DataFrame | None = None,
+    ) -> "World":
+        """The same works, as popular as they are with everyone, and these people only: some of the world's.
+
+        What is known of the works is shared with the copy, not made again.
+        """
+        some, reasons = copy(self), self.reasons
+        for name in OF_PEOPLE:
+            some.__dict__.pop(name, None)
+        some.tables = replace(
+            self.tables,
+            people=people,
+            histories=histories,
+            user_vectors=user_vectors,
+            interest_vectors=interest_vectors,
+        )
+        some._seat()
+        some.reasons = reasons.of(citable(some.events), some._stated())
+        return some
+
+    def without_people(self) -> "World":
+        """The works alone, and of the tables only what `with_people` needs: what machines that score some people share."""
+        tables = self.tables
+        if tables.text_vectors is not None:
+            _ = self.text_items
+        bare = self.with_people(tables.people[:0], tables.histories[:0], tables.user_vectors[:0])
+        # One row tells which text tower the vectors, an array by now, come from.
+        texts = None if tables.text_vectors is None else tables.text_vectors[:1]
+        bare.tables = replace(
+            bare.tables, catalogue=self.catalogue, item_vectors=tables.item_vectors[:0], text_vectors=texts
+        )
+        return bare
+
+    def _stated(self) -> list[str | None]:
+        return [text if text and text.strip() else None for text in self.people[INTERESTS].to_list()]
 
     @cached_property
     def seen(self) -> csr_array:
@@ -123,8 +175,7 @@ class World:
     @cached_property
     def reasons(self) -> Reasons:
         """Who may be told what."""
-        stated = [text if text and text.strip() else None for text in self.people[INTERESTS].to_list()]
-        return Reasons(self.catalogue, self.unit_items, citable(self.events), stated, self.people_a_work)
+        return Reasons(self.catalogue, self.unit_items, citable(self.events), self._stated(), self.people_a_work)
 
     @cached_property
     def evidence(self) -> npt.NDArray[np.bool_]:

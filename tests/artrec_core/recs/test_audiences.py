@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from artrec_core.recs import audiences
-from artrec_core.recs.audiences import artwork_audiences, audience_sides, log_totals
+from artrec_core.recs.audiences import artwork_audiences, log_totals, people_side, works_side
 from artrec_core.recs.topk import top_k
 
 
@@ -15,7 +15,7 @@ def test_one_person_with_long_vectors_does_not_win_every_work() -> None:
     people[0] = 30
     by_score = top_k(works, people, 1)[0]
     assert (by_score == 0).all()
-    sides = audience_sides(people, works, log_totals(people, works))
+    sides = (people_side(people, log_totals(people, works)), works_side(works))
     by_share = artwork_audiences(*sides, 1)[0]
     assert (by_share == 0).sum() <= 2
     assert len(np.unique(by_share)) > 2
@@ -23,7 +23,7 @@ def test_one_person_with_long_vectors_does_not_win_every_work() -> None:
 
 def test_scores_are_logs_of_shares_that_sum_to_one_a_person() -> None:
     people, works = np.array([[1.0], [-2.0]], np.float32), np.array([[0.0], [1.0], [3.0]], np.float32)
-    ids, scores = artwork_audiences(*audience_sides(people, works, log_totals(people, works)), 2)
+    ids, scores = artwork_audiences(people_side(people, log_totals(people, works)), works_side(works), 2)
     shares = np.zeros((2, 3))
     for work in range(3):
         shares[ids[work], work] = np.exp(scores[work])
@@ -43,6 +43,6 @@ def test_huge_scores_do_not_overflow_and_blocks_do_not_matter(monkeypatch: pytes
 
 def test_who_knows_a_work_is_left_out() -> None:
     people, works = np.array([[1.0], [2.0]], np.float32), np.array([[1.0], [0.0]], np.float32)
-    sides = audience_sides(people, works, log_totals(people, works))
+    sides = (people_side(people, log_totals(people, works)), works_side(works))
     known = csr_array(np.array([[0, 1], [0, 0]]))
     assert artwork_audiences(*sides, 2, seen_by=known)[0].tolist() == [[0, -1], [0, 1]]
