@@ -120,7 +120,7 @@ def by_torch(users: Tensor, bounds: Bounds, works: "Works", need: Tensor, most: 
 
 def by_kernel(users: Tensor, bounds: Bounds, works: "Works", need: Tensor, most: int) -> Contenders:
     """Contenders through the fused kernel, in passes that grow; floors rise between them."""
-    from artrec_core.recs.gpu_kernel import GROUPS_IN_TILE, reaching
+    from artrec_core.recs.gpu_kernel import reaching
 
     assert works.tile is not None
     people, wanted = len(users), int(need.max())
@@ -137,16 +137,13 @@ def by_kernel(users: Tensor, bounds: Bounds, works: "Works", need: Tensor, most:
     for span in spans(len(works.lengths), works.in_tile, max(SAMPLE, 2 * GROUP * wanted)):
         found = reaching(
             padded, works.values, _padded(floors, padding, HIGHEST), (by_length, by_lost, always), (works.lengths, works.lost), span,
-            works.pieces, works.tile, 2 * GROWTH * wanted + 256, PROGRAMS,
+            works.pieces, works.tile, 2 * GROWTH * wanted, PROGRAMS,
+            len(works.order) // works.in_tile,
         ).of(people)  # fmt: skip
-        tiles = torch.where(found.filled, found.groups, 0) // GROUPS_IN_TILE
-        error = bounds.at(works.lengths[tiles], works.lost[tiles]) + found.tops.abs() * 1e-6
-        # In a last tile that is not full, the highest may be that of a row of padding.
-        sure = found.filled & (tiles < len(works.order) // works.in_tile)
-        best = merged(best, torch.where(sure, found.tops - error, -torch.inf), wanted)
+        best = merged(best, found.lows, wanted)
         floors = torch.maximum(floors, floors_of(best, need))
         settled &= ~found.overflowed
-        passes.append((found.groups, found.hits, torch.where(found.filled, found.tops + error, torch.nan)))
+        passes.append((found.groups, found.hits, found.reaches))
     return _pairs(passes, floors, works, settled, most)
 
 

@@ -42,10 +42,10 @@ def tile_for(width: int) -> Tile:
 
 
 # Every pass has other numbers here; they must not each compile a kernel.
-@triton.jit(do_not_specialize=["first", "last", "step", "splits"])  # type: ignore[untyped-decorator,unused-ignore]
+@triton.jit(do_not_specialize=["first", "last", "step", "splits", "whole"])  # type: ignore[untyped-decorator,unused-ignore]
 def _reaching(
-    users, works, floors, by_length, by_lost, always, lengths, lost, groups, hits, tops, counts,
-    first, last, step, splits, WIDTH: tl.constexpr, HEAD: tl.constexpr, TAIL: tl.constexpr,
+    users, works, floors, by_length, by_lost, always, lengths, lost, groups, hits, lows, reaches, counts,
+    first, last, step, splits, whole, WIDTH: tl.constexpr, HEAD: tl.constexpr, TAIL: tl.constexpr,
     PEOPLE: tl.constexpr, WORKS: tl.constexpr, CAPACITY: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     split = tl.program_id(1)
@@ -73,7 +73,7 @@ def _reaching(
         if TAIL > 0:
             rest = tl.load(base + columns[None, :] * WIDTH + in_tail[:, None])
             scores = tl.dot(tail, rest, scores)
-        error = of_length * tl.load(lengths + tile) + of_lost * tl.load(lost + tile) + of_all
+        error = (of_length * tl.load(lengths + tile) + of_lost * tl.load(lost + tile) + of_all) * (1 + 1e-6)
         # Rounding in this line and the one above must not raise the bar.
         bar = floor - error - (tl.abs(floor) + error) * 1e-6
         bits = tl.where(scores >= bar[:, None], bit[None, :], 0)
@@ -86,7 +86,10 @@ def _reaching(
         at = entries[:, None] + place
         tl.store(groups + at, tile * 4 + group[None, :] + tl.zeros_like(place), mask=kept)
         tl.store(hits + at, hit, mask=kept)
-        tl.store(tops + at, top, mask=kept)
+        off = error[:, None] + tl.abs(top) * 1e-6
+        # In a last tile that is not full, the highest may be that of a row of padding.
+        tl.store(lows + at, tl.where(tile < whole, top - off, -float("inf")), mask=kept)
+        tl.store(reaches + at, top + off, mask=kept)
         count += tl.sum(found, 1)
     tl.store(counts + rows * splits + split, count)
 
@@ -113,12 +116,16 @@ def _canonical(users, works, rows, ids, scores, pairs, WHOLE, DIM, PAIRS: tl.con
 
 @dataclass(frozen=True)
 class Entries:
-    """What was found for each person, (people, entries) each; which entries are filled; who had too little room (people,)."""
+    """What was found for each person, (people, entries) each, and who had too little room (people,).
+
+    `lows` and `reaches` are the highest score of a group less and plus what it may be off by; where nothing was found they
+    are minus infinity and no number.
+    """
 
     groups: Tensor
     hits: Tensor
-    tops: Tensor
-    filled: Tensor
+    lows: Tensor
+    reaches: Tensor
     overflowed: Tensor
 
     def of(self, people: int) -> "Entries":
@@ -137,28 +144,32 @@ def reaching(
     tile: Tile,
     capacity: int,
     programs: int,
+    whole: int,
 ) -> Entries:
     """The groups of works in tiles `span` with a score that may reach a person's floor.
 
     users (U, w) and works (I, w) of sixteen bits, padded to whole tiles; floors and each of `bounds` (U,), `of_tiles` (tiles,) float32: a
     score of tile t is off by at most bounds[0] * of_tiles[0][t] + bounds[1] * of_tiles[1][t] + bounds[2]. `capacity` is
-    the entries a person has room for, `programs` how many programs should run at once.
+    the entries a person has room for, `programs` how many programs should run at once, `whole` how many
+    tiles hold no padding.
     """
     blocks, tiles = len(users) // tile.people, span[1] - span[0]
     splits = max(1, min(programs // blocks, tiles))
-    room = triton.next_power_of_2(-(-capacity // splits))
+    # Chance shares entries unevenly among programs.
+    room = -(-(capacity // splits + 64) // 16) * 16
     shape = (len(users), splits, room)
     groups, hits = (torch.empty(shape, dtype=torch.int32, device=users.device) for _ in range(2))
-    tops = torch.empty(shape, dtype=torch.float32, device=users.device)
+    lows, reaches = (torch.full(shape, empty, device=users.device) for empty in (-torch.inf, torch.nan))
     counts = torch.empty(shape[:2], dtype=torch.int32, device=users.device)
     _reaching[(blocks, splits)](
-        users, works, floors, *bounds, *of_tiles, groups, hits, tops, counts, *span, -(-tiles // splits), splits,
+        users, works, floors, *bounds, *of_tiles, groups, hits, lows, reaches, counts,
+        *span, -(-tiles // splits), splits, whole,
         WIDTH=sum(pieces), HEAD=pieces[0], TAIL=pieces[1], PEOPLE=tile.people, WORKS=tile.works, CAPACITY=room,
         STAGES=tile.stages, num_warps=tile.warps,
     )  # fmt: skip
-    filled = torch.arange(room, device=users.device, dtype=torch.int32) < counts[:, :, None]
     flat = (len(users), splits * room)
-    return Entries(groups.view(flat), hits.view(flat), tops.view(flat), filled.view(flat), (counts > room).any(dim=1))
+    overflowed = (counts > room).any(dim=1)
+    return Entries(groups.view(flat), hits.view(flat), lows.view(flat), reaches.view(flat), overflowed)
 
 
 def canonical_scores(users: Tensor, works: Tensor, rows: Tensor, ids: Tensor) -> Tensor:

@@ -112,7 +112,8 @@ def top_k_on_device(user_vectors: Floats, works: Works, k: int, seen: Rows | Non
     seen_from, seen_ids = seen or (np.zeros(people + 1, np.int64), np.empty(0, np.int32))
     left = [np.flatnonzero(np.diff(seen_from) > MOST_SEEN)]
     for rows in _blocks(np.diff(seen_from), PEOPLE_IN_BLOCK if works.tile else PEOPLE_WITHOUT_KERNEL):
-        theirs = [seen_ids[seen_from[row] : seen_from[row + 1]] for row in rows]
+        # Nobody has seen anything: 16,384 empty slices would take longer than the product.
+        theirs = [seen_ids[seen_from[row] : seen_from[row + 1]] for row in rows] if len(seen_ids) else None
         found, best, settled = _block(on_device(user_vectors[rows], works.exact.device), works, k, theirs)
         ids[rows[settled], : found.shape[1]], scores[rows[settled], : best.shape[1]] = found[settled], best[settled]
         left.append(rows[~settled])
@@ -150,15 +151,19 @@ def _blocks(seen: np.ndarray, people: int) -> Iterator[np.ndarray]:
         yield rows[top : top + people]
 
 
-def _block(users: Tensor, works: Works, k: int, seen: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _block(
+    users: Tensor, works: Works, k: int, seen: list[np.ndarray] | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(ids, scores, settled) of one block of people (n, d) float32 on the works' device."""
     side = rounded(users, works.values.shape[1], works.values.dtype)
     bounds = Bounds.of(side, works.scale, users.shape[1])
     device = users.device
-    need = torch.tensor([k + len(some) for some in seen], device=device)
+    need = torch.full((len(users),), k, device=device)
+    if seen is not None:
+        need += torch.tensor([len(some) for some in seen], device=device)
     contend = by_kernel if works.tile else by_torch
     found = contend(side.values, bounds, works, need, MOST_PAIRS + 8 * k)
-    pairs = _unseen(found, seen, len(works.order))
+    pairs = found if seen is None else _unseen(found, seen, len(works.order))
     score = _canonical_scores(users, works, pairs.rows, pairs.ids)
     ids, best = ranked(pairs.rows, pairs.ids, score, len(users), k)
     return ids.cpu().numpy(), best.cpu().numpy(), pairs.settled.cpu().numpy()
