@@ -17,7 +17,6 @@ import triton  # type: ignore[import-not-found,unused-ignore]
 import triton.language as tl  # type: ignore[import-not-found,unused-ignore]
 from torch import Tensor
 
-GROUPS_IN_TILE = 4
 PAIRS_IN_PROGRAM = 64
 
 

@@ -114,7 +114,8 @@ def top_k_on_device(user_vectors: Floats, works: Works, k: int, seen: Rows | Non
     for rows in _blocks(np.diff(seen_from), PEOPLE_IN_BLOCK if works.tile else PEOPLE_WITHOUT_KERNEL):
         # Nobody has seen anything: 16,384 empty slices would take longer than the product.
         theirs = [seen_ids[seen_from[row] : seen_from[row + 1]] for row in rows] if len(seen_ids) else None
-        found, best, settled = _block(on_device(user_vectors[rows], works.exact.device), works, k, theirs)
+        block = best_of_block(on_device(user_vectors[rows], works.exact.device), works, k, theirs)
+        found, best, settled = (part.cpu().numpy() for part in block)
         ids[rows[settled], : found.shape[1]], scores[rows[settled], : best.shape[1]] = found[settled], best[settled]
         left.append(rows[~settled])
     return ids, scores, np.sort(np.concatenate(left)).astype(np.int32)
@@ -151,10 +152,10 @@ def _blocks(seen: np.ndarray, people: int) -> Iterator[np.ndarray]:
         yield rows[top : top + people]
 
 
-def _block(
-    users: Tensor, works: Works, k: int, seen: list[np.ndarray] | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(ids, scores, settled) of one block of people (n, d) float32 on the works' device."""
+def best_of_block(
+    users: Tensor, works: Works, k: int, seen: list[np.ndarray] | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(ids, scores, settled) of one block of people (n, d) float32, all on the works' device; see `top_k_on_device`."""
     side = rounded(users, works.values.shape[1], works.values.dtype)
     bounds = Bounds.of(side, works.scale, users.shape[1])
     device = users.device
@@ -166,7 +167,7 @@ def _block(
     pairs = found if seen is None else _unseen(found, seen, len(works.order))
     score = _canonical_scores(users, works, pairs.rows, pairs.ids)
     ids, best = ranked(pairs.rows, pairs.ids, score, len(users), k)
-    return ids.cpu().numpy(), best.cpu().numpy(), pairs.settled.cpu().numpy()
+    return ids, best, pairs.settled
 
 
 def _unseen(found: Contenders, seen: list[np.ndarray], works: int) -> Contenders:

@@ -2,7 +2,8 @@
 
 One call checks the answers against float64, then times every size. The line nothing can cross is the measured rate of a
 large bf16 matrix product; a row's share is its own multiplications per second over that. Artworks are on the device before
-the clock runs, as for the peers; people are fresh in every timed call and travel to the device in it, answers back. Needs torch
+the clock runs, as for the peers; people are fresh in every timed call, on the device too, and answers stay there, but in the
+row "from and to the host". Needs torch
 and numpy, Triton for the kernel, and this repository on PYTHONPATH; faiss-gpu and cuVS are timed where they can be imported.
 `--small` runs tiny sizes, on a CPU too (`TRITON_INTERPRET=1` for the kernel); `--tiles` also tries other cuts of the work.
 """
@@ -81,45 +82,50 @@ def run_dimension(device: torch.device, dim: int, sizes: Sizes, line: float, til
 
 def engines(
     device: torch.device, items: np.ndarray, works: gpu_topk.Works, k: int, tiles: bool
-) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
-    yield ("ours" if works.tile else "ours, no kernel"), lambda users: gpu_topk.top_k_on_device(users, works, k)
+) -> Iterator[tuple[str, Callable[[torch.Tensor], Any]]]:
+    yield ("ours" if works.tile else "ours, no kernel"), lambda users: blocks(users, works, k)
+    yield "ours, from and to the host", lambda users: gpu_topk.top_k_on_device(users.cpu().numpy(), works, k)
     if tiles and works.tile:
         from artrec_core.recs.gpu_kernel import Tile
 
         for cut in TILES:
             other = gpu_topk.prepare(items, device, fused=True, tile=Tile(*cut))
-            yield f"ours {cut}", lambda users, other=other: gpu_topk.top_k_on_device(users, other, k)
+            yield f"ours {cut}", lambda users, other=other: blocks(users, other, k)
             del other
     plain = gpu_topk.prepare(items, device, fused=False)
-    yield "ours by torch alone (float32)", lambda users: gpu_topk.top_k_on_device(users, plain, k)
+    yield "ours by torch alone (float32)", lambda users: blocks(users, plain, k, 2048)
     halves = works.exact.to(torch.bfloat16)
     yield "torch bf16 matmul + topk (not exact)", lambda users: by_torch(users, halves, k)
     yield "bare bf16 product", lambda users: bare(users, halves)
     yield from peers(items, works, k)
 
 
-def peers(items: np.ndarray, works: gpu_topk.Works, k: int) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
+def peers(items: np.ndarray, works: gpu_topk.Works, k: int) -> Iterator[tuple[str, Callable[[torch.Tensor], Any]]]:
     if find_spec("faiss"):
         import faiss
 
         if hasattr(faiss, "StandardGpuResources") and works.exact.is_cuda:
             index = faiss.GpuIndexFlatIP(faiss.StandardGpuResources(), items.shape[1])
             index.add(items)
-            yield f"faiss-gpu {faiss.__version__} (float32)", lambda users: index.search(users, k)
+            yield f"faiss-gpu {faiss.__version__} (float32)", lambda users: index.search(users.cpu().numpy(), k)
     if find_spec("cuvs") and works.exact.is_cuda:
         from cuvs.neighbors import brute_force
 
         built = brute_force.build(works.exact, metric="inner_product")
-        yield "cuVS brute force (float32)", lambda users: brute_force.search(built, torch.from_numpy(users).cuda(), k)
+        yield "cuVS brute force (float32)", lambda users: brute_force.search(built, users, k)
 
 
-def by_torch(users: np.ndarray, works: torch.Tensor, k: int) -> list[torch.Tensor]:
-    given = torch.from_numpy(users).to(works.device).to(works.dtype)
-    return [torch.topk(some @ works.T, k, dim=1).indices.cpu() for some in given.split(2048)]
+def blocks(users: torch.Tensor, works: gpu_topk.Works, k: int, people: int = 16_384) -> list[Any]:
+    return [gpu_topk.best_of_block(some, works, k) for some in users.split(people)]
 
 
-def bare(users: np.ndarray, works: torch.Tensor) -> None:
-    given = torch.from_numpy(users).to(works.device).to(works.dtype)
+def by_torch(users: torch.Tensor, works: torch.Tensor, k: int) -> list[torch.Tensor]:
+    given = users.to(works.dtype)
+    return [torch.topk(some @ works.T, k, dim=1).indices for some in given.split(2048)]
+
+
+def bare(users: torch.Tensor, works: torch.Tensor) -> None:
+    given = users.to(works.dtype)
     out = torch.empty((min(len(given), 2048), len(works)), dtype=works.dtype, device=works.device)
     for some in given.split(2048):
         torch.mm(some, works.T, out=out[: len(some)])
@@ -147,16 +153,15 @@ def check(works: gpu_topk.Works, items: np.ndarray, dim: int, k: int, rng: np.ra
 
 
 def report(
-    name: str, answer: Callable[[np.ndarray], Any], people: int, dim: int, sizes: Sizes, line: float, device: torch.device,
+    name: str, answer: Callable[[torch.Tensor], Any], people: int, dim: int, sizes: Sizes, line: float, device: torch.device,
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    batches = [rng.standard_normal((people, dim)).astype(np.float32) for _ in range(2)]
+    drawn = rng.standard_normal((sizes.repeats + 1, people, dim), dtype=np.float32)
+    batches = torch.from_numpy(drawn).to(device)
     seconds = []
     try:
         answer(batches[0])
-        for repeat in range(sizes.repeats):
-            # New people by a change of sign and order: drawing them costs more than the call.
-            users = np.ascontiguousarray(np.roll(batches[1], repeat + 1, axis=1) * (-1) ** repeat)
+        for users in batches[1:]:
             wait(device)
             begin = time.perf_counter()
             answer(users)
