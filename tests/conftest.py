@@ -12,6 +12,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+if not Path("/dev/nvidiactl").exists():
+    # Triton reads this when it is imported: GPU kernels are then run step by step on the CPU.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = Path(os.environ.get("ARTREC_DATA", ROOT.parent / "shared" / "data"))

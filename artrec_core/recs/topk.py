@@ -6,6 +6,7 @@ which pairs may still be among a person's k best; only those are held, and in th
 """
 
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -14,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from artrec_core.recs.coded_topk import codes_pay, top_k_by_codes
+from artrec_core.recs.coded_topk import WORTH_AN_IMPORT, WORTH_CODING, codes_pay, top_k_by_codes
 from artrec_core.recs.codes import find_squares
 from artrec_core.recs.selection import best_by_canonical, best_of_rows, finish, first_unseen, keep_contenders
-from artrec_core.recs.threads import Doubles
+from artrec_core.recs.threads import Doubles, Rows
 from artrec_core.recs.threads import Floats as Floats
 from artrec_core.recs.threads import Ints as Ints
 from artrec_core.recs.threads import in_threads as in_threads
@@ -38,6 +39,7 @@ def top_k(
     candidates: Any = None,
     threads: int | None = None,
     memory_mb: int = 512,
+    device: str = "auto",
 ) -> tuple[Ints, Floats]:
     """The k artworks of highest inner product for each person: ids (U, k) int32 and scores (U, k) float32, best first.
 
@@ -46,7 +48,9 @@ def top_k(
     with -1 and -inf. `exclude` is a SciPy CSR (U, I) whose stored entries are left out before anything is selected.
     `candidates` allows only some artworks: an array of rows of item_vectors for everyone, or a CSR (U, I) a person.
     Besides its inputs, outputs and one float32 copy of the artworks where they need converting or picking, it holds at most
-    `memory_mb`. Raises `ValueError` on shapes that do not fit, k < 1, vectors that are not finite and unknown rows.
+    `memory_mb`. `device` is "auto" (a CUDA device where there is one and the work is worth it), "cpu", or a torch device by
+    name; the answer is the same. Raises `ValueError` on shapes that do not fit, k < 1, vectors that are not finite, unknown
+    rows and a device that is not there.
     """
     users, items = _vectors(user_vectors, "user_vectors"), _vectors(item_vectors, "item_vectors")
     if users.shape[1] != items.shape[1]:
@@ -54,12 +58,13 @@ def top_k(
             f"user_vectors have {users.shape[1]} dimensions and item_vectors {items.shape[1]}; they must agree"
         )
     k, threads, shape = _count(k, "k"), threads_or_all(threads), (users.shape[0], items.shape[0])
+    how: dict[str, Any] = {"threads": threads, "memory_mb": memory_mb, "device": device}
     seen = rows_of(exclude, shape, "exclude")
     ids, scores = padded(users.shape[0], k)
     if candidates is not None and not hasattr(candidates, "indptr"):
         allowed = _allowed(candidates, items.shape[0])
         picked = None if exclude is None else exclude.tocsr()[:, allowed]
-        found, scores = top_k(users, items[allowed], k, exclude=picked, threads=threads, memory_mb=memory_mb)
+        found, scores = top_k(users, items[allowed], k, exclude=picked, **how)
         return np.where(found >= 0, np.append(allowed, -1)[found], -1).astype(np.int32), scores
     user_norms, item_norms = _norms(users, "user_vectors", threads), _norms(items, "item_vectors", threads)
     if min(shape) == 0:
@@ -73,6 +78,12 @@ def top_k(
     first_unseen(k, np.flatnonzero(user_norms == 0), shape[1], *seen, ids, scores)
     wild, tame = np.flatnonzero(~safe), np.flatnonzero(safe & (user_norms > 0))
     if len(tame) == shape[0]:
+        left = _on_device(users, items, k, seen, ids, scores, device)
+        if left is not None:
+            if len(left):
+                some = None if exclude is None else exclude.tocsr()[left]
+                ids[left], scores[left] = top_k(users[left], items, k, exclude=some, **(how | {"device": "cpu"}))
+            return ids, scores
         fill = top_k_by_codes if codes_pay(*shape, users.shape[1], k) else _by_blocks
         fill(users, items, user_norms, item_norms, seen, ids, scores, threads, memory_mb)
         return ids, scores
@@ -82,9 +93,7 @@ def top_k(
         ids[wild], scores[wild] = best
     if len(tame):
         tame_exclude = None if exclude is None else exclude.tocsr()[tame]
-        ids[tame], scores[tame] = top_k(
-            users[tame], items, k, exclude=tame_exclude, threads=threads, memory_mb=memory_mb
-        )
+        ids[tame], scores[tame] = top_k(users[tame], items, k, exclude=tame_exclude, **how)
     return ids, scores
 
 
@@ -118,6 +127,23 @@ def padded(people: int, k: int) -> tuple[Ints, Floats]:
 def threads_or_all(threads: int | None) -> int:
     """The threads asked for, or as many as this process may run on."""
     return len(os.sched_getaffinity(0)) if threads is None else _count(threads, "threads")
+
+
+def _on_device(users: Floats, items: Floats, k: int, seen: Rows, ids: Ints, scores: Floats, device: str) -> Ints | None:
+    """Fill ids and scores on a GPU: the rows left to the CPU engine, or None where there is no GPU or it is not worth it."""
+    size = users.shape[0] * items.shape[0] * users.shape[1]
+    loaded = WORTH_CODING if "torch" in sys.modules else WORTH_AN_IMPORT
+    if device == "cpu" or (device == "auto" and (size < loaded or items.shape[0] < 8 * k)):
+        return None
+    from artrec_core.recs import gpu_topk
+
+    chosen = gpu_topk.gpu(device)
+    if chosen is None or not gpu_topk.fits(items.shape[0], items.shape[1], chosen):
+        return None
+    works = gpu_topk.prepare(items, chosen)
+    most = min(k, items.shape[0])
+    ids[:, :most], scores[:, :most], left = gpu_topk.top_k_on_device(users, works, most, seen)
+    return left
 
 
 def _by_blocks(
