@@ -1,7 +1,5 @@
 """Through products of codes the answer is the very same: that of a brute force, whatever the vectors, blocks and threads."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,54 +12,11 @@ from artrec_core.recs.codes import coded_people, coded_works, shared_basis
 from artrec_core.recs.selection import canonical
 from artrec_core.recs.threads import in_threads
 from artrec_core.recs.topk import top_k
-
-KINDS = [
-    "random", "clustered", "duplicated", "all equal", "huge", "tiny", "grid", "low rank", "some zero", "one loud", "uneven",
-    "misleading",
-]  # fmt: skip
-
-
-def vectors(kind: str, rows: int, dim: int, rng: np.random.Generator) -> np.ndarray:
-    drawn = rng.standard_normal((rows, dim))
-    if kind == "clustered":
-        drawn = rng.standard_normal((3, dim))[rng.integers(0, 3, rows)] + 1e-7 * drawn
-    if kind == "duplicated":
-        drawn = drawn[rng.integers(0, max(rows // 5, 1), rows)]
-    if kind == "all equal":
-        drawn = np.ones((rows, dim))
-    if kind == "huge":
-        drawn = drawn * np.where(rng.random((rows, 1)) < 0.2, 1e25, 1.0)
-    if kind == "tiny":
-        drawn = drawn * np.where(rng.random((rows, 1)) < 0.5, 1e-38, 1e-20)
-    if kind == "grid":
-        drawn = rng.integers(-1, 2, (rows, dim))
-    if kind == "low rank":
-        drawn = rng.standard_normal((rows, 2)) @ np.random.default_rng(dim).standard_normal((2, dim))
-    if kind == "some zero":
-        drawn = drawn * (rng.random((rows, 1)) < 0.5)
-    if kind == "one loud":
-        drawn[:, 0] = 1e4 + drawn[:, 0]
-    if kind == "uneven":
-        drawn = drawn * 10.0 ** np.linspace(-6, 6, dim)
-    if kind == "misleading":
-        # Codes see only the first coordinate, which tells nothing apart; the order is in what they round off.
-        drawn[:, 1:] *= 1e-3
-        drawn[:, 0] = 1.0
-    return drawn.astype(np.float32)
+from tests.artrec_core.recs.hard_vectors import KINDS, brute, vectors
 
 
 def true_scores(users: np.ndarray, items: np.ndarray) -> np.ndarray:
     return np.array([[canonical(user, item) for item in items] for user in users], np.float32)
-
-
-def brute(users: np.ndarray, items: np.ndarray, k: int, exclude: Any) -> tuple[np.ndarray, np.ndarray]:
-    found = true_scores(users, items)
-    ids, scores = np.full((len(users), k), -1, np.int32), np.full((len(users), k), -np.inf, np.float32)
-    for row in range(len(users)):
-        seen = set() if exclude is None else set(exclude[[row]].indices.tolist())
-        best = sorted((i for i in range(len(items)) if i not in seen), key=lambda i: (-found[row, i], i))[:k]
-        ids[row, : len(best)], scores[row, : len(best)] = best, found[row, best]
-    return ids, scores
 
 
 def exactly(people: np.ndarray, works: np.ndarray, out: np.ndarray) -> None:

@@ -15,50 +15,9 @@ from artrec_core.recs.contending import Bounds, floors_of, spans
 from artrec_core.recs.rounded import longest_first, rounded, scales_of
 from artrec_core.recs.selection import canonical
 from artrec_core.recs.topk import top_k
+from tests.artrec_core.recs.hard_vectors import KINDS, brute, vectors
 
 CPU = torch.device("cpu")
-KINDS = [
-    "random", "clustered", "duplicated", "all equal", "huge", "tiny", "cancelling", "grid", "low rank", "some zero", "one loud",
-    "uneven",
-]  # fmt: skip
-
-
-def vectors(kind: str, rows: int, dim: int, rng: np.random.Generator) -> np.ndarray:
-    drawn = rng.standard_normal((rows, dim))
-    if kind == "clustered":
-        drawn = rng.standard_normal((3, dim))[rng.integers(0, 3, rows)] + 1e-7 * drawn
-    if kind == "duplicated":
-        drawn = drawn[rng.integers(0, max(rows // 5, 1), rows)]
-    if kind == "all equal":
-        drawn = np.ones((rows, dim))
-    if kind == "huge":
-        drawn = drawn * np.where(rng.random((rows, 1)) < 0.2, 1e25, 1.0)
-    if kind == "tiny":
-        drawn = drawn * np.where(rng.random((rows, 1)) < 0.5, 1e-38, 1e-20)
-    if kind == "cancelling":
-        drawn[:, dim // 2 :] = -drawn[:, : dim - dim // 2] + 1e-6 * drawn[:, dim // 2 :]
-    if kind == "grid":
-        drawn = rng.integers(-1, 2, (rows, dim))
-    if kind == "low rank":
-        drawn = rng.standard_normal((rows, 2)) @ np.random.default_rng(dim).standard_normal((2, dim))
-    if kind == "some zero":
-        drawn = drawn * (rng.random((rows, 1)) < 0.5)
-    if kind == "one loud":
-        drawn[:, 0] = 1e4 + drawn[:, 0]
-    if kind == "uneven":
-        drawn = drawn * 10.0 ** np.linspace(-6, 6, dim)
-    return drawn.astype(np.float32)
-
-
-def brute(users: Any, items: Any, k: int, exclude: Any = None) -> tuple[np.ndarray, np.ndarray]:
-    """Every pair in float64, rounded; whole rows sorted by (score, id)."""
-    ids, scores = np.full((len(users), k), -1, np.int32), np.full((len(users), k), -np.inf, np.float32)
-    for row, user in enumerate(users):
-        found = np.array([canonical(user, item) for item in items], np.float32)
-        seen = set() if exclude is None else set(exclude[[row]].indices)
-        best = sorted((i for i in range(len(items)) if i not in seen), key=lambda i: (-found[i], i))[:k]
-        ids[row, : len(best)], scores[row, : len(best)] = best, found[best]
-    return ids, scores
 
 
 def same(found: tuple[np.ndarray, ...], expected: tuple[np.ndarray, ...]) -> None:
