@@ -73,11 +73,12 @@ def _ranker(
             ranker = fitted(model, choice.settings, question, seed=seed)
         best = choice.validation if choice.tried else None
         return ranker, question.asked_rows, {"chosen": choice.settings, "validation": best, "tried": choice.tried}
-    from artrec_core.model.base_models import prepared
+    from artrec_core.columns import DOCUMENT
+    from artrec_core.model.distil import text_base
     from artrec_core.recs.own_models import trained, validation, variant
 
     with clock.on("fit"):
-        base = prepared(recipe.model.base, recipe.store.models)
+        base = text_base(recipe.model, recipe.store.models, lambda: question.catalogue[DOCUMENT].to_list())
         vectors = trained(question, variant(recipe, model, seed), model, into / "training", base)
     return vectors, np.arange(question.asked.height), {"validation": validation(into / "training")}
 

@@ -111,9 +111,9 @@ def evaluated(
 
 def asked(night: Night, protocol: str, cold_share: float) -> tuple["Question", "Exam"]:
     """What the models are told, and what they are marked by. `ArtrecError` where nothing can be held out."""
-    from artrec_core.columns import ARTWORK_ID
+    from artrec_core.columns import ARTWORK_ID, DOCUMENT
     from artrec_core.data.holdout import leave_one_out, time_split, works_to_hide
-    from artrec_core.model.base_models import prepared
+    from artrec_core.model.distil import text_base
     from artrec_core.model.embeddings import distinct_interests
     from artrec_core.recs.question import Question
     from artrec_core.recs.scorecard import exam
@@ -131,7 +131,8 @@ def asked(night: Night, protocol: str, cold_share: float) -> tuple["Question", "
     hidden = works_to_hide(held_out, cold_share, HIDING_SEED)
     recipe = night.recipe
     stated, _ = distinct_interests(people)
-    vectors = base_vectors(night, prepared(recipe.model.base, recipe.store.models), catalogue, stated)
+    base = text_base(recipe.model, recipe.store.models, lambda: catalogue[DOCUMENT].to_list())
+    vectors = base_vectors(night, base, catalogue, stated)
     given = vectors if recipe.model.tuning == "frozen" else None
     question = Question.about(held_out, catalogue, people, train.queries(catalogue), hidden=hidden, text_vectors=given)
     return question, exam(question, held_out, vectors[: catalogue.height])
