@@ -35,7 +35,7 @@ class UserPhase(nn.Module):
         self.shuffled = shuffled
         has_target = np.zeros(data.histories.people, bool)
         owners = np.repeat(np.arange(data.histories.people), data.histories.lengths + 1)
-        has_target[owners[self._orders[0][1][1] != NO_WORK]] = True
+        has_target[owners[self._orders[0][1][-1] != NO_WORK]] = True
         self.trainable = has_target
         self.negatives = negatives
         counts = torch.from_numpy(np.bincount(data.histories.works, minlength=works)).double()
@@ -49,9 +49,6 @@ class UserPhase(nn.Module):
         histories, targets = self._orders[self._order()]
         batch = padded(histories, people, max_history)
         found = [padded_targets(one, histories, people, max_history) for one in targets]
-        # Where only likes are recorded both questions are one: it is asked once.
-        if np.array_equal(found[0], found[1]):
-            found = found[:1]
         candidates, offsets, inputs, wanted = self._candidates(batch.works, [torch.from_numpy(one) for one in found])
         device = self.text.device
         vectors = self.tower.works(self.text[candidates], candidates)
@@ -108,8 +105,10 @@ class UserPhase(nn.Module):
         return F.cross_entropy(torch.cat([own, logits], dim=1), targets.new_zeros(len(targets)))
 
 
-def _targets(histories: Sequences) -> tuple[Ints, Ints]:
-    return histories.targets(positive=True), histories.targets(positive=False)
+def _targets(histories: Sequences) -> list[Ints]:
+    """The coming positive works and the coming seen ones; where everything was positive both are one, asked once."""
+    questions = [True] if histories.positive.all() else [True, False]
+    return [histories.targets(positive=positive) for positive in questions]
 
 
 def _without_seen(logits: Tensor, columns: Tensor, person: Tensor, position: Tensor) -> Tensor:
