@@ -19,7 +19,7 @@ from jobs.answer import LISTS
 from jobs.contestant import Contestant
 from jobs.scoreboard import show
 from jobs.step import Night
-from tests.artrec_core.model.worlds import tiny_model
+from tests.artrec_core.model.worlds import tiny_settings
 from tests.artrec_core.recs.evaluation_worlds import ARTWORK_IDS, catalogue, people, question_of, tribes
 from tests.conftest import ROOT
 from tests.end_to_end.small_world import DAY, small_recipe
@@ -29,17 +29,7 @@ CONFIG = str(ROOT / "infra" / "recipes" / "demo.toml")
 
 @pytest.fixture
 def settings(tmp_path: Path) -> list[str]:
-    names = {name: tmp_path / name for name in ("lake", "artifacts", "work")} | {"warehouse": tmp_path / "w.duckdb"}
-    changed = {f"store.{name}": json.dumps(str(path)) for name, path in names.items()} | {
-        "store.mlflow": f'"sqlite:///{tmp_path}/mlflow.db"',
-        "model.base": f'"folder:{tiny_model(tmp_path / "base")}"',
-        "model.dim": "16",
-        "model.max_tokens": "16",
-        "train.launcher": '"process"',
-        "train.user_epochs": "2",
-        "train.text_epochs": "1",
-    }
-    return [f"{key}={value}" for key, value in changed.items()]
+    return tiny_settings(tmp_path)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from artrec_core.lake import Lake
 from artrec_core.model.registry import Registry
 from jobs import embed, train
 from jobs.step import Night, StepManifest, run_step
-from tests.artrec_core.model.worlds import WORDS, history, tiny_model
+from tests.artrec_core.model.worlds import WORDS, history, tiny_settings
 from tests.conftest import ROOT
 
 DAY, NEXT = "2026-03-30", "2026-03-31"
@@ -22,17 +22,7 @@ DAY, NEXT = "2026-03-30", "2026-03-31"
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Recipe:
-    names = {name: tmp_path / name for name in ("lake", "artifacts", "work")} | {"warehouse": tmp_path / "w.duckdb"}
-    settings = {f"store.{name}": json.dumps(str(path)) for name, path in names.items()} | {
-        "store.mlflow": f'"sqlite:///{tmp_path}/mlflow.db"',
-        "model.base": f'"folder:{tiny_model(tmp_path / "base")}"',
-        "model.dim": "16",
-        "model.max_tokens": "16",
-        "train.launcher": '"process"',
-        "train.user_epochs": "2",
-        "train.text_epochs": "1",
-    }
-    return load(ROOT / "infra" / "recipes" / "demo.toml", [f"{key}={value}" for key, value in settings.items()])
+    return load(ROOT / "infra" / "recipes" / "demo.toml", tiny_settings(tmp_path))
 
 
 def prepared(recipe: Recipe, day: str, works: int = 20, changed: str | None = None, people: int = 8) -> None:

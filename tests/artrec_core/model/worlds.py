@@ -1,5 +1,6 @@
 """Tiny random language models with a tiny tokenizer, and a world of a few works and people."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -139,3 +140,18 @@ def small_data() -> TrainingData:
         people=people,
         refit=sequences(held.before_test, people, artwork_ids),
     )
+
+
+def tiny_settings(folder: Path) -> list[str]:
+    """Overrides that bring any recipe into the folder, with a tiny model that trains in this process."""
+    names = {name: folder / name for name in ("lake", "artifacts", "work")} | {"warehouse": folder / "w.duckdb"}
+    settings = {f"store.{name}": json.dumps(str(path)) for name, path in names.items()} | {
+        "store.mlflow": f'"sqlite:///{folder}/mlflow.db"',
+        "model.base": f'"folder:{tiny_model(folder / "base")}"',
+        "model.dim": "16",
+        "model.max_tokens": "16",
+        "train.launcher": '"process"',
+        "train.user_epochs": "2",
+        "train.text_epochs": "1",
+    }
+    return [f"{key}={value}" for key, value in settings.items()]
