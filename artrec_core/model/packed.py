@@ -39,7 +39,8 @@ def can_pack(backbone: nn.Module) -> bool:
     """Whether this build of torch has oneDNN, and the model is float32 on the CPU and not too large."""
     weights = list(backbone.parameters())
     plain = all(weight.dtype == torch.float32 and weight.device.type == "cpu" for weight in weights)
-    return plain and torch.backends.mkldnn.is_available() and sum(map(torch.numel, weights)) <= MOST_WEIGHTS
+    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return plain and has_onednn and sum(map(torch.numel, weights)) <= MOST_WEIGHTS
 
 
 def packed(backbone: nn.Module, dtype: torch.dtype) -> nn.Module:
