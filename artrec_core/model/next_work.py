@@ -16,13 +16,13 @@ from artrec_core.model.text_encoder import precision_of
 
 
 def next_work_loss(
-    states: Tensor, works: Tensor, negatives: Tensor, offsets: Tensor, inputs: Tensor, targets: Tensor
+    states: Tensor, works: Tensor, negatives: Tensor, offsets: Tensor | None, inputs: Tensor, targets: Tensor
 ) -> Tensor:
     """Mean cross-entropy of the next works, each against the negatives that its person has not seen before.
 
     `states` (people, positions, d) user vectors, position j after j events; `works` (n, d); `negatives` (m,) rows of
     `works`, each once, with `offsets` (m,) added to their logits (log of how often a work was drawn over how often it
-    is expected to be; zeros for a whole softmax); `inputs` (people, positions - 1) and `targets` (people, positions)
+    is expected to be; none for a whole softmax); `inputs` (people, positions - 1) and `targets` (people, positions)
     rows of `works`, targets -1 where none follows. A target counts once, with no offset, whether or not it was drawn.
     """
     person, position = (targets >= 0).nonzero(as_tuple=True)
@@ -44,7 +44,7 @@ class _NextWork(torch.autograd.Function):
         queries: Tensor,
         works: Tensor,
         negatives: Tensor,
-        offsets: Tensor,
+        offsets: Tensor | None,
         seen: Tensor,
         person: Tensor,
         position: Tensor,
@@ -62,7 +62,9 @@ class _NextWork(torch.autograd.Function):
         for one, many in zip(people.tolist(), counts.tolist(), strict=True):
             rows = slice(start, start + many)
             start += many
-            logits = torch.addmm(offsets, queries[rows], drawn.T)
+            logits = queries[rows] @ drawn.T
+            if offsets is not None:
+                logits += offsets  # after the product: within it, a vector is spread out over the table first
             logits.view(-1)[_barred(seen[one], position[rows], own_columns[rows], len(negatives))] = -torch.inf
             largest = torch.maximum(logits.amax(1), own_logits[rows])
             shares = logits.sub_(largest[:, None]).exp_()

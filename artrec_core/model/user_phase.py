@@ -70,7 +70,9 @@ class UserPhase(nn.Module):
     def _order(self) -> int:
         return int(len(self._orders) > 1 and float(torch.rand(())) < self.shuffled)
 
-    def _candidates(self, works: Ints, drawn: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
+    def _candidates(
+        self, works: Ints, drawn: list[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, list[Tensor]]:
         """Works of a batch; which of them are negatives and what is added to their logits; inputs and targets as rows of them."""
         device = self.text.device
         inputs = torch.from_numpy(works)
@@ -79,7 +81,7 @@ class UserPhase(nn.Module):
             return (
                 torch.arange(many, device=device),
                 torch.arange(many, device=device),
-                torch.zeros(many, device=device),
+                None,
                 inputs.to(device),
                 [one.to(device) for one in drawn],
             )

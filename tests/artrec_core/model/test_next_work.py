@@ -65,21 +65,21 @@ def test_works_seen_before_are_no_candidates():
     # Everything but the target has been seen: nothing is left that could win, whatever the logits.
     states, works = torch.randn(1, 3, 2), torch.randn(3, 2)
     targets = torch.tensor([[NONE, NONE, 2]])
-    loss = next_work_loss(states, works, torch.arange(3), torch.zeros(3), torch.tensor([[0, 1]]), targets)
+    loss = next_work_loss(states, works, torch.arange(3), None, torch.tensor([[0, 1]]), targets)
     assert loss.item() == 0
 
 
 def test_equal_logits_cost_the_logarithm_of_how_many_are_left():
     states, works = torch.zeros(1, 3, 2), torch.ones(5, 2)
     targets = torch.tensor([[0, 1, 4]])  # five, four and three works are left
-    loss = next_work_loss(states, works, torch.arange(5), torch.zeros(5), torch.tensor([[0, 1]]), targets)
+    loss = next_work_loss(states, works, torch.arange(5), None, torch.tensor([[0, 1]]), targets)
     assert loss.item() == pytest.approx((math.log(5) + math.log(4) + math.log(3)) / 3)
 
 
 def test_huge_logits_stay_finite():
     states = torch.full((1, 2, 1), 1e4, requires_grad=True)
     works = torch.tensor([[1.0], [-1.0]])
-    arguments = (torch.arange(2), torch.zeros(2), torch.tensor([[1]]), torch.tensor([[1, 0]]))
+    arguments = (torch.arange(2), None, torch.tensor([[1]]), torch.tensor([[1, 0]]))
     loss = next_work_loss(states, works, *arguments)
     loss.backward()
     assert loss.item() == pytest.approx(1e4)  # the first target is the far one, 20,000 below; the second stands alone
@@ -90,7 +90,7 @@ def test_huge_logits_stay_finite():
 def test_no_target_costs_nothing():
     states = torch.ones(1, 2, 3, requires_grad=True)
     empty = torch.tensor([[NONE, NONE]])
-    loss = next_work_loss(states, torch.ones(4, 3), torch.arange(4), torch.zeros(4), torch.tensor([[0]]), empty)
+    loss = next_work_loss(states, torch.ones(4, 3), torch.arange(4), None, torch.tensor([[0]]), empty)
     loss.backward()
     assert loss.item() == 0
     assert states.grad is not None
