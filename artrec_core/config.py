@@ -162,7 +162,7 @@ class Model(Section):
         description="so many of the base model's layers, distilled from the whole one on the catalogue's documents, are the text tower",
     )
     dim: int = Field(64, ge=8, description="dimension of artwork and user vectors")
-    layers: int = Field(2, ge=1, description="layers of the user tower")
+    layers: int = Field(2, ge=0, description="transformer layers of the user tower; 0: none, its memory is left")
     heads: int = Field(2, ge=1)
     dropout: Share | Auto = Field("auto", description="of the user tower; auto: more where there are few events")
     id_dropout: Share | Auto = Field(
@@ -185,6 +185,11 @@ class Train(Section):
     augment: Share = Field(
         0.25,
         description="share of a step's documents told with facts left out, shuffled, and in other words of the trade",
+    )
+    matching: float = Field(
+        0.5,
+        ge=0,
+        description="weight of the text phase's second task: from what a work may be asked for by to the work; 0: left out",
     )
     checkpoint_steps: int = Field(200, ge=1, description="a text phase that is killed goes on from the last multiple")
     user_epochs: Annotated[int, Field(ge=1)] | Auto = Field(

@@ -22,6 +22,8 @@ LONGEST_LIST = 20
 LISTS = "lists.parquet"
 # Lists that leave in the hidden works a person met: they should be found again.
 HIDDEN_LISTS = "hidden_lists.parquet"
+# Lists of hidden works alone, without those that a person met.
+AMONG_HIDDEN_LISTS = "among_hidden_lists.parquet"
 ANSWER = "answer.json"
 
 
@@ -46,11 +48,13 @@ def answer(recipe: Recipe, asked: Path, model: str, seed: int, into: Path) -> No
     question, clock = Question.load(asked), _Clock()
     ranker, people, told = _ranker(recipe, question, model, seed, into, clock)
     with clock.on("score"):
-        for name, leaves_hidden_out in ((LISTS, True), (HIDDEN_LISTS, False)):
-            if leaves_hidden_out or question.hidden:
-                exclude = question.met(hidden=leaves_hidden_out)
-                ids, scores = best_works(ranker, people, LONGEST_LIST, exclude=exclude, seed=seed)
-                dump(into / name, question.asked["user_id"].to_list(), question.artwork_ids, ids, scores)
+        wanted: list[tuple[str, bool, Any]] = [(LISTS, True, None)]
+        if question.hidden:
+            wanted += [(HIDDEN_LISTS, False, None), (AMONG_HIDDEN_LISTS, True, question.hidden_rows)]
+        for name, leaves_hidden_out, among in wanted:
+            exclude = question.met(hidden=leaves_hidden_out)
+            ids, scores = best_works(ranker, people, LONGEST_LIST, exclude=exclude, among=among, seed=seed)
+            dump(into / name, question.asked["user_id"].to_list(), question.artwork_ids, ids, scores)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     told |= {"model": model, "seed": seed, "seconds": clock.seconds, "peak_memory_mb": peak}
     building = into / f"{ANSWER}.building"
@@ -75,7 +79,8 @@ def _ranker(
         return ranker, question.asked_rows, {"chosen": choice.settings, "validation": best, "tried": choice.tried}
     from artrec_core.columns import DOCUMENT
     from artrec_core.model.distil import text_base
-    from artrec_core.recs.own_models import trained, validation, variant
+    from artrec_core.recs.ablations import variant
+    from artrec_core.recs.own_models import trained, validation
 
     with clock.on("fit"):
         base = text_base(recipe.model, recipe.store.models, lambda: question.catalogue[DOCUMENT].to_list())

@@ -84,6 +84,11 @@ def works_to_hide(held_out: Holdout, share: float, seed: int = 0) -> list[str]:
     return sorted(taken[row] for row in drawn)
 
 
+def with_tests_of(held_out: Holdout, works: list[str]) -> Holdout:
+    """The same holdout for the people whose test work is one of these."""
+    return replace(held_out, test=held_out.test.filter(pl.col(ARTWORK_ID).is_in(works)))
+
+
 def without_works(held_out: Holdout, works: list[str]) -> Holdout:
     """The same holdout with every event of these works gone from all but the test: nobody has ever seen them."""
     kept = ~pl.col(ARTWORK_ID).is_in(works)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from artrec_core.model.int8 import in_int8
+from artrec_core.model.packed import can_pack, packed
 
 SETTINGS = "text_encoder.json"
 Pooling = Literal["mean", "last"]
@@ -165,16 +166,22 @@ class TextEncoder(nn.Module):
         return vectors[torch.cat([group.rows for group in groups]).argsort().to(device)]
 
     def for_encoding(self) -> "TextEncoder":
-        """What `encode` runs: itself, or with the precision int8 and on a CPU, its copy in eight bits."""
-        if self.precision != "int8" or next(self.parameters()).device.type != "cpu":
+        """What `encode` runs: itself, or on a CPU a copy whose linear maps are faster: packed, or in eight bits."""
+        on_cpu = next(self.parameters()).device.type == "cpu"
+        if not on_cpu or not (self.precision == "int8" or can_pack(self.backbone)):
             return self
         # The copy stands for as long as no weight is written to.
         versions = sum(weight._version for weight in self.parameters())
         if self._copy is None or self._copy[0] != versions:
-            copied = TextEncoder(in_int8(self.backbone), self.tokenizer, **self.settings)
+            copied = TextEncoder(self._fast_backbone(), self.tokenizer, **self.settings)
             object.__setattr__(self, "_copy", (versions, copied))  # no submodule: its weights are not trained or saved
         assert self._copy is not None
         return self._copy[1]
+
+    def _fast_backbone(self) -> nn.Module:
+        if self.precision == "int8":
+            return in_int8(self.backbone)
+        return packed(self.backbone, torch.bfloat16 if self.precision == "bfloat16" else torch.float32)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(texts, tokens) ids and mask -> (texts, dim) float32 of unit length."""

@@ -20,7 +20,6 @@ WINDOW = 4
 WORKS_A_PERSON = 8
 EXAMPLES_A_STEP = 1024
 QUERIES_SHARE = 0.5
-QUERIES_WEIGHT = 0.5
 # Texts of a step are encoded in so many groups of like lengths. Padding is 30 to 45 % of the tokens in one group, 12 % of
 # museums' records in four, 5 % in eight. The number is the same on every worker: under ZeRO-3 each call of the model gathers
 # its weights from all workers, and a worker with one call less would wait for ever. (Gathering is hidden behind the products
@@ -54,11 +53,12 @@ class TextBatch:
 
 
 class TextPhase(nn.Module):
-    """Loss of a batch: recent positive works -> the next one, and query text -> its work."""
+    """Loss of a batch: recent positive works -> the next one, and query text -> its work, weighted by `matching`."""
 
-    def __init__(self, encoder: TextEncoder) -> None:
+    def __init__(self, encoder: TextEncoder, matching: float = 0.5) -> None:
         super().__init__()
         self.encoder = encoder
+        self.matching = matching
 
     def forward(self, batch: TextBatch) -> Tensor:
         """In-batch softmax over the batch's works, with the log-popularity correction, plus the second task's."""
@@ -73,7 +73,7 @@ class TextPhase(nn.Module):
             loss = loss + F.cross_entropy(logits, batch.targets.to(device))
         if len(queries):
             logits = (queries @ works.T / TEMPERATURE).masked_fill(batch.query_barred.to(device), -torch.inf)
-            loss = loss + QUERIES_WEIGHT * F.cross_entropy(logits, batch.query_targets.to(device))
+            loss = loss + self.matching * F.cross_entropy(logits, batch.query_targets.to(device))
         return loss
 
 
@@ -94,6 +94,7 @@ class TextBatches:
         *,
         seed: int,
         augment: float = 0.0,
+        matching: bool = True,
     ) -> None:
         self.size = works_a_batch
         self.encoder = encoder
@@ -111,13 +112,13 @@ class TextBatches:
         self.log_popularity = np.log(popularity / popularity.sum()).astype(np.float32)
         # Everybody counts the steps from all works, so that every rank takes as many.
         self.steps = max(1, math.ceil(len(data.documents) / (works_a_batch * size)))
-        self._ask(data)
+        self._ask(data, matching)
 
-    def _ask(self, data: TrainingData) -> None:
+    def _ask(self, data: TrainingData, matching: bool) -> None:
         stated = [(data.interests[data.interest_of[self.people[owner]]], int(work))
                   for owner, work in zip(self.owners, self.works, strict=True)
                   if data.interest_of[self.people[owner]] >= 0]  # fmt: skip
-        queries = [*data.queries, *stated]
+        queries = [*data.queries, *stated] if matching else []
         self.query_texts = [text for text, _ in queries]
         self.query_works = np.array([work for _, work in queries], np.int64)
         names: dict[str, int] = {}

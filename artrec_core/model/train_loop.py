@@ -172,9 +172,16 @@ def train_text(run: Run, data: TrainingData, encoder: TextEncoder, folder: Path)
     """The text tower end to end: recent positive works -> the next one, and what a work may be asked for by -> the work."""
     train, world = run.train, run.world
     tune(encoder, run.model.tuning, lora_rank=run.model.lora_rank, checkpointing=run.model.gradient_checkpointing)
-    phase = TextPhase(encoder).to(world.device)
+    phase = TextPhase(encoder, train.matching).to(world.device)
     batches = TextBatches(
-        data, encoder, train.text_batch, world.rank, world.size, seed=train.seed, augment=train.augment
+        data,
+        encoder,
+        train.text_batch,
+        world.rank,
+        world.size,
+        seed=train.seed,
+        augment=train.augment,
+        matching=train.matching > 0,
     )
     steps = batches.steps * train.text_epochs
     kept = Checkpoints(run.folder / CHECKPOINTS, world.rank, world.size, train.checkpoint_steps, world.barrier)

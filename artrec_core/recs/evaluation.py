@@ -31,22 +31,23 @@ class Vectors(Factors):
         self.name, self.user_vectors, self.item_vectors = name, user_vectors, item_vectors
 
 
-def best_works(model: Baseline, people: Rows, k: int, *, exclude: Any, seed: int = 0) -> tuple[Ints, Floats]:
+def best_works(
+    model: Baseline, people: Rows, k: int, *, exclude: Any, among: Rows | None = None, seed: int = 0
+) -> tuple[Ints, Floats]:
     """The k best works of these rows of people, ids and scores (n, k) as `top_k` gives them, but ties in random order.
 
     `top_k` breaks ties by the row of the work. Where a model's ties fall together with the order of the catalogue (old works first,
     popular ones first), that order would answer for the model; so the works are ranked in an order drawn anew for every block of
-    people. `exclude` is a CSR (n, works).
+    people. `exclude` is a CSR (n, works); `among` are rows of the works to choose from, all of them unless given.
     """
-    works = exclude.shape[1]
+    works = np.arange(exclude.shape[1]) if among is None else among
     ids, scores = padded(len(people), k)
     left_out = exclude.tocsr()
     for block, start in enumerate(range(0, len(people), PEOPLE_IN_BLOCK)):
         some = slice(start, start + PEOPLE_IN_BLOCK)
         order = np.random.default_rng([seed, block]).permutation(works)
-        seen = left_out[some]
         # Column c of the reordered matrix is work order[c].
-        mixed = csr_array((seen.data, np.argsort(order)[seen.indices], seen.indptr), shape=seen.shape)
+        mixed = csr_array(left_out[some][:, order])
         if isinstance(model, Factors):
             users = model.user_vectors[people[some]]
             found, scores[some] = top_k(users, model.item_vectors[order], k, exclude=mixed)

@@ -91,6 +91,21 @@ def allowed(catalogue: pl.DataFrame, filters: Filters, out: Mask, strategy: str)
     return Allowed(mask, left)
 
 
+def of_museums(catalogue: pl.DataFrame, names: list[str]) -> Mask:
+    """Which works (works,) are of museums or of sources of these names, in any case.
+
+    Raises `ArtrecError` that names those the catalogue has where one of the names has no work.
+    """
+    found = np.zeros(catalogue.height, bool)
+    for name in names:
+        mask = catalogue.select(_among(MUSEUM, [name]) | _among(SOURCE, [name])).to_series().to_numpy().astype(bool)
+        if not mask.any():
+            known = f"{_known(catalogue, 'museums')[2:]}, of the sources {', '.join(sorted(catalogue[SOURCE].drop_nulls().unique()))}"
+            raise ArtrecError(f"no work is of a museum or a source {name!r}; {known}")
+        found |= mask
+    return found
+
+
 def creator_keys(catalogue: pl.DataFrame) -> pl.Series:
     """The names of each work's creators as they are compared: lower case, single blanks (list of text)."""
     names = pl.element().struct.field("name").str.strip_chars().str.replace_all(r"\s+", " ").str.to_lowercase()

@@ -1,4 +1,4 @@
-"""Our own model and what is left of it without text or without ids, trained by the nightly training's code."""
+"""Our own model and what is left of it where one thing is changed, trained by the nightly training's code."""
 
 import json
 from pathlib import Path
@@ -15,31 +15,21 @@ from artrec_core.model.launch import launch
 from artrec_core.model.train_loop import METRICS, MODEL, VECTORS
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
+from artrec_core.recs.ablations import FULL, ID_ONLY, NO_INTERESTS, TEXT_ONLY
 from artrec_core.recs.evaluation import Vectors
 from artrec_core.recs.held_out import held_out_ndcg
 from artrec_core.recs.question import Question, rows
 
-FULL, ID_ONLY, TEXT_ONLY = "full", "id-only", "text-only"
 OWN = (ID_ONLY, TEXT_ONLY, FULL)
-
-
-def variant(recipe: Recipe, name: str, seed: int) -> Recipe:
-    """The recipe that trains this model with this seed."""
-    changed: dict[str, object] = {}
-    if name == ID_ONLY:
-        # Ids are dropped to make the model lean on text; where there is none, that would only take from it.
-        changed = {"tuning": "frozen", "id_dropout": 0.0}
-    elif name == TEXT_ONLY:
-        changed = {"id_dropout": 1.0}
-    train = recipe.train.model_copy(update={"seed": seed})
-    return recipe.model_copy(update={"model": recipe.model.model_copy(update=changed), "train": train})
+# Models that do not hear what people say of themselves.
+_DEAF = (ID_ONLY, NO_INTERESTS)
 
 
 def trained(question: Question, recipe: Recipe, name: str, folder: Path, base: Path) -> Vectors:
     """Train in the folder and return the vectors of the people asked (asked, dim) and of all works (works, dim).
 
-    `recipe` is a `variant`. Hidden works take no part in training, not even as negatives: they are what a museum brings in on the
-    night after. A killed training is taken up again.
+    `recipe` is the `variant` of this name. Hidden works take no part in training, not even as negatives: they are what a museum
+    brings in on the night after. A killed training is taken up again.
     """
     data = training_data(question, recipe, name)
     data.save(folder / "data")
@@ -47,7 +37,7 @@ def trained(question: Question, recipe: Recipe, name: str, folder: Path, base: P
     tower = TwoTower.load(folder / MODEL)
     works = item_vectors(tower, question.artwork_ids, _text_of_works(question, tower, data, folder, name))
     asked = question.asked.join(question.people, on=USER_ID, how="left", maintain_order="left")
-    if name == ID_ONLY:
+    if name in _DEAF:
         asked = asked.with_columns(pl.lit(None, pl.String).alias(INTERESTS))
     return Vectors(name, user_vectors(tower, asked, question.before_test, question.artwork_ids, works), works)
 
@@ -59,18 +49,20 @@ def validation(folder: Path) -> float | None:
 
 
 def training_data(question: Question, recipe: Recipe, name: str) -> TrainingData:
-    """What the training reads: the question without the hidden works, and for `id-only` without words."""
+    """What the training reads: the question without the hidden works, and without the words that this model does not hear."""
     shown = question.catalogue.filter(~pl.col(ARTWORK_ID).is_in(question.hidden))
     artwork_ids, documents = shown[ARTWORK_ID].to_list(), shown[DOCUMENT].to_list()
     interests, interest_of = distinct_interests(question.people)
     row = {old: new for new, old in enumerate(rows(shown[ARTWORK_ID], question.artwork_ids))}
     queries = [(text, row[old]) for text, old in question.queries if old in row]
-    vectors = question.text_vectors
+    vectors = question.text_vectors if recipe.model.tuning == "frozen" else None
     if vectors is not None:
-        kept = [*row, *range(len(question.artwork_ids), len(vectors))]
+        kept = [*row, *([] if name in _DEAF else range(len(question.artwork_ids), len(vectors)))]
         vectors = np.asarray(vectors)[kept]
+    if name in _DEAF:
+        interests, interest_of = [], np.full(len(interest_of), NO_WORK)
     if name == ID_ONLY:
-        interests, interest_of, queries = [], np.full(len(interest_of), NO_WORK), []
+        queries = []
         vectors = np.zeros((len(documents), recipe.model.dim), np.float32)
     pairs = (question.validation[USER_ID], question.user_ids), (question.validation[ARTWORK_ID], artwork_ids)
     return TrainingData(
@@ -97,8 +89,8 @@ def _text_of_works(
     out[shown] = vectors[: len(shown)]
     if name == ID_ONLY or not question.hidden:
         return out
-    hidden = rows(pl.Series(question.hidden, dtype=pl.String), question.artwork_ids)
-    if question.text_vectors is not None:
+    hidden = question.hidden_rows
+    if data.text_vectors is not None and question.text_vectors is not None:
         out[hidden] = question.text_vectors[hidden]
     else:
         documents = question.catalogue[DOCUMENT].to_list()

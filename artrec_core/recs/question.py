@@ -30,7 +30,7 @@ class Question:
     histories to choose settings with, judged by `validation` (USER_ID, ARTWORK_ID); `before_test` those to answer from.
     `asked` (USER_ID) are the people to rank for. `hidden` works are in no history: they stand in the catalogue with their text alone;
     `hidden_events` (USER_ID, ARTWORK_ID) are the pairs that were taken out. `queries` are (text, work row) pairs.
-    `text_vectors` (works then distinct interests, text_dim) are given where the text tower is frozen.
+    `text_vectors` (works then distinct interests, text_dim) are those of the base model as it comes, for a frozen text tower.
     """
 
     catalogue: pl.DataFrame
@@ -110,6 +110,11 @@ class Question:
     def asked_rows(self) -> Ints:
         """Rows of the people to rank for."""
         return rows(self.asked[USER_ID], self.user_ids)
+
+    @cached_property
+    def hidden_rows(self) -> Ints:
+        """Rows of the hidden works."""
+        return rows(pl.Series(self.hidden, dtype=pl.String), self.artwork_ids)
 
     @cached_property
     def validation_rows(self) -> tuple[Ints, Ints]:

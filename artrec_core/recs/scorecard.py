@@ -24,6 +24,7 @@ FEW_EVENTS = "people_with_few_events"
 UNSEEN = "unseen_artworks"
 HIDDEN = "hidden_artworks"
 HIDDEN_EVENTS = "hidden_events"
+AMONG_HIDDEN = "among_hidden_artworks"
 # People with fewer events than this before the test have few.
 MANY_EVENTS = 10
 BEYOND_AT = 10
@@ -50,11 +51,11 @@ class Exam:
 
 @dataclass(frozen=True)
 class Card:
-    """One model, one seed: means by segment, figures at ten that know no target, and a value a person of what gets an interval."""
+    """One model, one seed, each by segment: means, figures at ten that know no target, a value a person of what gets an interval."""
 
     accuracy: dict[str, Figures]
-    beyond: Figures
-    values: dict[str, Values]
+    beyond: dict[str, Figures]
+    values: dict[str, dict[str, Values]]
 
 
 def exam(question: Question, held_out: Holdout, item_vectors: Floats) -> Exam:
@@ -87,49 +88,80 @@ def _hidden_events(question: Question, held_out: Holdout) -> csr_array:
     return csr_array((np.ones(lost.height, np.float32), pairs), shape=shape)
 
 
-def card(exam: Exam, ids: Ints, hidden_ids: Ints | None = None) -> Card:
-    """The figures of lists (asked, K); `hidden_ids` are the lists that should hold what hiding took out."""
+def card(exam: Exam, ids: Ints, hidden_ids: Ints | None = None, among_hidden_ids: Ints | None = None) -> Card:
+    """The figures of lists (asked, K).
+
+    Where works were hidden, `hidden_ids` are the lists that should hold all of them that a person met, and `among_hidden_ids`
+    those that rank the hidden works alone.
+    """
+    told: list[tuple[str, Ints, dict[str, Values]]] = []
     values = accuracy_of_lists(ids, exam.targets)
-    found = {name: _means(values, mask) for name, mask in exam.segments.items() if mask.any()}
-    if exam.hidden_events is not None and exam.hidden_events.nnz and hidden_ids is not None:
-        found[HIDDEN_EVENTS] = _means(accuracy(hidden_ids, exam.hidden_events, KS))
-    first = ids[:, :BEYOND_AT]
-    varied = diversity(first, exam.item_vectors)
-    beyond = {
-        f"coverage@{BEYOND_AT}": coverage(first, len(exam.people_a_work)),
-        f"novelty@{BEYOND_AT}": novelty(first, exam.people_a_work, exam.people),
-        f"diversity@{BEYOND_AT}": float(varied.mean()) if len(varied) else 0.0,
-    }
-    return Card(found, _rounded(beyond), {name: values[name] for name in WITH_INTERVAL})
+    told += [(name, ids[mask], _of(values, mask)) for name, mask in exam.segments.items()]
+    if among_hidden_ids is not None:
+        mask = exam.segments[HIDDEN]
+        told.append(
+            (AMONG_HIDDEN, among_hidden_ids[mask], _of(accuracy_of_lists(among_hidden_ids, exam.targets), mask))
+        )
+    if exam.hidden_events is not None and hidden_ids is not None:
+        lost = np.diff(exam.hidden_events.indptr) > 0
+        told.append((HIDDEN_EVENTS, hidden_ids[lost], accuracy(hidden_ids, exam.hidden_events, KS)))
+    told = [one for one in told if len(one[1])]
+    return Card(
+        accuracy={name: _means(each) for name, _, each in told},
+        beyond={name: _beyond(exam, lists[:, :BEYOND_AT]) for name, lists, _ in told},
+        values={name: {figure: each[figure] for figure in WITH_INTERVAL} for name, _, each in told},
+    )
+
+
+def _beyond(exam: Exam, lists: Ints) -> Figures:
+    varied = diversity(lists, exam.item_vectors)
+    return _rounded(
+        {
+            f"coverage@{BEYOND_AT}": coverage(lists, len(exam.people_a_work)),
+            f"novelty@{BEYOND_AT}": novelty(lists, exam.people_a_work, exam.people),
+            f"diversity@{BEYOND_AT}": float(varied.mean()) if len(varied) else 0.0,
+        }
+    )
 
 
 def asked_a_segment(exam: Exam) -> dict[str, int]:
     """How many people each segment's accuracy is a mean over."""
     counts = {name: int(mask.sum()) for name, mask in exam.segments.items()}
     if exam.hidden_events is not None:
+        counts[AMONG_HIDDEN] = counts[HIDDEN]
         counts[HIDDEN_EVENTS] = int((np.diff(exam.hidden_events.indptr) > 0).sum())
     return counts
 
 
 def summary(cards: Sequence[Card]) -> dict[str, Any]:
-    """Means over seeds; their standard deviation where there are several; intervals over people of each person's mean over seeds."""
+    """By segment: means over seeds, their standard deviation where there are several, intervals over people of each person's mean."""
     told: dict[str, Any] = {
-        "accuracy": {name: _over([one.accuracy[name] for one in cards], np.mean) for name in cards[0].accuracy},
+        "accuracy": _over([one.accuracy for one in cards], np.mean),
         "beyond": _over([one.beyond for one in cards], np.mean),
-        "interval": {name: interval(np.mean([one.values[name] for one in cards], axis=0)) for name in cards[0].values},
+        "interval": {
+            segment: {name: interval(_of_people(cards, segment, name)) for name in values}
+            for segment, values in cards[0].values.items()
+        },
     }
     if len(cards) > 1:
-        told["sd"] = {name: _over([one.accuracy[name] for one in cards], _sd) for name in cards[0].accuracy}
+        told["sd"] = _over([one.accuracy for one in cards], _sd)
         told["sd_beyond"] = _over([one.beyond for one in cards], _sd)
     return told
 
 
-def difference(ours: Sequence[Card], theirs: Sequence[Card]) -> dict[str, Figures]:
-    """How much better we are for the same people, with the interval over people of the paired difference."""
-    means = [
-        {name: np.mean([one.values[name] for one in side], axis=0) for name in WITH_INTERVAL} for side in (ours, theirs)
-    ]
-    return {name: interval(means[0][name] - means[1][name]) for name in WITH_INTERVAL}
+def difference(ours: Sequence[Card], theirs: Sequence[Card]) -> dict[str, dict[str, Figures]]:
+    """By segment, how much better we are for the same people, with the interval over people of the paired difference."""
+    return {
+        segment: {
+            name: interval(_of_people(ours, segment, name) - _of_people(theirs, segment, name)) for name in values
+        }
+        for segment, values in ours[0].values.items()
+    }
+
+
+def _of_people(cards: Sequence[Card], segment: str, name: str) -> Values:
+    """Each person's mean over seeds."""
+    return np.asarray(np.mean([one.values[segment][name] for one in cards], axis=0), np.float64)
 
 
 def interval(values: Values) -> Figures:
@@ -138,12 +170,19 @@ def interval(values: Values) -> Figures:
     return _rounded({"mean": found.mean, "low": found.low, "high": found.high})
 
 
-def _means(values: dict[str, Values], mask: NDArray[np.bool_] | slice = slice(None)) -> Figures:
-    return _rounded({name: float(each[mask].mean()) for name, each in values.items()})
+def _of(values: dict[str, Values], mask: NDArray[np.bool_]) -> dict[str, Values]:
+    return {name: each[mask] for name, each in values.items()}
 
 
-def _over(figures: Sequence[Figures], of: Any) -> Figures:
-    return _rounded({name: float(of([one[name] for one in figures])) for name in figures[0]})
+def _means(values: dict[str, Values]) -> Figures:
+    return _rounded({name: float(each.mean()) for name, each in values.items()})
+
+
+def _over(figures: Sequence[dict[str, Figures]], of: Any) -> dict[str, Figures]:
+    return {
+        segment: _rounded({name: float(of([one[segment][name] for one in figures])) for name in names})
+        for segment, names in figures[0].items()
+    }
 
 
 def _sd(values: Sequence[float]) -> float:

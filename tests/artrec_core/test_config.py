@@ -38,7 +38,8 @@ def test_the_recipes_shipped_are_found() -> None:
 def test_every_recipe_shipped_reads_and_opens_with_its_command(path: Path) -> None:
     assert load(path).name == path.stem.replace("_", "-")
     opening = path.read_text().splitlines()[0]
-    assert re.match(rf"# (\w+=\S+ )?artrec (nightly|train) --config infra/recipes/{path.name} --date \d", opening)
+    command = rf"artrec (nightly|train|evaluate) --config infra/recipes/{path.name} --date \d"
+    assert re.match(rf"# (\w+=\S+ )?{command}", opening)
 
 
 def test_a_misspelt_key_is_named_with_the_nearest_right_one(tmp_path: Path) -> None:

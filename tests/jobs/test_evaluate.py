@@ -15,9 +15,10 @@ from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake
 from artrec_core.recs.evaluation import accuracy_of_lists, dumped
 from jobs import evaluate
-from jobs.answer import LISTS
+from jobs.answer import AMONG_HIDDEN_LISTS, LISTS
+from jobs.asked import Protocol
 from jobs.contestant import Contestant
-from jobs.scoreboard import show
+from jobs.scoreboard import WIDTH_OF_A_LOG, show
 from jobs.step import Night
 from tests.artrec_core.model.worlds import tiny_settings
 from tests.artrec_core.recs.evaluation_worlds import ARTWORK_IDS, catalogue, people, question_of, tribes
@@ -42,8 +43,14 @@ def night(settings: list[str]) -> Night:
     return Night(recipe, DAY, made_from={"histories": "tribes"})
 
 
+def asked_for(**given: Any) -> dict[str, Any]:
+    """What the command line gives where nothing is said."""
+    options = {"models": "ease", "ablations": False, "seeds": "0", "protocol": "leave-one-out", "cold_share": 0.0}
+    return {**options, "unseen_museum": [], "out": None, **given}
+
+
 def printed(told: dict[str, Any]) -> str:
-    console = Console(width=150, record=True, file=StringIO())
+    console = Console(width=WIDTH_OF_A_LOG, record=True, file=StringIO())
     show(told, console)
     return console.export_text()
 
@@ -70,6 +77,7 @@ def test_the_figures_are_those_of_the_dumped_lists(night: Night, settings: list[
     text = printed(told)
     assert "16 people, 24 works ranked, seen works left out" in text
     assert "people with < 10 events: 16 people" in text
+    assert "works unseen in training" not in text  # everybody's test work was met by somebody
 
 
 def test_an_answer_that_stands_is_not_made_again_and_the_lake_is_only_read(night: Night, settings: list[str]):
@@ -92,29 +100,70 @@ def test_a_model_that_fails_says_where_its_log_is(tmp_path: Path, settings: list
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"models": "popularity,sasrec"}, "--models takes some of .* not sasrec"),
+        ({"models": "popularity,sasrec"}, "--models takes some of .*text-lora.* not sasrec"),
         ({"seeds": "0,x"}, "--seeds takes whole numbers"),
         ({"protocol": "random"}, "there is no protocol 'random'; take one of leave-one-out, time-split"),
+        ({"cold_share": 0.1, "unseen_museum": ["tate"]}, "two ways to hide works"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_before_anything_runs(given: dict[str, str], says: str, tmp_path: Path):
+def test_what_cannot_be_measured_is_refused_before_anything_runs(given: dict[str, Any], says: str, tmp_path: Path):
     with pytest.raises(ArtrecError, match=says):
-        evaluate.command(
-            str(small_recipe(tmp_path)), DAY, [], **{"models": "ease", "seeds": "0", "cold_share": 0.0, **given}
-        )
+        evaluate.command(str(small_recipe(tmp_path)), DAY, [], **asked_for(**given))
     assert not (tmp_path / "lake").exists()
+
+
+def test_a_museum_that_no_model_saw_is_all_that_is_tested(night: Night, settings: list[str]):
+    told = evaluate.evaluated(night, CONFIG, settings, ["popularity", "ease"], [0], Protocol(unseen_museums=("south",)))
+    held_out = question_of(tribes())[1].test
+    south = held_out.filter(pl.col("artwork_id").is_in(ARTWORK_IDS[12:]))
+    assert 0 < south.height < held_out.height
+    assert told["counts"]["hidden_artworks"] == 12
+    assert {told["counts"]["asked"][name] for name in ("everyone", "unseen_artworks", "among_hidden_artworks")} == {
+        south.height
+    }
+    folder = Path(told["folder"])
+    for name in ("train", "validation", "before_test"):
+        assert set(pl.read_parquet(folder / "question" / f"{name}.parquet")["artwork_id"]) <= set(ARTWORK_IDS[:12])
+    alone = pl.read_parquet(folder / "ease-seed0" / AMONG_HIDDEN_LISTS)
+    assert set(alone["artwork_id"]) <= set(ARTWORK_IDS[12:])
+    assert set(alone["user_id"]) == set(south["user_id"])
+    # Nothing is known of these works but their text, so the popular list is any order of them.
+    assert alone.group_by("user_id").len()["len"].max() <= 12
+    text = printed(told)
+    assert "all 12 works of south hidden from training and all that is tested" in text
+    assert "among hidden works alone" in text
+    assert "works unseen in training" not in text
+
+
+def test_a_museum_without_tests_or_with_all_works_is_refused(night: Night, settings: list[str]):
+    for names, says in (("north", "south"), "every work is of north, south"), (("louvre",), "no work is of a museum"):
+        with pytest.raises(ArtrecError, match=says):
+            evaluate.evaluated(night, CONFIG, settings, ["ease"], [0], Protocol(unseen_museums=names))
+
+
+@pytest.mark.slow
+def test_ablations_are_told_beside_the_full_model(night: Night, settings: list[str]):
+    models = ["full", "text-frozen", "no-matching", "no-interests", "no-transformer", "text-lora"]
+    told = evaluate.evaluated(night, CONFIG, settings, models, [0])
+    assert list(told["ablations"]) == models[1:]
+    assert set(told["differences"]) == {f"full - {model}" for model in models[1:]}
+    text = printed(told)
+    assert "what each part brings" in text
+    assert "no text-to-artwork matching" in text
+    mean = told["differences"]["full - text-frozen"]["everyone"]["ndcg@10"]["mean"]
+    assert f"{-mean:+.4f} [" in text
 
 
 @pytest.mark.slow
 def test_every_model_with_hidden_works_and_several_seeds(night: Night, settings: list[str]):
     models = [*evaluate.BASELINES, *evaluate.OWN]
-    told = evaluate.evaluated(night, CONFIG, settings, models, [0, 1], cold_share=0.25)
+    told = evaluate.evaluated(night, CONFIG, settings, models, [0, 1], Protocol(cold_share=0.25))
     assert list(told["models"]) == models
     assert [len(one["runs"]) for one in told["models"].values()] == [1, 1, 1, 2, 2, 2]
     assert told["counts"]["hidden_artworks"] == 6
     for name in ("full", "text-only"):
         figures = told["models"][name]
-        assert {"everyone", "hidden_artworks", "hidden_events"} <= set(figures["accuracy"])
+        assert {"everyone", "hidden_artworks", "among_hidden_artworks", "hidden_events"} <= set(figures["accuracy"])
         assert figures["sd"]["everyone"]["ndcg@10"] >= 0
         assert 0 <= figures["runs"][0]["validation"] <= 1
     assert set(told["differences"]) == {f"full - {model}" for model in models if model != "full"}
@@ -125,9 +174,7 @@ def test_every_model_with_hidden_works_and_several_seeds(night: Night, settings:
 def test_the_command_runs_what_is_missing_and_writes_the_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "out" / "figures.json"
     config = str(small_recipe(tmp_path))
-    evaluate.command(
-        config, DAY, [], models="popularity,als", seeds="0", protocol="time-split", cold_share=0.0, out=out
-    )
+    evaluate.command(config, DAY, [], **asked_for(models="popularity,als", protocol="time-split", out=out))
     note = Lake(str(tmp_path / "lake")).read_note("evaluation-time-split.json", DAY)
     assert note == out.read_bytes()
     assert json.loads(note)["models"]["als"]["runs"][0]["chosen"]["factors"] > 0

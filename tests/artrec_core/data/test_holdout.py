@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from artrec_core.data.holdout import leave_one_out, time_split, without_works, works_to_hide
+from artrec_core.data.holdout import leave_one_out, time_split, with_tests_of, without_works, works_to_hide
 from artrec_core.errors import ArtrecError
 from tests.artrec_core.model.worlds import history
 
@@ -80,6 +80,14 @@ def test_hidden_works_are_in_nothing_but_the_test():
     assert shown.before_test["artwork_id"].to_list() == ["d"]
     assert shown.validation.height == 0
     assert shown.test.rows() == [("ann", "c")]
+
+
+def test_people_may_be_tested_with_some_works_alone():
+    held = leave_one_out(history(ROWS + [("cat", work, "like", minute, True) for minute, work in enumerate("abd")]))
+    assert held.test.rows() == [("ann", "c"), ("cat", "d")]
+    only = with_tests_of(held, ["d", "e"])
+    assert only.test.rows() == [("cat", "d")]
+    assert only.before_test.equals(held.before_test)
 
 
 def test_which_works_are_hidden_is_the_seeds_choice_among_those_taken_up():

@@ -89,6 +89,14 @@ def test_only_the_augmented_share_of_documents_is_told_another_way(encoder: Text
     assert 0 < changed[0] < changed[1]
 
 
+def test_without_matching_no_query_is_encoded_or_counted(encoder: TextEncoder):
+    found = TextBatches(small_data(), encoder, 12, 0, 2, seed=3, matching=False).draw(0)
+    asked = batches(encoder).draw(0)
+    assert (len(found.query_targets), len(asked.query_targets) > 0) == (0, True)
+    assert sum(len(group.rows) for group in found.texts) == found.works
+    assert torch.allclose(TextPhase(encoder)(found), TextPhase(encoder, matching=0.0)(asked))
+
+
 def test_a_catalogue_without_queries_or_events_trains_nothing_but_does_not_break(encoder: TextEncoder, tmp_path: Path):
     data = small_data()
     nobody = data.histories.take(np.zeros(0, np.int64))

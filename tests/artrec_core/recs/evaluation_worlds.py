@@ -34,9 +34,11 @@ def with_other_tests(histories: pl.DataFrame) -> pl.DataFrame:
 
 
 def catalogue() -> pl.DataFrame:
-    """CATALOGUE: boats for the even people, horses for the odd ones."""
+    """CATALOGUE: boats for the even people, horses for the odd ones; half of each hang in the North, half in the South."""
     documents = [f"the {'blue boat' if row % 2 == 0 else 'red horse'} {WORDS[5 + row // 2]}" for row in range(WORKS)]
-    return conform(pl.DataFrame({ARTWORK_ID: ARTWORK_IDS, DOCUMENT: documents, "title": documents}), CATALOGUE)
+    museums = ["North" if row < WORKS // 2 else "South" for row in range(WORKS)]
+    columns = {ARTWORK_ID: ARTWORK_IDS, DOCUMENT: documents, "title": documents, "museum": museums, "source": "tribes"}
+    return conform(pl.DataFrame(columns), CATALOGUE)
 
 
 def people() -> pl.DataFrame:

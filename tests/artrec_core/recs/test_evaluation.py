@@ -87,6 +87,22 @@ def test_where_nothing_ties_lists_are_those_of_top_k():
         np.testing.assert_array_equal(found, known)
 
 
+def test_lists_may_be_chosen_from_some_works_alone():
+    random = np.random.default_rng(0)
+    users, items = random.normal(size=(200, 8)).astype(np.float32), random.normal(size=(50, 8)).astype(np.float32)
+    seen = csr_array((random.random((200, 50)) < 0.2).astype(np.float32))
+    among = np.array([40, 3, 17, 8, 21])
+    ids, scores = best_works(Vectors("v", users, items), np.arange(200), 4, exclude=seen, among=among)
+    barred = seen.toarray() > 0
+    barred[:, np.setdiff1d(np.arange(50), among)] = True
+    known = np.where(barred, -np.inf, users @ items.T)
+    expected = np.argsort(-known, axis=1)[:, :4]
+    expected[np.isneginf(np.take_along_axis(known, expected, axis=1))] = -1
+    np.testing.assert_array_equal(ids, expected)
+    assert (ids >= 0).any(axis=1).all()
+    assert ((ids == -1) == np.isneginf(scores)).all()
+
+
 def test_a_model_that_only_gives_scores_is_ranked_too():
     taken = csr_array(np.kron(np.eye(2), np.ones((5, 4))).astype(np.float32))
     taken[0, 2] = 0

@@ -10,7 +10,7 @@ import pytest
 from artrec_core.columns import CATALOGUE, conform
 from artrec_core.config import Block, Filters
 from artrec_core.errors import ArtrecError, MissingInput
-from artrec_core.recs.filters import allowed, blocked
+from artrec_core.recs.filters import allowed, blocked, of_museums
 
 
 def made_by(*names: str | None) -> list[dict[str, str | None]]:
@@ -59,6 +59,14 @@ def left(out: Any = NONE_OUT, **given: Any) -> str:
 )
 def test_a_work_passes_every_filter_given_and_what_it_does_not_tell_does_not_pass(given: Any, works: str) -> None:
     assert left(**given) == works
+
+
+def test_the_works_of_museums_and_sources_are_found_by_name_in_any_case() -> None:
+    assert of_museums(WORKS, ["TATE"]).tolist() == [True, True, False, False, False]
+    assert of_museums(WORKS, ["the  WALTERS "]).tolist() == [False, False, True, False, False]
+    assert of_museums(WORKS, ["walters", "tate"]).tolist() == [True, True, True, False, True]
+    with pytest.raises(ArtrecError, match=r"no work is of .* 'Louvre'; the catalogue has Tate \(2\), The Walters \(1\), of the sources tate, walters"):  # fmt: skip
+        of_museums(WORKS, ["tate", "Louvre"])
 
 
 def test_blocked_works_pass_no_filter() -> None:

@@ -8,7 +8,8 @@ import pytest
 from artrec_core.config import Recipe, load
 from artrec_core.model.train_loop import MODEL
 from artrec_core.model.two_tower import WEIGHTS, TwoTower
-from artrec_core.recs.own_models import OWN, trained, training_data, variant
+from artrec_core.recs.ablations import variant
+from artrec_core.recs.own_models import OWN, trained, training_data
 from tests.artrec_core.model.worlds import tiny_model
 from tests.artrec_core.recs.evaluation_worlds import ARTWORK_IDS, question_of, tribes, with_other_tests
 from tests.conftest import ROOT
@@ -40,13 +41,6 @@ def test_weights_are_the_same_whatever_the_test_works(name: str, recipe: Recipe,
     np.testing.assert_array_equal(vectors[0].user_vectors, vectors[1].user_vectors)
 
 
-def test_the_recipe_decides_all_but_what_an_ablation_takes_away(recipe: Recipe):
-    assert variant(recipe, "full", 0) == recipe
-    assert variant(recipe, "text-only", 7).model.id_dropout == 1
-    assert variant(recipe, "text-only", 7).train.seed == 7
-    assert variant(recipe, "id-only", 0).model.tuning == "frozen"
-
-
 def test_without_ids_works_of_one_text_are_one(recipe: Recipe, base: Path, tmp_path: Path):
     question, _ = question_of(tribes(), vectors=True)
     frozen = recipe.model_copy(update={"model": recipe.model.model_copy(update={"tuning": "frozen"})})
@@ -63,9 +57,25 @@ def test_without_text_nothing_is_told_by_words(recipe: Recipe):
     assert (data.interest_of == -1).all()
 
 
+def test_what_people_say_of_themselves_is_not_heard_without_interests(recipe: Recipe):
+    question, _ = question_of(tribes(), vectors=True)
+    data = training_data(question, variant(recipe, "text-frozen", 0), "no-interests")
+    assert data.interests == []
+    assert (data.interest_of == -1).all()
+    assert data.text_vectors is not None
+    assert len(data.text_vectors) == len(data.documents)
+    assert len(data.queries) == len(question.queries)
+
+
+def test_only_a_frozen_text_tower_trains_on_vectors_of_the_base_model(recipe: Recipe):
+    question, _ = question_of(tribes(), vectors=True)
+    assert training_data(question, recipe, "full").text_vectors is None
+    assert training_data(question, variant(recipe, "text-frozen", 0), "text-frozen").text_vectors is not None
+
+
 def test_hidden_works_are_no_part_of_training(recipe: Recipe):
     question, _ = question_of(tribes(), hidden=["w00", "w05"], vectors=True)
-    data = training_data(question, recipe, "full")
+    data = training_data(question, variant(recipe, "text-frozen", 0), "text-frozen")
     assert data.artwork_ids == [one for one in ARTWORK_IDS if one not in ("w00", "w05")]
     assert [data.artwork_ids[row] for _, row in data.queries] == data.artwork_ids
     assert question.text_vectors is not None

@@ -49,24 +49,44 @@ def test_hidden_works_are_tested_as_such():
     assert found["hidden_events"]["ndcg@5"] == pytest.approx(sum(ndcg) / 2, abs=1e-6)
 
 
+def test_hidden_works_are_ranked_among_themselves_for_whom_they_test():
+    marked = sitting(hidden=["w01", "w02", "w03", "w20"])
+    alone = np.full((2, 20), -1, np.int32)
+    alone[:, :2] = [3, 2], [3, 20]
+    found = card(marked, lists(12, 0), lists(3, 2), alone)
+    # ben alone is tested with one of them, and it is his second.
+    assert asked_a_segment(marked)["among_hidden_artworks"] == 1
+    assert found.accuracy["among_hidden_artworks"]["ndcg@5"] == pytest.approx(1 / log2(3), abs=1e-6)
+    assert found.values["among_hidden_artworks"]["hr@10"].tolist() == [1]
+    assert found.values["hidden_artworks"]["hr@10"].tolist() == [0]
+
+
 def test_what_needs_no_target_is_read_off_the_first_ten():
-    beyond = card(sitting(), lists(12, 12)).beyond
+    beyond = card(sitting(), lists(12, 12)).beyond["everyone"]
     assert beyond["coverage@10"] == round(10 / WORKS, 6)
     # w12 nobody knows: log2(17 / 1); w01 and w02 two of sixteen, the other seven one: log2(17 / 3) and log2(17 / 2).
     novelty = (log2(17) + 2 * log2(17 / 3) + 7 * log2(17 / 2)) / 10
     assert beyond["novelty@10"] == pytest.approx(novelty, abs=1e-6)
 
 
+def test_what_needs_no_target_is_told_by_segment_too():
+    found = card(sitting(), lists(12, 20)).beyond
+    assert found["everyone"]["coverage@10"] == round(11 / WORKS, 6)
+    assert found["people_with_few_events"]["coverage@10"] == round(10 / WORKS, 6)
+
+
 def made(*values: float) -> Card:
     each = {"hr@10": np.array(values), "ndcg@10": np.array(values)}
-    return Card({"everyone": {"ndcg@10": float(np.mean(values))}}, {"coverage@10": values[0]}, each)
+    figures, beyond = {"ndcg@10": float(np.mean(values))}, {"coverage@10": values[0]}
+    return Card({"everyone": figures}, {"everyone": beyond}, {"everyone": each})
 
 
 def test_seeds_are_averaged_with_their_spread():
     told = summary([made(0.0, 0.2), made(0.2, 0.4)])
     assert told["accuracy"]["everyone"]["ndcg@10"] == 0.2
+    assert told["beyond"]["everyone"]["coverage@10"] == 0.1
     assert told["sd"]["everyone"]["ndcg@10"] == pytest.approx(0.2 / 2**0.5, abs=1e-6)
-    assert told["interval"]["ndcg@10"] == {
+    assert told["interval"]["everyone"]["ndcg@10"] == {
         "mean": 0.2,
         "low": 0.1,
         "high": 0.3,
@@ -76,7 +96,8 @@ def test_seeds_are_averaged_with_their_spread():
 
 def test_a_difference_is_paired_by_people():
     # Each person gains the same: however much people differ, there is no doubt about it.
-    assert difference([made(0.5, 1.0)], [made(0.4, 0.9)])["ndcg@10"] == {"mean": 0.1, "low": 0.1, "high": 0.1}
+    found = difference([made(0.5, 1.0)], [made(0.4, 0.9)])
+    assert found["everyone"]["ndcg@10"] == {"mean": 0.1, "low": 0.1, "high": 0.1}
 
 
 def test_everyone_with_a_test_is_asked():
