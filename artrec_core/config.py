@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from artrec_core.errors import ConfigError
 
 Share = Annotated[float, Field(ge=0, le=1)]
+# Settled from the data when they are known (`model/sizing.py`).
+Auto = Literal["auto"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
@@ -162,9 +164,12 @@ class Model(Section):
     dim: int = Field(64, ge=8, description="dimension of artwork and user vectors")
     layers: int = Field(2, ge=0, description="transformer layers of the user tower; 0: none, its memory is left")
     heads: int = Field(2, ge=1)
-    dropout: Share = 0.4
-    id_dropout: Share = Field(0.2, description="share of artworks whose id vector training replaces by the unknown one")
-    max_history: int = Field(100, ge=2, description="latest events a person that the user tower reads")
+    dropout: Share | Auto = Field("auto", description="of the user tower; auto: more where there are few events")
+    id_dropout: Share | Auto = Field(
+        "auto",
+        description="share of artworks whose id vector training replaces by the unknown one; auto: more where there are few events",
+    )
+    max_history: int = Field(200, ge=2, description="latest events a person that the user tower reads")
 
 
 class Train(Section):
@@ -187,19 +192,23 @@ class Train(Section):
         description="weight of the text phase's second task: from what a work may be asked for by to the work; 0: left out",
     )
     checkpoint_steps: int = Field(200, ge=1, description="a text phase that is killed goes on from the last multiple")
-    user_epochs: int = Field(20, ge=1, description="passes of the user tower's phase, at most")
-    user_batch: int = Field(64, ge=1, description="people read in a step, by all workers together")
+    user_epochs: Annotated[int, Field(ge=1)] | Auto = Field(
+        "auto", description="passes of the user tower's phase, at most; auto: 20, fewer for very many events"
+    )
+    user_batch: Annotated[int, Field(ge=1)] | Auto = Field(
+        "auto", description="people read in a step, by all workers together; auto: those of some 2,500 events"
+    )
     user_learning_rate: float = Field(3e-3, gt=0)
     negatives: int = Field(
-        256, ge=1, description="works a batch is told from, where the catalogue is too large for all"
+        2048, ge=1, description="works a batch is told from, where the catalogue is too large for all"
     )
-    shuffled: Share = Field(
-        0.5,
-        description="share of the user tower's batches that read histories in random order: more to learn from few events",
+    shuffled: Share | Auto = Field(
+        "auto",
+        description="share of the user tower's batches that read histories in random order: more to learn from few events, as auto knows",
     )
     refit: bool = Field(
         True,
-        description="train the user tower once more, with the validation events, for the passes that validated best",
+        description="end the user tower's training with a quarter of its passes on histories with the validation events",
     )
     patience: int = Field(8, ge=1, description="passes without a better validation figure before training stops")
     weight_decay: float = Field(0.1, ge=0)

@@ -48,6 +48,7 @@ class Follower:
             for name in ("loss", "validation")
             if name in line
         ]
+        metrics += [(name, float(size), 0) for line in fresh for name, size in line.get("sizes", {}).items()]
         if metrics:
             self.registry.log_metrics(self.run_id, metrics)
         advance(sum("epoch" in line or "loss" in line for line in fresh))

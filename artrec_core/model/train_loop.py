@@ -26,6 +26,7 @@ from artrec_core.errors import ArtrecError
 from artrec_core.model.batches import Ints, Sequences, length_batches
 from artrec_core.model.checkpoints import Checkpoints, read_deepspeed, read_plain, write_deepspeed, write_plain
 from artrec_core.model.deepspeed_import import import_deepspeed
+from artrec_core.model.sizing import Sizes, sized
 from artrec_core.model.text_encoder import TextEncoder, encode, tune
 from artrec_core.model.text_phase import TextBatches, TextPhase
 from artrec_core.model.training_data import TrainingData
@@ -289,43 +290,55 @@ def _weights_kept_in(run: Run) -> torch.dtype:
 def train_user(run: Run, data: TrainingData, vectors: Tensor, evaluator: Evaluator) -> TwoTower:
     """The user tower, the projection and the id vectors on cached text vectors (works and interests, text_dim).
 
-    The weights that validated best are kept; with `train.refit` the tower is trained afresh for as many passes on histories
-    that the validation works belong to: the latest taste of everyone is too good to be left out of what is served.
+    The weights that validated best are kept; with `train.refit` they go once more through the last quarter of their passes,
+    on histories that the validation works belong to: the latest taste of everyone is too good to be left out of what is
+    served, and what was learnt before it need not be learnt again.
     """
-    tower, passes = _fit_user(run, data, vectors, run.train.user_epochs, evaluator)
+    torch.manual_seed(run.train.seed)
+    works, sizes = len(data.documents), sized(run.model, run.train, data)
+    run.note(phase="user", sizes=sizes.as_parameters())
+    tower = TwoTower(_shape(run.model, sizes, vectors.shape[1], works), data.artwork_ids).to(run.world.device)
+    tower.text_mean.copy_(vectors[:works].mean(0))
+    taken = _fit_user(run, tower, data, vectors, sizes, sizes.passes, evaluator)
     if run.train.refit and data.refit is not None:
-        tower, _ = _fit_user(run, replace(data, histories=data.refit), vectors, passes, None)
-    return tower
+        _fit_user(run, tower, replace(data, histories=data.refit), vectors, sizes, math.ceil(taken / 4), None)
+    return tower.cpu().eval()
 
 
 def _fit_user(
-    run: Run, data: TrainingData, vectors: Tensor, passes: int, evaluator: Evaluator | None
-) -> tuple[TwoTower, int]:
-    """A trained tower and after which pass its weights were taken: the best validated, or the last where nobody judges."""
+    run: Run,
+    tower: TwoTower,
+    data: TrainingData,
+    vectors: Tensor,
+    sizes: Sizes,
+    passes: int,
+    evaluator: Evaluator | None,
+) -> int:
+    """Train for the last so many of the passes; returns after how many of them the weights were taken.
+
+    Those are the weights that validated best, or the last where nobody judges.
+    """
     train, world = run.train, run.world
-    works = len(data.documents)
-    torch.manual_seed(train.seed)
-    tower = TwoTower(_shape(run.model, vectors.shape[1], works), data.artwork_ids).to(world.device)
-    tower.text_mean.copy_(vectors[:works].mean(0))
-    phase = UserPhase(tower, vectors.to(world.device), data, negatives=train.negatives, shuffled=train.shuffled)
+    phase = UserPhase(tower, vectors.to(world.device), data, negatives=train.negatives, shuffled=sizes.shuffled)
     moving: nn.Module = phase
     if world.size > 1:
         moving = nn.parallel.DistributedDataParallel(phase)
     people = np.flatnonzero(phase.trainable)[world.rank :: world.size]
     # The batch is one over all workers: how many there are changes the time, not what is learnt.
-    batch = max(1, round(train.user_batch / world.size))
+    batch = max(1, round(sizes.people_in_step / world.size))
     steps = max(1, math.ceil(phase.trainable.sum() / world.size / batch))
     optimizer = torch.optim.AdamW(tower.parameters(), lr=train.user_learning_rate, weight_decay=train.weight_decay)
     random = np.random.default_rng([train.seed, world.rank])
     _seed_rank(run)
     best, best_weights, taken, waited = -math.inf, copy.deepcopy(tower.state_dict()), passes, 0
-    for epoch in range(passes):
+    first = sizes.passes - passes
+    for epoch in range(first, sizes.passes):
         moving.train()
         phase.begin_pass(random)
         total = 0.0
         batches = length_batches(data.histories.lengths[people], batch, random)
         for step in range(steps):
-            rate = train.user_learning_rate * _schedule(epoch * steps + step, passes * steps)
+            rate = train.user_learning_rate * _schedule(epoch * steps + step, sizes.passes * steps, first * steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             # Shards may differ by a batch: every rank takes the same number of steps, or the others would wait for ever.
@@ -337,7 +350,7 @@ def _fit_user(
             total += loss.item()
         mean = run.check_finite(total / steps, f"in pass {epoch + 1} of the user tower")
         if evaluator is None:
-            run.note(phase="refit", epoch=epoch + 1, loss=mean)
+            run.note(phase="refit", epoch=epoch - first + 1, loss=mean)
             continue
         figure = _validate(run, tower, phase, data, evaluator)
         run.note(phase="user", epoch=epoch + 1, loss=mean, validation=figure)
@@ -348,7 +361,7 @@ def _fit_user(
             break
     if evaluator is not None:
         tower.load_state_dict(best_weights)
-    return tower.cpu().eval(), taken
+    return taken
 
 
 def _validate(run: Run, tower: TwoTower, phase: UserPhase, data: TrainingData, evaluator: Evaluator) -> float:
@@ -363,7 +376,7 @@ def _validate(run: Run, tower: TwoTower, phase: UserPhase, data: TrainingData, e
     return total / count if count else 0.0
 
 
-def _shape(model: Model, text_dim: int, works: int) -> Shape:
+def _shape(model: Model, sizes: Sizes, text_dim: int, works: int) -> Shape:
     return Shape(
         text_dim=text_dim,
         works=works,
@@ -371,14 +384,14 @@ def _shape(model: Model, text_dim: int, works: int) -> Shape:
         layers=model.layers,
         heads=model.heads,
         max_history=model.max_history,
-        dropout=model.dropout,
-        id_dropout=model.id_dropout,
+        dropout=sizes.dropout,
+        id_dropout=sizes.id_dropout,
     )
 
 
-def _schedule(step: int, steps: int) -> float:
-    """A short warm-up, then a cosine down to a tenth."""
-    warm = min(1.0, (step + 1) / max(1, min(50, steps // 10)))
+def _schedule(step: int, steps: int, first: int = 0) -> float:
+    """A short warm-up from the first step taken, then a cosine down to a tenth."""
+    warm = min(1.0, (step - first + 1) / max(1, min(50, (steps - first) // 10)))
     return warm * (0.55 + 0.45 * math.cos(math.pi * step / max(1, steps)))
 
 

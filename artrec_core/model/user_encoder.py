@@ -53,12 +53,15 @@ class Memory(nn.Module):
         """(people, positions, dim) works -> (people, positions + 1, dim) memories before the first and after each event."""
         events = torch.arange(works.shape[1], device=works.device)
         ages = torch.arange(works.shape[1] + 1, device=works.device)[:, None] - 1 - events
-        weights = torch.sigmoid(self.weights(kinds))[:, None, :, 0]
+        weights = torch.sigmoid(self.weights(kinds))[..., 0]
+        weighted = weights[..., None] * works
         out = works.new_zeros(())
         for decay, mapped in zip(torch.sigmoid(self.decays), self.maps, strict=True):
-            shares = (ages >= 0) * decay ** ages.clamp(min=0) * weights
+            # The same for everybody, so that it is one product and no table a person.
+            shares = (ages >= 0) * decay ** ages.clamp(min=0)
             # By the root of the sum: more evidence speaks louder, but not in proportion.
-            out = out + mapped((shares / (shares.sum(-1, keepdim=True) + 0.5).sqrt()) @ works)
+            evidence = (weights @ shares.T + 0.5).sqrt()
+            out = out + mapped((shares @ weighted) / evidence[..., None])
         return out
 
 

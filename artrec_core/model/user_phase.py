@@ -2,15 +2,15 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from artrec_core.model.batches import NO_WORK, Ints, Sequences, padded, padded_targets
+from artrec_core.model.next_work import next_work_loss
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
 
 # Catalogues up to this size are trained with the whole softmax: exact, and cheaper than drawing negatives for each batch.
-FULL_SOFTMAX_WORKS = 2000
+FULL_SOFTMAX_WORKS = 4096
 # Share of the people who stated interests that a batch treats as if they had not, so that the default opening is trained too.
 INTEREST_DROPOUT = 0.3
 # Share of the negatives drawn by popularity, the others evenly.
@@ -49,14 +49,16 @@ class UserPhase(nn.Module):
         histories, targets = self._orders[self._order()]
         batch = padded(histories, people, max_history)
         found = [padded_targets(one, histories, people, max_history) for one in targets]
-        candidates, offsets, inputs, wanted = self._candidates(batch.works, [torch.from_numpy(one) for one in found])
+        candidates, negatives, offsets, inputs, wanted = self._candidates(
+            batch.works, [torch.from_numpy(one) for one in found]
+        )
         device = self.text.device
         vectors = self.tower.works(self.text[candidates], candidates)
         interests, stated = openings(self.interest_vectors, self.data.interest_of[people])
         stated = stated & (torch.rand(len(people), device=device) >= INTEREST_DROPOUT)
         signals, gaps = (torch.from_numpy(values).to(device) for values in (batch.signals, batch.gaps))
         users = self.tower.people(interests, stated, vectors[inputs], signals, gaps)
-        losses = [self._loss(users, vectors, offsets, inputs, one) for one in wanted]
+        losses = [next_work_loss(users, vectors, negatives, offsets, inputs, one) for one in wanted]
         return torch.stack(losses).sum()
 
     def begin_pass(self, random: np.random.Generator) -> None:
@@ -68,15 +70,18 @@ class UserPhase(nn.Module):
     def _order(self) -> int:
         return int(len(self._orders) > 1 and float(torch.rand(())) < self.shuffled)
 
-    def _candidates(self, works: Ints, drawn: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-        """Works of the softmax with what is added to their logits, then inputs and targets as rows of them."""
+    def _candidates(
+        self, works: Ints, drawn: list[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, list[Tensor]]:
+        """Works of a batch; which of them are negatives and what is added to their logits; inputs and targets as rows of them."""
         device = self.text.device
         inputs = torch.from_numpy(works)
         many = len(self.text)
         if many <= FULL_SOFTMAX_WORKS:
             return (
                 torch.arange(many, device=device),
-                torch.zeros(many, device=device),
+                torch.arange(many, device=device),
+                None,
                 inputs.to(device),
                 [one.to(device) for one in drawn],
             )
@@ -85,48 +90,18 @@ class UserPhase(nn.Module):
         candidates, rows = torch.unique(torch.cat([sampled, needed]), return_inverse=True)
         # log(how often a work was drawn / how often it is expected to be): sampled softmax with the popularity correction.
         times = torch.bincount(rows[: self.negatives], minlength=len(candidates)).float()
-        offsets = torch.log(times) - torch.log(self.negatives * self.chances[candidates])
+        negatives = times.nonzero()[:, 0]
+        offsets = torch.log(times[negatives]) - torch.log(self.negatives * self.chances[candidates[negatives]])
         places = torch.full((many + 1,), NO_WORK, device=device)
         places[candidates] = torch.arange(len(candidates), device=device)
-        return candidates, offsets, places[inputs.to(device)], [places[one.to(device)] for one in drawn]
-
-    def _loss(self, users: Tensor, vectors: Tensor, offsets: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-        person, position = (targets != NO_WORK).nonzero(as_tuple=True)
-        if len(person) == 0:
-            return users.sum() * 0.0
-        queries, targets = users[person, position], targets[person, position]
-        negatives = offsets > -torch.inf
-        logits = queries @ vectors[negatives].T + offsets[negatives]
-        columns = (negatives.cumsum(0) - 1).masked_fill(~negatives, NO_WORK)
-        logits = _without_seen(logits, columns[inputs], person, position)
-        # The target stands in a column of its own, so that it is there once whether or not it was drawn.
-        own = (queries * vectors[targets]).sum(-1, keepdim=True)
-        logits = _without(logits, columns[targets][:, None])
-        return F.cross_entropy(torch.cat([own, logits], dim=1), targets.new_zeros(len(targets)))
+        placed = [places[one.to(device)] for one in drawn]
+        return candidates, negatives, offsets, places[inputs.to(device)], placed
 
 
 def _targets(histories: Sequences) -> list[Ints]:
     """The coming positive works and the coming seen ones; where everything was positive both are one, asked once."""
     questions = [True] if histories.positive.all() else [True, False]
     return [histories.targets(positive=positive) for positive in questions]
-
-
-def _without_seen(logits: Tensor, columns: Tensor, person: Tensor, position: Tensor) -> Tensor:
-    """Works met before the position are no candidates: seen works are left out when scores are used, too."""
-    people, events = columns.shape
-    spare = logits.shape[1]
-    first = torch.full((people, spare + 1), events, device=columns.device)
-    places = torch.arange(events, device=columns.device).expand(people, events)
-    first.scatter_reduce_(1, columns.masked_fill(columns == NO_WORK, spare), places, "amin")
-    return logits.masked_fill(first[:, :spare][person] < position[:, None], -torch.inf)
-
-
-def _without(logits: Tensor, columns: Tensor) -> Tensor:
-    """-inf at these columns (rows, any number); NO_WORK stands for none."""
-    spare = logits.shape[1]
-    mask = torch.zeros(len(logits), spare + 1, dtype=torch.bool, device=logits.device)
-    mask.scatter_(1, columns.masked_fill(columns == NO_WORK, spare), True)
-    return logits.masked_fill(mask[:, :spare], -torch.inf)
 
 
 def openings(interest_vectors: Tensor, rows: Ints) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,44 @@
+"""Settings of the user tower that the data decide: worked out by hand for histories of so many events."""
+
+import numpy as np
+import pytest
+
+from artrec_core.config import Model, Train
+from artrec_core.model.batches import Sequences
+from artrec_core.model.sizing import Sizes, sized
+from artrec_core.model.training_data import TrainingData
+
+
+def data(people: int, events_a_person: int) -> TrainingData:
+    events = np.zeros(people * events_a_person, np.int64)
+    flags = np.ones(len(events), bool)
+    starts = np.arange(people + 1) * events_a_person
+    histories = Sequences(starts, events, events, events, flags, flags)
+    return TrainingData(["a"], ["a boat"], [], np.full(people, -1), [], histories, np.zeros((0, 2), np.int64))
+
+
+@pytest.mark.parametrize(
+    ("people", "events_a_person", "expected"),
+    [
+        (10, 5, Sizes(20, 256, 0.4, 0.2, 0.5)),  # few events: out of order half the time, much dropped
+        (1000, 50, Sizes(20, 50, 0.4, 0.2, 0.5)),  # still 50,000; a step of 2,500 events
+        (15_811, 10, Sizes(20, 250, 0.25, 0.15, 0.25)),  # the square root of ten away from both ends: the middle
+        (10_000, 150, Sizes(7, 17, 0.1, 0.1, 0.0)),  # 1.5 million: 11 million events are 7 passes
+        (20_000, 1000, Sizes(2, 12, 0.1, 0.1, 0.0)),  # of a long history the latest 200 count
+    ],
+)
+def test_sizes_follow_how_many_events_there_are(people: int, events_a_person: int, expected: Sizes):
+    found = sized(Model(), Train(), data(people, events_a_person))
+    assert (found.passes, found.people_in_step) == (expected.passes, expected.people_in_step)
+    settings = found.dropout, found.id_dropout, found.shuffled
+    assert settings == pytest.approx((expected.dropout, expected.id_dropout, expected.shuffled), abs=1e-4)
+
+
+def test_what_the_recipe_says_stands():
+    model = Model(dropout=0.7, id_dropout=0.0)
+    train = Train(user_epochs=3, user_batch=9, shuffled=1.0)
+    assert sized(model, train, data(10, 5)) == Sizes(3, 9, 0.7, 0.0, 1.0)
+
+
+def test_nobody_has_a_history():
+    assert sized(Model(), Train(), data(0, 5)).passes == 20
