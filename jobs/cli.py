@@ -20,7 +20,7 @@ app = typer.Typer(
 PANELS = {
     "A whole night": ("nightly",),
     "Its steps, in order": ("crawl", "validate", "prepare", "train", "embed", "score", "publish", "report"),
-    "Retraining": ("retrain", "models"),
+    "Retraining": ("retrain", "tune", "models"),
     "Looking": ("show", "evaluate", "doctor", "mlflow"),
 }
 

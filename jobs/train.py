@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -152,12 +153,17 @@ def _tags(night: Night) -> dict[str, str]:
 
 
 def _data(night: Night, base: Path, future: "Future") -> "TrainingData":
-    """What the workers read: nothing in it tells of the test works."""
+    """What the workers read, with the text vectors where the text tower does not move."""
+    data = training_data(night.recipe, future)
+    return replace(data, text_vectors=_frozen_vectors(night, base, future.catalogue, data.interests))
+
+
+def training_data(recipe: Recipe, future: "Future") -> "TrainingData":
+    """The texts and the histories that a training reads: nothing in it tells of the test works."""
     from artrec_core.model.batches import sequences
     from artrec_core.model.embeddings import distinct_interests
     from artrec_core.model.training_data import TrainingData
 
-    train = night.recipe.train
     interests, interest_of = distinct_interests(future.people)
     return TrainingData(
         artwork_ids=future.artwork_ids,
@@ -167,9 +173,8 @@ def _data(night: Night, base: Path, future: "Future") -> "TrainingData":
         queries=queries(future.catalogue),
         histories=sequences(future.held_out.train, future.user_ids, future.artwork_ids),
         validation=future.validation,
-        text_vectors=_frozen_vectors(night, base, future.catalogue, interests),
         people=future.user_ids,
-        refit=future.before if train.refit and train.holdout else None,
+        refit=future.before if recipe.train.refit and recipe.train.holdout else None,
     )
 
 

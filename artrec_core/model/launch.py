@@ -21,14 +21,25 @@ def launch(recipe: Recipe, folder: Path, base: Path, evaluator: Any) -> None:
     With the `ray` launcher, `folder` must be seen by every machine of the cluster. Raises `ArtrecError` where training
     stopped for a reason that a retry does not mend.
     """
-    settings: dict[str, Any] = {
+    _launch(recipe, folder, _settings(recipe, folder, base) | {"evaluator": evaluator})
+
+
+def launch_text(recipe: Recipe, folder: Path, base: Path) -> None:
+    """The text phase alone, as `launch` does it: afterwards `folder` holds the text vectors (`train_loop.train_text_side`)."""
+    _launch(recipe, folder, _settings(recipe, folder, base) | {"text_only": True})
+
+
+def _settings(recipe: Recipe, folder: Path, base: Path) -> dict[str, Any]:
+    return {
         "folder": str(folder.resolve()),
         "base": str(base.resolve()),
         "model": recipe.model.model_dump(),
         "train": {**recipe.train.model_dump(), "deepspeed": str(deepspeed_file(recipe.train.deepspeed))},
         "encode": recipe.encode.model_dump(),
-        "evaluator": evaluator,
     }
+
+
+def _launch(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
     if recipe.train.launcher == "process":
         _work(settings, rank=0, size=1, device="cuda" if recipe.train.use_gpu else "cpu")
         return
@@ -46,11 +57,12 @@ def deepspeed_file(path: str) -> Path:
     return found.resolve()
 
 
-def _start_ray(recipe: Recipe) -> None:
+def start_ray(recipe: Recipe, processors: int) -> bool:
+    """Join the cluster of ARTREC_RAY_ADDRESS, or start one of so many processors here; False where this process had done so before."""
     import ray
 
     if ray.is_initialized():
-        return
+        return False
     # Read by the workers, which inherit this process's environment on a local cluster.
     environment = {"RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"}
     if not recipe.train.use_gpu:
@@ -59,16 +71,16 @@ def _start_ray(recipe: Recipe) -> None:
     if address is not None:
         os.environ.update(environment)
         ray.init(address=address, runtime_env={"env_vars": environment}, log_to_driver=False)
-        return
+        return True
     os.environ.update(environment | OWN_CLUSTER)
-    # One processor more than workers: Ray Train's own actors wait for one.
     ray.init(
-        num_cpus=recipe.train.workers + 1,
+        num_cpus=processors,
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,
         log_to_driver=False,
         configure_logging=False,
     )
+    return True
 
 
 def _address() -> str | None:
@@ -76,7 +88,8 @@ def _address() -> str | None:
 
 
 def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
-    _start_ray(recipe)
+    # One processor more than workers: Ray Train's own actors wait for one.
+    ours = start_ray(recipe, recipe.train.workers + 1)
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -102,7 +115,8 @@ def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
     except ray.train.TrainingFailedError as error:
         raise ArtrecError(f"training failed: {error}; the workers' logs are in {folder / 'ray'}") from error
     finally:
-        ray.shutdown()
+        if ours:
+            ray.shutdown()
     failed = folder / "failed.txt"
     if failed.exists():
         raise ArtrecError(failed.read_text())
@@ -134,7 +148,7 @@ def _work(settings: dict[str, Any], *, rank: int, size: int, device: str) -> Non
     import torch
 
     from artrec_core.config import Encode, Model, Train
-    from artrec_core.model.train_loop import Run, World
+    from artrec_core.model.train_loop import Run, World, train_text_side
     from artrec_core.model.train_loop import train as train_model
     from artrec_core.model.training_data import TrainingData
 
@@ -150,4 +164,8 @@ def _work(settings: dict[str, Any], *, rank: int, size: int, device: str) -> Non
         world=World(rank, size, device),
     )
     run.note(phase="start")
-    train_model(run, TrainingData.load(folder / "data"), settings["evaluator"])
+    data = TrainingData.load(folder / "data")
+    if settings.get("text_only"):
+        train_text_side(run, data)
+    else:
+        train_model(run, data, settings["evaluator"])

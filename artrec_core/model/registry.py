@@ -275,6 +275,10 @@ class Registry:
         self.client.log_batch(run_id, params=[Param(name, str(value)[:500]) for name, value in parameters.items()])
         return run_id
 
+    def reopen_run(self, run_id: str) -> None:
+        """Go on with a run that was closed, or killed."""
+        self.client.update_run(run_id, status="RUNNING")
+
     def log_metrics(self, run_id: str, metrics: Iterable[tuple[str, float, int]]) -> None:
         """Add (name, value, step) to a run."""
         from mlflow.entities import Metric

@@ -108,8 +108,7 @@ def train(run: Run, data: TrainingData, evaluator: Evaluator) -> None:
         return
     building = run.folder / "building"
     begun = time.monotonic()
-    digest = _text_tower(run, data, building)
-    vectors = _text_vectors(run, data, building)
+    digest, vectors = train_text_side(run, data)
     run.note(phase="text", done=True, seconds=round(time.monotonic() - begun, 2))
     begun = time.monotonic()
     tower = train_user(run, data, torch.from_numpy(np.array(vectors)), evaluator)
@@ -119,6 +118,13 @@ def train(run: Run, data: TrainingData, evaluator: Evaluator) -> None:
         tower.save(building)
         os.replace(building, model)
     run.world.barrier()
+
+
+def train_text_side(run: Run, data: TrainingData) -> tuple[str, NDArray[np.float32]]:
+    """The text tower's digest and its vectors (documents + interests, text_dim); both are left in the run's folder."""
+    building = run.folder / "building"
+    digest = _text_tower(run, data, building)
+    return digest, _text_vectors(run, data, building)
 
 
 def _text_tower(run: Run, data: TrainingData, building: Path) -> str:
