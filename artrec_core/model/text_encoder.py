@@ -162,7 +162,16 @@ class TextEncoder(nn.Module):
     def encode_groups(self, groups: Sequence[Group]) -> Tensor:
         """(texts, dim) in the order of the rows, each group encoded by itself; gradients flow."""
         device = next(self.parameters()).device
-        vectors = torch.cat([self(group.ids.to(device), group.mask.to(device)) for group in groups])
+        # All groups' tokens are looked up at once: the gradient of each lookup is as large as the table.
+        lookup = cast("Any", self.backbone).get_input_embeddings()
+        found = lookup(torch.cat([group.ids.flatten() for group in groups]).to(device))
+        parts = zip(groups, found.split([group.ids.numel() for group in groups]), strict=True)
+        vectors = torch.cat(
+            [
+                self._vectors(group.mask.to(device), inputs_embeds=part.view(*group.ids.shape, -1))
+                for group, part in parts
+            ]
+        )
         return vectors[torch.cat([group.rows for group in groups]).argsort().to(device)]
 
     def for_encoding(self) -> "TextEncoder":
@@ -185,11 +194,14 @@ class TextEncoder(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(texts, tokens) ids and mask -> (texts, dim) float32 of unit length."""
-        with _precision(ids.device.type, self.precision):
-            states = self.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
+        return self._vectors(mask, input_ids=ids)
+
+    def _vectors(self, mask: Tensor, **inputs: Tensor) -> Tensor:
+        with _precision(mask.device.type, self.precision):
+            states = self.backbone(attention_mask=mask, **inputs).last_hidden_state
         states = states.float()
         if self.pooling == "last":
-            pooled = states[torch.arange(len(ids), device=ids.device), mask.sum(1) - 1]
+            pooled = states[torch.arange(len(mask), device=mask.device), mask.sum(1) - 1]
         else:
             weights = mask[..., None].float()
             pooled = (states * weights).sum(1) / weights.sum(1)

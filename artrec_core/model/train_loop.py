@@ -214,7 +214,8 @@ class _Plain:
     def __init__(self, phase: nn.Module, rate: float, weight_decay: float) -> None:
         self.phase = phase
         self.weights = [weight for weight in phase.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.weights, lr=rate, weight_decay=weight_decay)
+        # Fused: each weight is read and written once a step, not once an operation.
+        self.optimizer = torch.optim.AdamW(self.weights, lr=rate, weight_decay=weight_decay, fused=True)
 
     def set_rate(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
