@@ -166,12 +166,13 @@ class TextEncoder(nn.Module):
         lookup = cast("Any", self.backbone).get_input_embeddings()
         found = lookup(torch.cat([group.ids.flatten() for group in groups]).to(device))
         parts = zip(groups, found.split([group.ids.numel() for group in groups]), strict=True)
-        vectors = torch.cat(
-            [
+        # One region of autocast: each keeps the weights it has cast for as long as it lasts.
+        with _precision(device.type, self.precision):
+            each = [
                 self._vectors(group.mask.to(device), inputs_embeds=part.view(*group.ids.shape, -1))
                 for group, part in parts
             ]
-        )
+        vectors = torch.cat(each)
         return vectors[torch.cat([group.rows for group in groups]).argsort().to(device)]
 
     def for_encoding(self) -> "TextEncoder":
