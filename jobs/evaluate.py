@@ -112,9 +112,16 @@ def evaluated(
         "counts": counts,
         "models": _summaries(cards, runs),
         "differences": _differences(cards),
-        "ablations": {model: ABLATIONS[model].told for model in models if model in ABLATIONS},
+        "ablations": _told_as_ablations(models),
         "folder": str(folder),
     }
+
+
+def _told_as_ablations(models: list[str]) -> dict[str, str]:
+    """What each ablation changes; our model's two parts alone are contestants like the others."""
+    if set(models) <= {*BASELINES, *OWN}:
+        return {}
+    return {model: ABLATIONS[model].told for model in models if model in ABLATIONS}
 
 
 def _applicable(night: Night) -> list[str]:

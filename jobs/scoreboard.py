@@ -33,10 +33,13 @@ def show(told: dict[str, Any], console: Console | None = None) -> None:
         said_already = name in OF_HIDDEN_TESTS and count == everyone
         if name in SEGMENTS and not said_already and any(name in one["accuracy"] for one in models.values()):
             tables.append(_segment(models, told["differences"], name, count))
+    ahead = {
+        pair: found for pair, found in told["differences"].items() if pair.split(" - ")[1] not in told["ablations"]
+    }
+    if ahead:
+        tables.append(_differences(ahead))
     if told["ablations"]:
         tables.append(_ablations(models, told))
-    elif told["differences"]:
-        tables.append(_differences(told["differences"]))
     for part in (Text(_title(told)), *tables):
         console.print()
         console.print(part)
@@ -133,7 +136,8 @@ def _ablations(models: dict[str, Any], told: dict[str, Any]) -> Table:
 
 
 def _turned(difference: dict[str, float]) -> dict[str, float]:
-    return {"mean": -difference["mean"], "low": -difference["high"], "high": -difference["low"]}
+    # 0.0 - x, not -x: nothing is shown as -0.0000.
+    return {"mean": 0.0 - difference["mean"], "low": 0.0 - difference["high"], "high": 0.0 - difference["low"]}
 
 
 def _signed(difference: dict[str, float]) -> str:

@@ -141,6 +141,12 @@ def test_a_museum_without_tests_or_with_all_works_is_refused(night: Night, setti
             evaluate.evaluated(night, CONFIG, settings, ["ease"], [0], Protocol(unseen_museums=names))
 
 
+def test_the_parts_of_the_model_are_ablations_only_beside_others():
+    assert evaluate._told_as_ablations([*evaluate.BASELINES, *evaluate.OWN]) == {}
+    found = evaluate._told_as_ablations(["ease", "full", "text-only", "text-frozen"])
+    assert found == {"text-only": "no id vectors", "text-frozen": "the text tower as it comes"}
+
+
 @pytest.mark.slow
 def test_ablations_are_told_beside_the_full_model(night: Night, settings: list[str]):
     models = ["full", "text-frozen", "no-matching", "no-interests", "no-transformer", "text-lora"]
