@@ -41,7 +41,9 @@ def world(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, T
     return states, works, negatives, offsets, inputs, targets
 
 
-def test_equals_the_loss_written_out_and_its_gradients():
+@pytest.mark.parametrize("rows_in_block", [1, 2, 128])
+def test_equals_the_loss_written_out_and_its_gradients(rows_in_block: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("artrec_core.model.next_work.ROWS_IN_BLOCK", rows_in_block)
     one, other = world(), world()
     loss, expected = next_work_loss(*one), written_out(*other)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
