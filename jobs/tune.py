@@ -88,7 +88,7 @@ def tuned(recipe: Recipe, day: str) -> Found:
 
     Raises `MissingPartition` where the night was not prepared, `ArtrecError` where nothing can be validated or every trial failed.
     """
-    from artrec_core.model.search_space import grid, space_of, starting_point
+    from artrec_core.model.search_space import grid, space_of, starting_point, with_values
 
     space = space_of(recipe)
     if recipe.tune.search == "grid":
@@ -102,7 +102,8 @@ def tuned(recipe: Recipe, day: str) -> Found:
     night.recipe = recipe.model_copy(update={"train": trained, "store": store})
     digest = _digest(night, space)
     folder = Path(recipe.store.work).resolve() / "tune" / digest
-    people = prepared(night, space, folder)
+    people, settled = prepared(night, space, folder)
+    night.recipe = with_values(night.recipe, settled)
     from artrec_core.model.registry import FINGERPRINT
     from jobs import tuning
 
@@ -114,7 +115,7 @@ def tuned(recipe: Recipe, day: str) -> Found:
         "tune": recipe.tune.search,
     }
     search = tuning.Search(night.recipe, space, folder, tags)
-    found = Found(space, tuning.run(search), starting_point(recipe, space), people)
+    found = Found(space, tuning.run(search), starting_point(night.recipe, space), people)
     _note(found, night)
     if all(one.ended == "failed" for one in found.ranked):
         raise ArtrecError(
@@ -133,9 +134,10 @@ def _digest(night: Night, space: "Space") -> str:
     return digest_of([code_version(), night.made_from, settings, about, among])
 
 
-def prepared(night: Night, space: "Space", folder: Path) -> int:
-    """Put what all trials read into the search's folder; how many people validate."""
+def prepared(night: Night, space: "Space", folder: Path) -> tuple[int, "Values"]:
+    """Put what all trials read into the search's folder; how many people validate, and the recipe's values that the data settle."""
     from artrec_core.model.search_space import touches_text
+    from artrec_core.model.sizing import sized
     from artrec_core.model.training_data import TrainingData
     from jobs.future import future_of
     from jobs.trial import DATA, text_vectors
@@ -155,7 +157,7 @@ def prepared(night: Night, space: "Space", folder: Path) -> int:
         if night.recipe.model.tuning == "frozen":
             _take_frozen(night, data, folder)
         text_vectors(folder, night.recipe, data)
-    return len(data.validation)
+    return len(data.validation), sized(night.recipe.model, night.recipe.train, data).as_parameters()
 
 
 def _take_frozen(night: Night, data: "TrainingData", folder: Path) -> None:

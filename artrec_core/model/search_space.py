@@ -18,7 +18,7 @@ USUAL: Space = {
     "train.user_learning_rate": Range(low=5e-4, high=1e-2, log=True),
     "model.dropout": Range(low=0.1, high=0.6),
     "model.id_dropout": Range(low=0.0, high=0.5),
-    "train.shuffled": [0.0, 0.25, 0.5],
+    "train.shuffled": Range(low=0.0, high=0.5),
     "model.layers": [1, 2, 3],
     "model.dim": [32, 64, 128],
 }
@@ -98,12 +98,15 @@ def shortened(value: Scalar, among: Range | list[Scalar]) -> Scalar:
 def starting_point(recipe: Recipe, space: Space) -> Values | None:
     """The recipe's own values where they lie in the space: what every other point has to beat."""
     values = {key: setting(recipe, key) for key in space}
-    inside = all(
-        among.low <= values[key] <= among.high if isinstance(among, Range) else values[key] in among
-        for key, among in space.items()
-        if values[key] is not None
-    )
-    return values if inside and None not in values.values() else None
+    inside = all(_lies_in(values[key], among) for key, among in space.items())
+    return values if inside else None
+
+
+def _lies_in(value: Any, among: Range | list[Scalar]) -> bool:
+    if not isinstance(among, Range):
+        return value in among
+    # Neither nothing nor "auto" lies in a range.
+    return isinstance(value, int | float) and among.low <= value <= among.high
 
 
 def setting(recipe: Recipe, key: str) -> Any:

@@ -32,7 +32,7 @@ class Sizes:
     id_dropout: float
     shuffled: float
 
-    def as_parameters(self) -> dict[str, float]:
+    def as_parameters(self) -> dict[str, bool | int | float | str]:
         """By the names of the recipe's keys, for the record of a run."""
         names = {"passes": "train.user_epochs", "people_in_step": "train.user_batch", "shuffled": "train.shuffled"}
         return {names.get(name, f"model.{name}"): value for name, value in asdict(self).items()}
@@ -49,7 +49,7 @@ def sized(model: Model, train: Train, data: TrainingData) -> Sizes:
     return Sizes(
         passes=passes if isinstance(train.user_epochs, str) else train.user_epochs,
         people_in_step=in_step if isinstance(train.user_batch, str) else train.user_batch,
-        dropout=0.1 + 0.3 * few if isinstance(model.dropout, str) else model.dropout,
-        id_dropout=0.1 + 0.1 * few if isinstance(model.id_dropout, str) else model.id_dropout,
-        shuffled=0.5 * few if isinstance(train.shuffled, str) else train.shuffled,
+        dropout=round(0.1 + 0.3 * few, 2) if isinstance(model.dropout, str) else model.dropout,
+        id_dropout=round(0.1 + 0.1 * few, 2) if isinstance(model.id_dropout, str) else model.id_dropout,
+        shuffled=round(0.5 * few, 2) if isinstance(train.shuffled, str) else train.shuffled,
     )

@@ -15,7 +15,7 @@ import pytest
 from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError, ConfigError, MissingPartition
 from artrec_core.lake import Lake
-from artrec_core.model.search_space import space_of
+from artrec_core.model.search_space import USUAL, setting, space_of, with_values
 from jobs import tune, tuning
 from jobs.step import Night
 from jobs.trial_records import Trial, finished_alike, ranked, trials_in
@@ -97,7 +97,9 @@ def test_what_trials_read_does_not_change_with_the_test_works(settings: list[str
             fingerprint=name,
             code_version="test",
         )
-        assert tune.prepared(Night(recipe, DAY), space_of(recipe), tmp_path / name) == 16
+        people, settled = tune.prepared(Night(recipe, DAY), space_of(recipe), tmp_path / name)
+        assert people == 16
+        assert not any(setting(with_values(recipe, settled), key) == "auto" for key in USUAL)
         files = sorted(path for path in (tmp_path / name).rglob("*.*") if path.suffix in (".json", ".npz", ".npy"))
         read.append({str(path.relative_to(tmp_path / name)): path.read_bytes() for path in files})
     assert len(read[0]) == 3

@@ -77,10 +77,10 @@ def test_a_drawn_number_is_short_and_stays_within_its_range() -> None:
 
 
 def test_the_recipe_itself_is_a_point_where_it_lies_in_the_space() -> None:
-    assert starting_point(recipe(), {"model.layers": [1, 2], "model.dropout": Range(low=0.1, high=0.6)}) == {
-        "model.layers": 2,
-        "model.dropout": recipe().model.dropout,
-    }
+    space: Space = {"model.layers": [1, 2], "model.dropout": Range(low=0.1, high=0.6)}
+    assert starting_point(recipe("model.dropout=0.4"), space) == {"model.layers": 2, "model.dropout": 0.4}
+    assert starting_point(recipe("model.dropout=0.7"), space) is None
+    assert starting_point(recipe(), space) is None  # "auto", until the data have settled it
     assert starting_point(recipe(), {"model.layers": [1, 3]}) is None
     assert starting_point(recipe(), {"model.layers_kept": [1, 3]}) is None
 
