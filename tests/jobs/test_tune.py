@@ -107,7 +107,7 @@ def test_what_trials_read_does_not_change_with_the_test_works(settings: list[str
 
 
 def test_optuna_begins_with_what_was_interrupted_then_the_recipe_itself_then_its_own_ideas(tmp_path: Path):
-    recipe = recipe_of(["tune.space.model.dropout={low=0.1, high=0.6}"])
+    recipe = recipe_of(["model.dropout=0.4", "tune.space.model.dropout={low=0.1, high=0.6}"])
     search, cut_short = search_in(tmp_path, recipe), {"model.dropout": 0.15}
     assert tuning._optuna(search, [], [cut_short]).suggest("again") == {"values": cut_short}
     searcher = tuning._optuna(search, [], [])
@@ -126,7 +126,9 @@ def test_optuna_that_is_asked_for_all_points_or_more_tries_each_once(tmp_path: P
 
 
 def test_a_random_search_begins_with_the_recipe_itself(tmp_path: Path):
-    recipe = recipe_of(['tune.search="random"', "tune.space.model.dropout={low=0.1, high=0.6}", "tune.trials=4"])
+    recipe = recipe_of(
+        ["model.dropout=0.4", 'tune.search="random"', "tune.space.model.dropout={low=0.1, high=0.6}", "tune.trials=4"]
+    )
     points = search_in(tmp_path, recipe).points
     assert points is not None
     assert points[0] == {"model.dropout": recipe.model.dropout}
