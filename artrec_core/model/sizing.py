@@ -1,8 +1,8 @@
-"""How the user tower is trained where the recipe leaves it to the data: by how many events there are to learn from.
+"""How the user tower is trained where the recipe leaves it to the data: by how many events there are, in all and a work.
 
-Found on worlds of 50,000, 240,000 and 700,000 events. Few events are read often, out of order too (one history then
-teaches many) and with much of them dropped, or they are learnt by heart; where there are half a million, the
-order is what is left to learn.
+Found on three worlds: 50,000 events on 600 works, 240,000 on 110,000 and 700,000 on 3,400. Few events are learnt by heart:
+they are read out of order too (one history then teaches many) and with much of them dropped, and works with few events
+each bear few passes. Where there are half a million, the order is what is left to learn.
 """
 
 import math
@@ -13,11 +13,12 @@ import numpy as np
 from artrec_core.config import Model, Train
 from artrec_core.model.training_data import TrainingData
 
-# Between these numbers of events the settings go from those of few to those of many, by the logarithm.
+# Between these numbers of events, in all and a work, the settings go from those of few to those of many, by the logarithm.
 FEW, MANY = 5e4, 5e5
+FEW_A_WORK, MANY_A_WORK = 5, 50
 EVENTS_IN_STEP = 2500
 MAX_PEOPLE_IN_STEP = 256
-PASSES = 20
+MAX_PASSES = 20
 # Beyond this many events fewer passes see as many.
 EVENTS_IN_ALL = 1.1e7
 
@@ -41,11 +42,11 @@ class Sizes:
 def sized(model: Model, train: Train, data: TrainingData) -> Sizes:
     """What the recipe says; where it says `auto`, what suits so many events a person and in all."""
     lengths = np.minimum(data.histories.lengths, model.max_history)
-    events, people = int(lengths.sum()), max(1, int((lengths > 0).sum()))
-    few = float(np.clip(math.log(MANY / max(events, 1)) / math.log(MANY / FEW), 0, 1))
-    a_person = max(1.0, events / people)
-    passes = int(np.clip(EVENTS_IN_ALL // max(events, 1), 2, PASSES))
-    in_step = int(np.clip(round(EVENTS_IN_STEP / a_person), 8, MAX_PEOPLE_IN_STEP))
+    events, people = max(1, int(lengths.sum())), max(1, int((lengths > 0).sum()))
+    a_work = events / max(1, len(data.artwork_ids))
+    few = max(_fewness(events, FEW, MANY), _fewness(a_work, FEW_A_WORK, MANY_A_WORK))
+    passes = int(np.clip(min(EVENTS_IN_ALL / events, 6 * (1 + a_work) ** 0.3), 2, MAX_PASSES))
+    in_step = int(np.clip(round(EVENTS_IN_STEP * people / events), 8, MAX_PEOPLE_IN_STEP))
     return Sizes(
         passes=passes if isinstance(train.user_epochs, str) else train.user_epochs,
         people_in_step=in_step if isinstance(train.user_batch, str) else train.user_batch,
@@ -53,3 +54,8 @@ def sized(model: Model, train: Train, data: TrainingData) -> Sizes:
         id_dropout=round(0.1 + 0.1 * few, 2) if isinstance(model.id_dropout, str) else model.id_dropout,
         shuffled=round(0.5 * few, 2) if isinstance(train.shuffled, str) else train.shuffled,
     )
+
+
+def _fewness(events: float, few: float, many: float) -> float:
+    """1 for few events, 0 for many, between them by the logarithm."""
+    return float(np.clip(math.log(many / events) / math.log(many / few), 0, 1))
