@@ -236,12 +236,12 @@ class Gate(Section):
     margin: Share = Field(
         0.1, description="no doubt where the 95 % interval of the difference in NDCG@10 stays above minus this share"
     )
-    min_coverage: Share = Field(0.8, description="smallest share of the champion's coverage of the catalogue")
+    min_coverage: Share = Field(0.85, description="smallest share of the champion's coverage of the catalogue")
     max_popular: Share = Field(
         0.5, description="largest share of places in lists for the most popular 1 % of works, at least 20 works"
     )
     min_overlap: Share = Field(
-        0.1,
+        0.3,
         description="lists that keep less of the champion's than this are doubtful: nothing changes that much by learning",
     )
 

@@ -30,7 +30,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param, TriggerRule, chain, ge
 from airflow.sdk.exceptions import AirflowFailException
 
 from artrec_dags.night import date_param, night
-from artrec_dags.operator import DEFAULTS, JobOperator
+from artrec_dags.operator import DEFAULTS, JobOperator, log
 from artrec_dags.recipes import RECIPE, read, shipped
 
 # What the form asks for and the recipe's key that each answer overrides.
@@ -139,6 +139,10 @@ with DAG(
     @task.branch(execution_timeout=timedelta(minutes=5))
     def decision(answer: dict[str, Any]) -> str | None:
         """What follows from the gate's answer."""
+        if answer["outcome"] == "refuse":
+            # Airflow's page shows what is raised at the edge of a traceback: the reasons stand above it, a line each.
+            for reason in answer["against"].split("; "):
+                log.error("refused, the champion stays: %s", reason)
         return next_task(answer)
 
     @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, execution_timeout=timedelta(minutes=5))
@@ -166,10 +170,10 @@ with DAG(
     answer: Any = gate.output
     approval = ApprovalOperator(
         task_id="approval",
-        subject="Shall version {{ ti.xcom_pull('gate')['version'] }} become champion?",
+        subject="Shall version {{ ti.xcom_pull('gate')['version'] }} become champion{{ ti.xcom_pull('gate')['place'] }}?",
         body="{{ ti.xcom_pull('gate')['against'] or 'The gate has no doubt; the recipe wants a person to decide.' }}\n\n"
         "{{ ti.xcom_pull('gate')['told'] }}\n\n{{ ti.xcom_pull('gate')['table'] }}",
-        params={"why": Param("", type="string", title="Why", description="Kept with the version.")},
+        params={"why": Param("", type="string", title="Why", description="Of a version that is approved, it is kept.")},
         defaults=ApprovalOperator.REJECT,
         # The next Monday's run waits for this one.
         response_timeout=timedelta(days=3),

@@ -145,16 +145,19 @@ def _show(decision: "Decision", challenger: str, champion: str | None) -> None:
 
 def _answer(recipe: Recipe, challenger: "Version", decision: "Decision | None", promote: bool | None) -> dict[str, Any]:
     """What the DAG is told: the version, what follows, and the words for whoever is asked."""
+    from artrec_core.model.registry import Registry
     from artrec_core.recs.promotion import outcome
 
     told: dict[str, Any] = {"version": challenger.name, "outcome": "keep", "told": "it is the champion already"}
     if decision is None:
         return told
+    champion = Registry(recipe.store).champion()
     rows = "\n".join(f"| {one.name} | {one.mark} | {one.says} |" for one in decision.criteria)
     return told | {
         "outcome": outcome(decision.verdict, recipe.gate, promote),
         "told": decision.told,
         "against": decision.against,
+        "place": "" if champion is None else f" in the place of version {champion.name}",
         "table": f"| criterion | | seen |\n|---|---|---|\n{rows}",
     }
 

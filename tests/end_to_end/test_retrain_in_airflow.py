@@ -111,7 +111,7 @@ def test_what_the_gate_refuses_leaves_the_champion_and_says_why(airflow: Airflow
 def test_a_person_says_no_and_on_second_thoughts_yes(airflow: Airflow, recipe: Path) -> None:
     # Trained on everything there is, nothing can be measured.
     run, shown = asked(airflow, holdout="no")
-    assert shown["subject"] == "Shall version 4 become champion?"
+    assert shown["subject"] == "Shall version 4 become champion in the place of version 2?"
     assert "not measured: train.holdout is false" in shown["body"]
     assert "| coverage | ok |" in shown["body"]
     assert answer(airflow, run, "Reject", "not before the holidays") == "success"
@@ -119,7 +119,7 @@ def test_a_person_says_no_and_on_second_thoughts_yes(airflow: Airflow, recipe: P
     assert champion(recipe) == "2"
 
     run, shown = asked(airflow, holdout="no")
-    assert shown["subject"] == "Shall version 4 become champion?"
+    assert shown["subject"] == "Shall version 4 become champion in the place of version 2?"
     assert answer(airflow, run, "Approve", "the lists look right") == "success"
     assert champion(recipe) == "4"
     last = Registry(load(recipe).store).promotions()[-1]
