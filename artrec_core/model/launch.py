@@ -74,6 +74,8 @@ def start_ray(recipe: Recipe, processors: int) -> bool:
         return True
     os.environ.update(environment | OWN_CLUSTER)
     ray.init(
+        # Not one that somebody else has started here.
+        address="local",
         num_cpus=processors,
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,

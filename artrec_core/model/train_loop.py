@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from artrec_core.config import Encode, Model, Train
 from artrec_core.errors import ArtrecError
+from artrec_core.model.adamw import AdamW
 from artrec_core.model.batches import Ints, Sequences, length_batches
 from artrec_core.model.checkpoints import Checkpoints, read_deepspeed, read_plain, write_deepspeed, write_plain
 from artrec_core.model.deepspeed_import import import_deepspeed
@@ -215,7 +216,7 @@ class _Plain:
         self.phase = phase
         self.weights = [weight for weight in phase.parameters() if weight.requires_grad]
         # Fused: each weight is read and written once a step, not once an operation.
-        self.optimizer = torch.optim.AdamW(self.weights, lr=rate, weight_decay=weight_decay, fused=True)
+        self.optimizer = AdamW(self.weights, lr=rate, weight_decay=weight_decay, fused=True)
 
     def set_rate(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
@@ -247,7 +248,7 @@ class _DeepSpeed:
         config = json.loads(Path(run.train.deepspeed).read_text())
         config |= {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1, "steps_per_print": 10**9}
         weights = [weight for weight in phase.parameters() if weight.requires_grad]
-        optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=run.train.weight_decay)
+        optimizer = AdamW(weights, lr=rate, weight_decay=run.train.weight_decay)
         self.phase = phase
         self.rank = run.world.rank
         self.deepspeed = deepspeed
