@@ -335,9 +335,7 @@ def _fit_user(
     # The batch is one over all workers: how many there are changes the time, not what is learnt.
     batch = max(1, round(sizes.people_in_step / world.size))
     steps = max(1, math.ceil(phase.trainable.sum() / world.size / batch))
-    optimizer = torch.optim.AdamW(
-        tower.parameters(), lr=train.user_learning_rate, weight_decay=train.weight_decay, fused=True
-    )
+    optimizer = AdamW(tower.parameters(), lr=train.user_learning_rate, weight_decay=train.weight_decay, fused=True)
     random = np.random.default_rng([train.seed, world.rank])
     _seed_rank(run)
     best, best_weights, taken, waited = -math.inf, copy.deepcopy(tower.state_dict()), passes, 0
