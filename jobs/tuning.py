@@ -4,6 +4,7 @@ Each trial's file is its only memory: a search that was killed tells Optuna and 
 others. Imported where it is needed: Ray Tune takes seconds.
 """
 
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ def run(search: Search) -> list[Trial]:
 
 def _fit(search: Search, over: list[Trial], points: list[Values] | None, left: int, log: "Log") -> None:
     os.environ.update(QUIET)
+    # It would warn of the files that QUIET leaves out, and of a busy machine.
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
     settings = search.recipe.tune
     # Trials that train a text tower with Ray Train start its workers beside themselves.
     beside = search.recipe.train.workers + 1 if touches_text(search.recipe, search.space) else 0
