@@ -8,6 +8,7 @@ fused linear cross-entropy, https://arxiv.org/abs/2410.10989): a step takes thre
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -33,8 +34,9 @@ def next_work_loss(
     columns = torch.full((len(works),), -1, device=works.device)
     columns[negatives] = torch.arange(len(negatives), device=works.device)
     wanted = targets[person, position]
+    queries = F.embedding(person * states.shape[1] + position, states.flatten(0, 1))
     found = _NextWork.apply(  # type: ignore[no-untyped-call]
-        states[person, position], works, negatives, offsets, columns[inputs], person, position, wanted, columns[wanted]
+        queries, works, negatives, offsets, columns[inputs], person, position, wanted, columns[wanted]
     )
     return cast(Tensor, found)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from artrec_core.model.batches import NO_WORK, Ints, Sequences, padded, padded_targets
@@ -57,7 +58,9 @@ class UserPhase(nn.Module):
         interests, stated = openings(self.interest_vectors, self.data.interest_of[people])
         stated = stated & (torch.rand(len(people), device=device) >= INTEREST_DROPOUT)
         signals, gaps = (torch.from_numpy(values).to(device) for values in (batch.signals, batch.gaps))
-        users = self.tower.people(interests, stated, vectors[inputs], signals, gaps)
+        # Not by an index: the gradient of one is summed in whatever order the threads come to it.
+        met = F.embedding(inputs, vectors)
+        users = self.tower.people(interests, stated, met, signals, gaps)
         losses = [next_work_loss(users, vectors, negatives, offsets, inputs, one) for one in wanted]
         return torch.stack(losses).sum()
 
