@@ -33,6 +33,7 @@ class Log(tune.Callback):  # type: ignore[misc]
         before = trials_in(folder)
         # What was under way when the search was killed is begun again under its number.
         self._again = [one for one in before if one.ended is None]
+        self._over = [one for one in before if one.ended is not None]
         self._next = max((one.number for one in before), default=-1) + 1
         self._trials: dict[str, Trial] = {}
         self._runs: dict[str, str] = {}
@@ -104,7 +105,7 @@ class Log(tune.Callback):  # type: ignore[misc]
         told.ended = told.ended or "stopped"
         told.seconds = round(time.monotonic() - self._begun[trial.trial_id], 1)
         told.save(self.folder)
-        self._to_mlflow(lambda: self._end_run(trial.trial_id, told))
+        self._to_mlflow(lambda: self._end_run(self._runs[trial.trial_id], told))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A trial broke: its file stays open, so that it is tried again."""
@@ -125,6 +126,9 @@ class Log(tune.Callback):  # type: ignore[misc]
         if file.exists():
             self._parent = file.read_text()
             self.registry.reopen_run(self._parent)
+            for one in self._over:  # killed between a trial's file and the end of its run
+                for left in self.registry.open_runs(self.recipe.train.experiment, self._fingerprint(one)):
+                    self._end_run(left, one)
             return
         space = {f"tune.{key}": json.dumps(among if isinstance(among, list) else among.model_dump())
                  for key, among in self.space.items()}  # fmt: skip
@@ -133,13 +137,16 @@ class Log(tune.Callback):  # type: ignore[misc]
         file.write_text(self._parent)
 
     def _start_run(self, trial_id: str, told: Trial) -> None:
-        mark = {FINGERPRINT: f"{self.tags[FINGERPRINT]}-{told.number}", PARENT: self._parent}
+        mark = {FINGERPRINT: self._fingerprint(told), PARENT: self._parent}
         recipe = with_values(self.recipe, dict(told.values))
         parameters = {**recipe.model.model_dump(), **recipe.train.model_dump()}
         tags = {**self.tags, **mark, RUN_NAME: f"trial {told.number}"}
         self._runs[trial_id] = self.registry.start_run(self.recipe.train.experiment, tags, parameters)
 
-    def _end_run(self, trial_id: str, told: Trial) -> None:
-        self.registry.log_metrics(self._runs[trial_id], [("tune/figure", told.figure, 0)])
+    def _end_run(self, run_id: str, told: Trial) -> None:
+        self.registry.log_metrics(run_id, [("tune/figure", told.figure, 0)])
         self.registry.log_metrics(self._parent, [("tune/figure", told.figure, told.number)])
-        self.registry.end_run(self._runs[trial_id], "FAILED" if told.ended == "failed" else "FINISHED")
+        self.registry.end_run(run_id, "FAILED" if told.ended == "failed" else "FINISHED")
+
+    def _fingerprint(self, told: Trial) -> str:
+        return f"{self.tags[FINGERPRINT]}-{told.number}"

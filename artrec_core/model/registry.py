@@ -268,12 +268,20 @@ class Registry:
         location = Path(self.store.artifacts).resolve() / "runs"
         found = self.client.get_experiment_by_name(experiment)
         where = found.experiment_id if found else self.client.create_experiment(experiment, location.as_uri())
-        asked = f"tags.{FINGERPRINT} = '{tags[FINGERPRINT]}' and attributes.status = 'RUNNING'"
-        for left in self.client.search_runs([where], asked):
-            self.client.set_terminated(left.info.run_id, "KILLED")
+        for left in self._open_runs(where, tags[FINGERPRINT]):
+            self.end_run(left, "KILLED")
         run_id = str(self.client.create_run(where, tags=tags).info.run_id)
         self.client.log_batch(run_id, params=[Param(name, str(value)[:500]) for name, value in parameters.items()])
         return run_id
+
+    def open_runs(self, experiment: str, fingerprint: str) -> list[str]:
+        """Ids of this fingerprint's runs that go on, or were killed before they could be closed."""
+        found = self.client.get_experiment_by_name(experiment)
+        return self._open_runs(found.experiment_id, fingerprint) if found else []
+
+    def _open_runs(self, experiment_id: str, fingerprint: str) -> list[str]:
+        asked = f"tags.{FINGERPRINT} = '{fingerprint}' and attributes.status = 'RUNNING'"
+        return [run.info.run_id for run in self.client.search_runs([experiment_id], asked)]
 
     def reopen_run(self, run_id: str) -> None:
         """Go on with a run that was closed, or killed."""

@@ -18,6 +18,7 @@ from artrec_core.lake import Lake
 from artrec_core.model.search_space import USUAL, setting, space_of, with_values
 from jobs import tune, tuning
 from jobs.step import Night
+from jobs.trial_log import Log
 from jobs.trial_records import Trial, finished_alike, ranked, trials_in
 from tests.artrec_core.model.worlds import tiny_settings
 from tests.artrec_core.recs.evaluation_worlds import catalogue, people, tribes, with_other_tests
@@ -246,6 +247,25 @@ def finished(searches: Path) -> dict[str, str]:
     """The files of the trials that are over."""
     files = {path.name: path.read_text() for path in searches.glob("*/trials/*.json")}
     return {name: text for name, text in files.items() if json.loads(text)["ended"] is not None}
+
+
+def test_a_trial_killed_between_its_file_and_its_run_is_finished_in_mlflow_by_the_next_search(
+    settings: list[str], tmp_path: Path
+):
+    recipe = recipe_of(settings, "tune.space.model.layers=[1, 2]")
+    search, trial = search_in(tmp_path, recipe), SimpleNamespace(trial_id="a", config={"values": {"model.layers": 2}})
+
+    def log() -> Log:
+        return Log(recipe, search.space, search.folder, search.tags)
+
+    killed = log()
+    killed._open()
+    killed.on_trial_start(0, [], trial)
+    over(0, [0.2], **{"model.layers": 2}).save(search.folder)
+    with log().kept():
+        pass
+    assert sorted(run.info.status for run in mlflow_runs(recipe)) == ["FINISHED", "FINISHED"]
+    assert [run.data.metrics.get("tune/figure") for run in mlflow_runs(recipe)] == [0.2, 0.2]
 
 
 @pytest.mark.slow
