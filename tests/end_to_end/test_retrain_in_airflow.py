@@ -72,8 +72,8 @@ def asked(airflow: Airflow, **parameters: object) -> tuple[str, Any]:
 
 def answer(airflow: Airflow, run: str, choice: str, why: str) -> str:
     """Answer as the page does; the state the run ends in."""
-    # Airflow fails a task that is answered before its executor has told that it waits; nobody reads so fast.
-    time.sleep(5)
+    # Airflow 3 fails a task that is answered before its executor has told that it waits, which took six seconds.
+    time.sleep(15)
     said = {"chosen_options": [choice], "params_input": {"why": why}}
     airflow.runs(f"/{run}/taskInstances/approval/-1/hitlDetails", "PATCH", said)
     return airflow.end_of(run, PATIENCE)
