@@ -150,6 +150,31 @@ def shrink(
     return k, np.float64(approx[k - 1])
 
 
+# Without NaN the largest of a piece is found in vectors.
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz"})  # type: ignore[untyped-decorator]
+def largest(scores: Any) -> Any:
+    """The largest of at least one score, none of them NaN."""
+    found = scores[0]
+    for place in range(1, scores.shape[0]):
+        found = max(found, scores[place])
+    return found
+
+
+@compiled
+def first_floor(scores: Any, n: Any, length: Any) -> Any:
+    """A score that at least n of these reach, close to the n-th highest where n is small; minus infinity where n is too large.
+
+    The largest of each piece of so many scores is a score of its own, so n pieces' largest are n scores.
+    """
+    pieces = scores.shape[0] // length
+    if n > pieces:
+        return -np.inf
+    highest = np.empty(pieces, np.float32)
+    for piece in range(pieces):
+        highest[piece] = largest(scores[piece * length : (piece + 1) * length])
+    return np.float64(nth_smallest(highest, pieces - n))
+
+
 @compiled
 def keep_contenders(
     block: Any, first: Any, k: Any, users: Any, items: Any, slacks: Any, item_norms: Any, tiny: Any, room: Any,
@@ -162,10 +187,13 @@ def keep_contenders(
     """
     width = block.shape[1]
     capacity = ids.shape[1]
-    stride = 64
+    stride = 32
     longest = item_norms[first : first + width].max()
     for row in range(begin, end):
         scores = block[row]
+        if floors[row] == -np.inf:
+            seen_here = seen_from[row + 1] - seen_from[row]
+            floors[row] = first_floor(scores, k + seen_here, 16) - (slacks[row] * longest + tiny)
         # Rounding the bar to float32 must not raise it.
         bar = floors[row] - (slacks[row] * longest + tiny)
         low = np.float32(bar - abs(bar) * 1e-6)

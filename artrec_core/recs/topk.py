@@ -8,7 +8,6 @@ which pairs may still be among a person's k best; only those are held, and in th
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,8 @@ from artrec_core.recs.threads import Floats as Floats
 from artrec_core.recs.threads import Ints as Ints
 from artrec_core.recs.threads import in_threads as in_threads
 
-# 1,024 people x 4,096 artworks x 4 bytes = 16 MB: the scores are still in the last-level cache when they are looked at.
-PEOPLE_IN_BLOCK = 1024
+# 512 people x 4,096 artworks x 4 bytes = 8 MB a thread: the scores are still in the last-level cache when they are looked at.
+PEOPLE_IN_BLOCK = 512
 ARTWORKS_IN_BLOCK = 4096
 # Beyond this a float32 product may overflow; such people are scored canonically throughout.
 LARGEST_SAFE_SCORE = 1e36
@@ -157,38 +156,38 @@ def _by_blocks(
     threads: int,
     memory_mb: int,
 ) -> None:
-    """Fill ids and scores a block of people at a time; each block passes over all artworks once."""
+    """Fill ids and scores a block of people at a time; each block passes over all artworks once.
+
+    A thread has blocks of its own: it waits for nobody, and one looks at its scores while another multiplies.
+    """
     k = min(ids.shape[1], items.shape[0])
     capacity = k + max(k, 64)
-    people, width = block_shape(users.shape[0], items.shape[0], capacity * 8 + 64, memory_mb)
+    people, width = block_shape(users.shape[0], items.shape[0], capacity * 8 + 64, memory_mb, threads)
     slack, tiny = error_bound(users.shape[1])
-    product = np.empty(people * width, np.float32)
-    held_ids, approx = np.empty((people, capacity), np.int32), np.empty((people, capacity), np.float32)
-    with threadpool_limits(threads, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        for top in range(0, users.shape[0], people):
+    tops = iter(range(0, users.shape[0], people))
+
+    def fill(_: int) -> None:
+        product = np.empty(people * width, np.float32)
+        held_ids, approx = np.empty((people, capacity), np.int32), np.empty((people, capacity), np.float32)
+        # The threads share one iterator: whoever is done takes the next block.
+        for top in tops:
             some = users[top : top + people]
             slacks, seen_from = slack * user_norms[top : top + people], seen[0][top : top + people + 1]
             counts, floors = np.zeros(len(some), np.int64), np.full(len(some), -np.inf)
+            bounds, room = (slacks, item_norms, tiny), k + (capacity - k) // 2
+            held = (held_ids, approx, counts)
             for first in range(0, items.shape[0], width):
                 part = items[first : first + width]
                 block = product[: len(some) * len(part)].reshape(len(some), len(part))
                 np.matmul(some, part.T, out=block)
-                held = (
-                    slacks,
-                    item_norms,
-                    tiny,
-                    k + (capacity - k) // 2,
-                    seen_from,
-                    seen[1],
-                    held_ids,
-                    approx,
-                    counts,
-                    floors,
+                keep_contenders(
+                    block, first, k, some, items, *bounds, room, seen_from, seen[1], *held, floors, 0, len(some)
                 )
-                in_threads(partial(keep_contenders, block, first, k, some, items, *held), len(some), threads, pool)
             best = (ids[top : top + people], scores[top : top + people])
-            last = partial(finish, k, some, items, slacks, item_norms, tiny, held_ids, approx, counts, *best)
-            in_threads(last, len(some), threads, pool)
+            finish(k, some, items, *bounds, *held, *best, 0, len(some))
+
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        list(pool.map(fill, range(threads)))
 
 
 def error_bound(dim: int) -> tuple[float, float]:
@@ -204,11 +203,11 @@ def error_bound(dim: int) -> tuple[float, float]:
     return unit / (1.0 - unit), (4 * dim + 8) * 2.0**-126
 
 
-def block_shape(people: int, artworks: int, bytes_a_person: int, memory_mb: int) -> tuple[int, int]:
-    """How many people and artworks a block of scores holds within the budget, each at least one."""
-    budget = _count(memory_mb, "memory_mb") * 2**20
+def block_shape(people: int, artworks: int, bytes_a_person: int, memory_mb: int, blocks: int) -> tuple[int, int]:
+    """How many people and artworks each of so many blocks of scores holds within the budget, each at least one."""
+    budget = _count(memory_mb, "memory_mb") * 2**20 // blocks
     width = min(ARTWORKS_IN_BLOCK, artworks)
-    rows = min(PEOPLE_IN_BLOCK, people, max(1, budget // (4 * width + bytes_a_person)))
+    rows = min(PEOPLE_IN_BLOCK, -(-people // blocks), max(1, budget // (4 * width + bytes_a_person)))
     return rows, width
 
 

@@ -163,10 +163,11 @@ def test_memory_maps_and_a_small_budget(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("k", "memory_mb"), [(10, 1), (100, 16), (1000, 64), (20, 512)])
-def test_blocks_fit_the_budget(k: int, memory_mb: int) -> None:
+@pytest.mark.parametrize("threads", [1, 2, 16])
+def test_blocks_of_all_threads_fit_the_budget(k: int, memory_mb: int, threads: int) -> None:
     a_person = (k + max(k, 64)) * 8 + 64
-    people, width = topk.block_shape(1_000_000, 1_000_000, a_person, memory_mb)
-    assert people * (4 * width + a_person) <= memory_mb * 2**20
+    people, width = topk.block_shape(1_000_000, 1_000_000, a_person, memory_mb, threads)
+    assert threads * people * (4 * width + a_person) <= memory_mb * 2**20
 
 
 def test_given_scores_are_ranked_as_they_are() -> None:
