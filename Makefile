@@ -9,6 +9,8 @@ RECIPE ?= infra/recipes/demo.toml
 DATE ?= 2026-03-30
 ARTREC := .venv/bin/artrec
 READY := .venv/.ready
+# In a folder of its own: where DeepSpeed finds Triton it imports it, which a night on a CPU has no use for.
+KERNELS := .venv/kernels
 export GX_ANALYTICS_ENABLED := false
 export RAY_USAGE_STATS_ENABLED := 0
 
@@ -26,6 +28,11 @@ $(READY): pyproject.toml infra/constraints.txt infra/models.txt
 	.venv/bin/python -m artrec_core.model.base_models fetch
 	touch $@
 
+$(KERNELS)/.ready: $(READY) infra/constraints.txt
+	rm -rf $(KERNELS)
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(KERNELS) -c infra/constraints.txt triton
+	touch $@
+
 models: $(READY)  ## fetch the base models into the model cache (part of the set-up)
 	.venv/bin/python -m artrec_core.model.base_models fetch
 
@@ -39,7 +46,7 @@ airflow: $(READY)  ## start a standalone Airflow with the DAGs loaded, on http:/
 mlflow: $(READY)  ## open the MLflow page of RECIPE's runs, on http://localhost:5000
 	$(ARTREC) mlflow --config $(RECIPE)
 
-test: $(READY) lint types  ## lint, types, import rules, then the tests (under ten minutes on two cores)
+test: $(READY) $(KERNELS)/.ready lint types  ## lint, types, import rules, then the tests (under ten minutes on two cores)
 	.venv/bin/python -m pytest -m 'not slow' -n 2
 
 test-slow: $(READY)  ## the tests that take longer: kills in the middle of each step, real training runs

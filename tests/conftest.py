@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 ROOT = Path(__file__).parent.parent
+# Triton, where `make test` put it.
+sys.path.append(str(ROOT / ".venv" / "kernels"))
 SHARED_DATA = Path(os.environ.get("ARTREC_DATA", ROOT.parent / "shared" / "data"))
 
 
