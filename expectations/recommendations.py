@@ -116,12 +116,15 @@ def check_recommendations(
     strategy: str,
     reranked: Collection[str] = (),
     blocked: pl.DataFrame | None = None,
+    elsewhere: pl.DataFrame | None = None,
 ) -> Checked:
     """Judge the recommendations before they are published: whatever is in `failed` must keep yesterday's served.
 
     `recommendations` hold RECOMMENDATION, `histories` at least user_id, artwork_id and seen, `catalogue` at least
     artwork_id, `people` at least user_id and simulated. `strategy` is the default one, in which everybody must have
-    rows; the scores of the `reranked` ones may rise down a list, and `blocked` (STRATEGY, ARTWORK_ID) are in no list. All rows are in `kept`; each rule that rows broke shows a few of them in `examples`.
+    rows; the scores of the `reranked` ones may rise down a list, and `blocked` (STRATEGY, ARTWORK_ID) are in no list. `elsewhere` (SOURCE, ARTWORK_ID) are the works that
+    other tables show: known ones that the default strategy may show. All rows are in `kept`; each rule that rows broke shows a
+    few of them in `examples`.
     """
     facts = recommendation_facts(recommendations, histories, catalogue, people, reranked, blocked)
     out = None if blocked is None else blocked.filter(pl.col(STRATEGY) == strategy)
@@ -131,6 +134,11 @@ def check_recommendations(
     results = [_with_examples(*pair, facts) for pair in zip(results, rules, strict=True)]
     results += judge("recommendations", facts, [enough_rows("has_rows", 1, "There is something to publish.")])
     results += judge("people", served, _people_rules(strategy))
+    others: list[Rule] = []
+    if elsewhere is not None:
+        others, facts = elsewhere_rules(), elsewhere_facts(elsewhere, catalogue, out)
+        judged = judge("elsewhere", facts, others, all_stop=True)
+        results += [_with_examples(*pair, facts) for pair in zip(judged, others, strict=True)]
     return Checked(
         table="recommendations",
         kept=recommendations.with_columns(
@@ -140,7 +148,35 @@ def check_recommendations(
         results=results,
         lines=recommendations.select(pl.col(STRATEGY).alias(SOURCE), pl.lit(KEPT).alias(OUTCOME)),
         received=dict(recommendations.group_by(STRATEGY).len().rows()),
-        says={rule.name: rule.says for rule in rules},
+        says={rule.name: rule.says for rule in [*rules, *others]},
+    )
+
+
+def elsewhere_rules() -> list[Rule]:
+    """What every work must hold that another published table than the recommendations shows."""
+    return [
+        Rule(
+            "blocked_works_are_out_elsewhere",
+            Holds(NOT_BLOCKED),
+            "No other table shows what the default strategy's block lists name.",
+            say("{} has {}, which is blocked; run score again", SOURCE, ARTWORK_ID),
+        ),
+        Rule(
+            "artwork_is_known_elsewhere",
+            Holds(ARTWORK_KNOWN),
+            "The artworks of the other tables are in the catalogue.",
+            say("{} has {}, which the catalogue lacks", SOURCE, ARTWORK_ID),
+        ),
+    ]
+
+
+def elsewhere_facts(elsewhere: pl.DataFrame, catalogue: pl.DataFrame, out: pl.DataFrame | None) -> pl.DataFrame:
+    """What the rules read of the works (SOURCE, ARTWORK_ID) that other tables show."""
+    barred = pl.Series([], dtype=pl.String) if out is None else out.get_column(ARTWORK_ID)
+    known = catalogue.get_column(ARTWORK_ID)
+    return elsewhere.with_columns(
+        (~pl.col(ARTWORK_ID).is_in(barred.implode())).alias(NOT_BLOCKED),
+        pl.col(ARTWORK_ID).is_in(known.implode()).fill_null(False).alias(ARTWORK_KNOWN),
     )
 
 

@@ -13,12 +13,14 @@ from artrec_core.columns import (
     CHECKSUM,
     LAKE,
     MODEL_VERSION,
+    OTHER_ARTWORK_ID,
     PEOPLE,
     PUBLICATION,
     PUBLISHED_AT,
     ROWS,
     RUN_DATE,
     SIMULATED,
+    SOURCE,
     STATUS,
     STRATEGY,
     USER_ID,
@@ -171,6 +173,7 @@ def audit(night: Night, sent: Mapping[str, int], loaded: Mapping[str, int]) -> N
         strategy=night.recipe.publish.strategy,
         reranked=[one.name for one in night.recipe.strategies if one.reranks],
         blocked=_blocked(night, catalogue),
+        elsewhere=_shown_elsewhere(night),
     )
     found = Validation(recipe=night.recipe.name, run_date=night.day, tables=[checked.verdict()])
     where = night.lake.write_note(AUDIT_NOTE, night.day, found.to_json())
@@ -180,6 +183,17 @@ def audit(night: Night, sent: Mapping[str, int], loaded: Mapping[str, int]) -> N
         raise GateFailed(
             f"publish {night.day}: {first_failure(found.tables)}; what was served stays served; see {where}"
         )
+
+
+def _shown_elsewhere(night: Night) -> pl.DataFrame:
+    """(SOURCE, ARTWORK_ID) of every work that a table other than the recommendations shows."""
+    frames = [empty({SOURCE: pl.String(), ARTWORK_ID: pl.String()})]
+    for name in SCORED.values():
+        for frame in [] if name == "recommendations" else LakeRows(night, name):
+            named = [frame.select(column) for column in (ARTWORK_ID, OTHER_ARTWORK_ID) if column in frame.columns]
+            works = pl.concat([one.rename({one.columns[0]: ARTWORK_ID}) for one in named]).unique()
+            frames.append(works.select(pl.lit(name).alias(SOURCE), ARTWORK_ID))
+    return pl.concat(frames).unique().sort(SOURCE, ARTWORK_ID)
 
 
 def _blocked(night: Night, catalogue: pl.DataFrame) -> pl.DataFrame:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from artrec_core.columns import HISTORY, RECOMMENDATION, USER, conform
-from expectations.recommendations import check_recommendations, recommendation_rules
+from expectations.recommendations import check_recommendations, elsewhere_rules, recommendation_rules
 from expectations.verdict import Checked, Counts
 from tests.expectations.worlds import Row
 
@@ -59,6 +59,13 @@ def check(rows: list[Row], people: pl.DataFrame = PEOPLE, **told: Any) -> Checke
 
 
 BLOCKED = pl.DataFrame({"strategy": ["main", "fresh"], "artwork_id": ["c", "a"]})
+MAIN_BLOCKED = pl.DataFrame({"strategy": ["main", "fresh"], "artwork_id": ["g", "a"]})
+
+
+def elsewhere(*works: str) -> pl.DataFrame:
+    return pl.DataFrame({"source": "similar_artworks", "artwork_id": works})
+
+
 MUTATIONS: dict[str, Callable[[], Checked]] = {
     "ranks_have_no_gaps": lambda: check(spoilt(4, rank=3)),
     "artwork_once_a_list": lambda: check(spoilt(1, artwork_id="a")),
@@ -72,6 +79,11 @@ MUTATIONS: dict[str, Callable[[], Checked]] = {
     "simulated_is_said": lambda: check(spoilt(0, simulated=False)),
     "has_rows": lambda: check([], PEOPLE.clear()),
     "everybody_is_served": lambda: check([one for one in good() if one["user_id"] != "bo"]),
+    # `fresh` alone may not show a.
+    "blocked_works_are_out_elsewhere": lambda: check(
+        [one for one in good() if one["strategy"] == "main"], blocked=MAIN_BLOCKED, elsewhere=elsewhere("a", "d", "g")
+    ),
+    "artwork_is_known_elsewhere": lambda: check(good(), elsewhere=elsewhere("a", "z", "g")),
 }
 
 
@@ -83,7 +95,8 @@ def test_a_good_table_passes() -> None:
 
 def test_every_rule_has_a_mutation() -> None:
     rules = [rule.name for rule in recommendation_rules()]
-    assert list(MUTATIONS) == [*rules, "has_rows", "everybody_is_served"]
+    others = [rule.name for rule in elsewhere_rules()]
+    assert list(MUTATIONS) == [*rules, "has_rows", "everybody_is_served", *others]
 
 
 @pytest.mark.parametrize("rule", MUTATIONS)
@@ -132,6 +145,11 @@ def test_a_block_list_of_one_strategy_says_nothing_of_another() -> None:
     (failed,) = check(good(), blocked=BLOCKED).failed
     # In `main` Bo's c is blocked; Ann's c is of `fresh`, which may show it.
     assert failed.examples == ["bo's rank 2 in main is c, which is blocked; run score again"]
+
+
+def test_a_blocked_work_of_another_table_is_named() -> None:
+    (failed,) = MUTATIONS["blocked_works_are_out_elsewhere"]().failed
+    assert failed.examples == ["similar_artworks has g, which is blocked; run score again"]
 
 
 def test_who_has_seen_every_work_that_is_not_blocked_needs_no_rows() -> None:
