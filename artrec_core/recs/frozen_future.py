@@ -24,6 +24,8 @@ MOST_LISTED = 10_000
 # The popular works are the first percent of the catalogue, and at least so many.
 POPULAR_SHARE = 0.01
 LEAST_POPULAR = 20
+# Of a small catalogue, where 20 works may fill every list, no more than this share.
+MOST_OF_FEW = 0.1
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class FrozenFuture:
     @cached_property
     def popular(self) -> Rows:
         """Rows of the works that most people met, the most popular first."""
-        many = max(LEAST_POPULAR, round(self.works * POPULAR_SHARE))
+        few = max(1, round(self.works * MOST_OF_FEW))
+        many = min(max(LEAST_POPULAR, round(self.works * POPULAR_SHARE)), few)
         return np.argsort(-people_a_work(self.seen), kind="stable")[:many]
 
     def popular_ndcg(self) -> Values:

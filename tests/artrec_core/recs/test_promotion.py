@@ -221,4 +221,12 @@ def test_people_who_saw_everything_are_not_listed() -> None:
     before = Sequences(starts, met, none, none, none.astype(bool), none.astype(bool))
     found = FrozenFuture.of(before, 3, np.array([1]), np.array([2]))
     assert found.listed.tolist() == [1]
-    assert found.popular.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("works", "popular"), [(1, 1), (3, 1), (30, 3), (150, 15), (200, 20), (1000, 20), (5000, 50)])
+def test_popular_are_one_in_a_hundred_works_but_not_the_whole_of_a_small_catalogue(works: int, popular: int) -> None:
+    from artrec_core.model.batches import Sequences
+
+    nothing = np.zeros(0, np.int64)
+    nobody = Sequences(np.zeros(2, np.int64), nothing, nothing, nothing, nothing.astype(bool), nothing.astype(bool))
+    assert len(FrozenFuture.of(nobody, works, nothing, nothing).popular) == popular
