@@ -179,7 +179,9 @@ class Train(Section):
     use_gpu: bool = False
     launcher: Literal["ray", "process"] = Field("ray", description="Ray Train with DeepSpeed, or one plain process")
     deepspeed: str = Field("infra/deepspeed/zero2.json", description="DeepSpeed configuration file")
-    text_epochs: int = Field(2, ge=0, description="passes of the text tower's phase")
+    text_epochs: Annotated[int, Field(ge=0)] | Auto = Field(
+        "auto", description="passes of the text tower's phase; auto: 2, and more where they would be few steps"
+    )
     text_batch: int = Field(64, ge=2, description="artworks a worker encodes in a step")
     text_learning_rate: float = Field(3e-5, gt=0)
     augment: Share = Field(
@@ -238,7 +240,8 @@ class Gate(Section):
     )
     min_coverage: Share = Field(0.85, description="smallest share of the champion's coverage of the catalogue")
     max_popular: Share = Field(
-        0.5, description="largest share of places in lists for the most popular 1 % of works, at least 20 works"
+        0.5,
+        description="largest share of places in lists for the most popular 1 % of works: 20 at least, but no more than a tenth",
     )
     min_overlap: Share = Field(
         0.3,

@@ -231,7 +231,7 @@ def _keep_vectors(night: Night, folder: Path, data: "TrainingData", future: "Fut
     """
     import numpy as np
 
-    from artrec_core.model.train_loop import VECTORS
+    from artrec_core.model.run import VECTORS
     from artrec_core.model.two_tower import TwoTower
     from jobs.embed import keep_trained
 
@@ -248,7 +248,7 @@ def _measured(folder: Path, data: "TrainingData", future: "Future") -> dict[str,
     import numpy as np
     import torch
 
-    from artrec_core.model.train_loop import VECTORS
+    from artrec_core.model.run import VECTORS
     from artrec_core.model.two_tower import TwoTower
     from artrec_core.model.user_phase import user_states
     from artrec_core.recs.frozen_future import fault_of

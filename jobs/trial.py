@@ -91,8 +91,9 @@ def _train(order: Order, recipe: Recipe, reports: _Reports) -> None:
     import numpy as np
     import torch
 
-    from artrec_core.model.train_loop import Run, World, train_user
+    from artrec_core.model.run import Run, World
     from artrec_core.model.training_data import TrainingData
+    from artrec_core.model.user_loop import train_user
     from artrec_core.recs.held_out import held_out_ndcg
 
     class Reported(Run):
@@ -115,7 +116,7 @@ def text_vectors(folder: Path, recipe: Recipe, data: "TrainingData") -> "NDArray
 
     from artrec_core.model.distil import text_base
     from artrec_core.model.launch import launch_text
-    from artrec_core.model.train_loop import FAILED, VECTORS
+    from artrec_core.model.run import FAILED, VECTORS
 
     kept = text_file(folder, recipe)
     with _alone(kept):

@@ -150,8 +150,9 @@ def _work(settings: dict[str, Any], *, rank: int, size: int, device: str) -> Non
     import torch
 
     from artrec_core.config import Encode, Model, Train
-    from artrec_core.model.train_loop import Run, World, train_text_side
+    from artrec_core.model.run import Run, World
     from artrec_core.model.train_loop import train as train_model
+    from artrec_core.model.train_loop import train_text_side
     from artrec_core.model.training_data import TrainingData
 
     if device == "cpu" and size > 1:

@@ -18,9 +18,14 @@ FEW, MANY = 5e4, 5e5
 FEW_A_WORK, MANY_A_WORK = 5, 50
 EVENTS_IN_STEP = 2500
 MAX_PEOPLE_IN_STEP = 256
+# Where people are few, smaller batches: 2,000 people learn more from 36 a step than from 110, seen as often.
+STEPS_A_PASS = 50
 MAX_PASSES = 20
 # Beyond this many events fewer passes see as many.
 EVENTS_IN_ALL = 1.1e7
+TEXT_PASSES = 2
+# Fewer steps change a text tower little: a small catalogue is passed over as often as it takes.
+FEWEST_TEXT_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def sized(model: Model, train: Train, data: TrainingData) -> Sizes:
     a_work = events / max(1, len(data.artwork_ids))
     few = max(_fewness(events, FEW, MANY), _fewness(a_work, FEW_A_WORK, MANY_A_WORK))
     passes = int(np.clip(min(EVENTS_IN_ALL / events, 6 * (1 + a_work) ** 0.3), 2, MAX_PASSES))
-    in_step = int(np.clip(round(EVENTS_IN_STEP * people / events), 8, MAX_PEOPLE_IN_STEP))
+    in_step = int(np.clip(round(people * min(EVENTS_IN_STEP / events, 1 / STEPS_A_PASS)), 8, MAX_PEOPLE_IN_STEP))
     return Sizes(
         passes=passes if isinstance(train.user_epochs, str) else train.user_epochs,
         people_in_step=in_step if isinstance(train.user_batch, str) else train.user_batch,
@@ -54,6 +59,14 @@ def sized(model: Model, train: Train, data: TrainingData) -> Sizes:
         id_dropout=round(0.1 + 0.1 * few, 2) if isinstance(model.id_dropout, str) else model.id_dropout,
         shuffled=round(0.5 * few, 2) if isinstance(train.shuffled, str) else train.shuffled,
     )
+
+
+def text_steps(train: Train, works: int, workers: int) -> int:
+    """How many steps each of the workers takes with the text tower."""
+    a_pass = max(1, math.ceil(works / (train.text_batch * workers)))
+    if isinstance(train.text_epochs, str):
+        return max(FEWEST_TEXT_STEPS, TEXT_PASSES * a_pass)
+    return train.text_epochs * a_pass
 
 
 def _fewness(events: float, few: float, many: float) -> float:

@@ -1,6 +1,5 @@
 """The first phase: the text tower end to end, on the works of one batch, each encoded once."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,8 +109,6 @@ class TextBatches:
         self.starts = np.searchsorted(self.owners, np.arange(histories.people + 1))
         popularity = np.bincount(self.works, minlength=len(data.documents)) + 1.0
         self.log_popularity = np.log(popularity / popularity.sum()).astype(np.float32)
-        # Everybody counts the steps from all works, so that every rank takes as many.
-        self.steps = max(1, math.ceil(len(data.documents) / (works_a_batch * size)))
         self._ask(data, matching)
 
     def _ask(self, data: TrainingData, matching: bool) -> None:

@@ -56,7 +56,7 @@ def variant(recipe: Recipe, name: str, seed: int) -> Recipe:
 
 def applicable(recipe: Recipe, *, interests: bool) -> list[str]:
     """The ablations that change something of this recipe; `interests` says whether anybody stated some."""
-    tuned = recipe.model.tuning != "frozen" and recipe.train.text_epochs > 0
+    tuned = recipe.model.tuning != "frozen" and recipe.train.text_epochs != 0
     return [name for name, one in ABLATIONS.items() if _changes(recipe, name, one, tuned=tuned, interests=interests)]
 
 

@@ -12,7 +12,7 @@ from artrec_core.config import Recipe
 from artrec_core.model.batches import NO_WORK, sequences
 from artrec_core.model.embeddings import distinct_interests, item_vectors, text_vectors, user_vectors
 from artrec_core.model.launch import launch
-from artrec_core.model.train_loop import METRICS, MODEL, VECTORS
+from artrec_core.model.run import METRICS, MODEL, VECTORS
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
 from artrec_core.recs.ablations import FULL, ID_ONLY, NO_INTERESTS, TEXT_ONLY

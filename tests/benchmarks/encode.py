@@ -5,7 +5,8 @@ both sides; the engines take turns and the best round of each counts. Tokens are
 hold tokenizing. The peer's default batch is 32 and it sorts by characters; `--peer-batch 32 64 128` shows each. `--ideas`
 takes one idea at a time away from ours. `--distil LAYERS` teaches a student first (minutes), on these documents; what is
 said of quality is on others that it has not seen: the cosine to the peer's float32 vectors, and how many of a document's
-ten nearest are still among its ten.
+ten nearest are still among its ten. `linear maps alone` multiplies as many rows by the model's matrices, packed, and does nothing
+else: no engine with these products gets past it.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from artrec_core.columns import DOCUMENT, LINE, RAW, RECORD, SOURCE, conform
 from artrec_core.config import Encode, Source
@@ -26,6 +28,7 @@ from artrec_core.data.documents import with_documents
 from artrec_core.data.sources import read_lines, to_artworks
 from artrec_core.model.base_models import prepared
 from artrec_core.model.distil import distilled
+from artrec_core.model.packed import ROWS, PackedLinear
 from artrec_core.model.text_encoder import TextEncoder, batches_by_length, encode
 
 MUSEUMS = ("tate", "carnegie", "walters")
@@ -156,6 +159,22 @@ def engines(base: Path, texts: list[str], arguments: argparse.Namespace) -> dict
     return found
 
 
+def linear_maps_alone(base: Path, precision: str, tokens: int) -> float:
+    """Seconds that the products of so many tokens with the model's matrices take."""
+    encoder = TextEncoder.load(base, precision=precision).for_encoding()  # type: ignore[arg-type]
+    maps = [one for one in encoder.modules() if isinstance(one, PackedLinear)]
+    widths = [child.in_features for child in TextEncoder.load(base).backbone.modules() if type(child) is nn.Linear]
+    rows = {width: torch.randn(ROWS, width).to(maps[0].dtype) for width in set(widths)}
+    with torch.inference_mode():
+        for _ in range(2):
+            begun = time.perf_counter()
+            for _ in range(-(-tokens // ROWS)):
+                for one, width in zip(maps, widths, strict=True):
+                    one(rows[width])
+            seconds = time.perf_counter() - begun
+    return seconds * tokens / (-(-tokens // ROWS) * ROWS)
+
+
 def told(
     engines: dict[str, Engine], texts: list[str], unseen: list[str], base: Path, arguments: argparse.Namespace
 ) -> None:
@@ -173,15 +192,20 @@ def told(
     print(
         f"{arguments.threads} threads, {platform.machine()}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}"
     )
+    for one in ("float32", "bfloat16"):
+        best[f"linear maps alone, {one}"] = linear_maps_alone(base, one, tokens)
     print(f"{'':48} documents/s  tokens/s  x float32  x bfloat16  cosine mean, least  neighbours")
     floor = {
         one: min(seconds for name, seconds in best.items() if name.startswith(f"{PEER} {one}"))
         for one in ("float32", "bfloat16")
     }
     for name, seconds in sorted(best.items(), key=lambda one: one[1]):
-        cosines = (vectors[name] * reference).sum(1)
         speed = f"{len(texts) / seconds:11.0f} {tokens / seconds:9.0f}"
         ratios = f"{floor['float32'] / seconds:10.2f} {floor['bfloat16'] / seconds:11.2f}"
+        if name not in vectors:
+            print(f"{name:48} {speed} {ratios}")
+            continue
+        cosines = (vectors[name] * reference).sum(1)
         kept = neighbours_kept(vectors[name], reference)
         print(f"{name:48} {speed} {ratios}    {cosines.mean():.5f}, {cosines.min():.5f}    {kept:.3f}")
 

@@ -24,9 +24,9 @@ from torch import nn
 from transformers import AutoModel, LlamaConfig, PreTrainedTokenizerFast, Qwen3Config
 
 from artrec_core.model.batches import Sequences
+from artrec_core.model.engines import Plain
 from artrec_core.model.text_encoder import TextEncoder, encode, tune
 from artrec_core.model.text_phase import TextBatch, TextBatches, TextPhase
-from artrec_core.model.train_loop import _Plain
 from artrec_core.model.training_data import TrainingData
 
 WORDS = 2000
@@ -195,7 +195,7 @@ def time_training(
         tune(encoder, "full", lora_rank=8, checkpointing=checkpointing)
         data = world(documents(sizes.text_batch * (sizes.steps + 2), max_tokens, seed=2))
         batches = TextBatches(data, encoder, sizes.text_batch, 0, 1, seed=0)
-        engine = _Plain(TextPhase(encoder).train(), 1e-5, 0.1)
+        engine = Plain(TextPhase(encoder).train(), 1e-5, 0.1)
         for step in range(2):
             engine.step(batches.draw(step))
         wait(device)

@@ -28,9 +28,9 @@ from artrec_core.config import Source
 from artrec_core.data.documents import with_documents
 from artrec_core.data.sources import read_lines, to_artworks
 from artrec_core.model.base_models import prepared
+from artrec_core.model.engines import Plain
 from artrec_core.model.text_encoder import TextEncoder
 from artrec_core.model.text_phase import GROUPS, TextBatch, TextPhase
-from artrec_core.model.train_loop import _Plain
 from jobs.train import queries
 
 MUSEUMS = ("tate", "carnegie", "walters")
@@ -143,7 +143,7 @@ def ours(
     torch.manual_seed(arguments.seed)
     encoder = TextEncoder.load(base, max_tokens=arguments.max_tokens, precision="bfloat16" if half else "float32")
     phase = TextPhase(encoder, matching=1.0).train()
-    engine = _Plain(phase, RATE, DECAY)
+    engine = Plain(phase, RATE, DECAY)
     done = Steps()
     for step, (asked, documents) in enumerate(batches):
         read = [texts[tokens] for tokens in (*documents, *asked)]

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from artrec_core.config import Encode, Model, Train
-from artrec_core.model import train_loop
+from artrec_core.model import engines
 from artrec_core.model.checkpoints import Checkpoints
+from artrec_core.model.run import Run, World
 from artrec_core.model.text_encoder import TextEncoder
-from artrec_core.model.train_loop import Run, World, train_text
+from artrec_core.model.text_phase import TextPhase
+from artrec_core.model.train_loop import train_text
 from tests.artrec_core.model.worlds import small_data, tiny_model
 
 MODEL = Model(dim=16, layers=1, max_tokens=16)
@@ -33,16 +35,16 @@ def text_phase(folder: Path, model: Model = MODEL, *, killed_at: int | None = No
     run = Run(folder, tiny_model(folder / "base"), model, TRAIN, Encode(), World())
     saved = folder / "saved"
     with pytest.MonkeyPatch.context() as patch:
-        step = train_loop._Plain.step
+        step = engines.Plain.step
         steps = []
 
-        def killed(engine: train_loop._Plain, batch: object) -> float:
+        def killed(engine: engines.Plain, batch: object) -> float:
             steps.append(batch)
             if killed_at is not None and len(steps) == killed_at:
                 raise Killed
             return step(engine, batch)
 
-        patch.setattr(train_loop._Plain, "step", killed)
+        patch.setattr(engines.Plain, "step", killed)
         train_text(run, small_data(), TextEncoder.load(run.base, max_tokens=16), saved)
     return saved
 
@@ -94,7 +96,7 @@ def test_another_number_of_workers_goes_on_from_the_weights(tmp_path: Path):
     (tmp_path / "metrics.jsonl").unlink()
     trained = torch.load(tmp_path / "checkpoints" / "step-0000005" / "plain.pt")["weights"]
     encoder = TextEncoder.load(tmp_path / "base", max_tokens=16)
-    phase = train_loop.TextPhase(encoder)
+    phase = TextPhase(encoder)
     kept = Checkpoints(tmp_path / "checkpoints", 0, 1, 5, lambda: None)
     kept.load_weights(phase)
     assert all(torch.equal(phase.state_dict()[name], weight) for name, weight in trained.items())

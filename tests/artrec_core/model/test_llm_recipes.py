@@ -13,8 +13,9 @@ from transformers import Qwen3Config
 
 from artrec_core.config import Encode, Recipe, load
 from artrec_core.model.memory import GIB, Size, fewest_gpus, peak, recipe_memory
+from artrec_core.model.run import Run, World
 from artrec_core.model.text_encoder import TextEncoder, encode
-from artrec_core.model.train_loop import Run, World, train_text
+from artrec_core.model.train_loop import train_text
 from tests.artrec_core.model.worlds import small_data, tiny_model
 from tests.conftest import ROOT
 

@@ -14,12 +14,13 @@ import torch
 import torch.distributed as dist
 
 from artrec_core.config import Encode, Model, Train, load
-from artrec_core.model import train_loop
+from artrec_core.model import engines
 from artrec_core.model.checkpoints import Checkpoints, weights
 from artrec_core.model.launch import launch
+from artrec_core.model.run import Run, World
 from artrec_core.model.text_encoder import TextEncoder, encode, tune
 from artrec_core.model.text_phase import TextPhase
-from artrec_core.model.train_loop import Run, World, train_text
+from artrec_core.model.train_loop import train_text
 from artrec_core.recs.held_out import held_out_ndcg
 from tests.artrec_core.model.worlds import small_data, tiny_model
 from tests.conftest import ROOT
@@ -49,15 +50,15 @@ def worker(rank: int, size: int, folder: Path, stage: int, tuning: str, killed_a
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
     if rank == 1 and killed_at is not None:
-        step, done = train_loop._DeepSpeed.step, []
+        step, done = engines.DeepSpeed.step, []
 
-        def killed(engine: train_loop._DeepSpeed, batch: object) -> float:
+        def killed(engine: engines.DeepSpeed, batch: object) -> float:
             done.append(batch)
             if len(done) == killed_at:
                 os.kill(os.getpid(), signal.SIGKILL)
             return step(engine, batch)
 
-        train_loop._DeepSpeed.step = killed  # type: ignore[method-assign]
+        engines.DeepSpeed.step = killed  # type: ignore[method-assign]
     model = Model(**MODEL, tuning=tuning, lora_rank=2)
     train = Train(**TRAIN, text_epochs=PASSES[stage], deepspeed=str(ROOT / "infra" / "deepspeed" / f"zero{stage}.json"))
     run = Run(folder, folder / "base", model, train, Encode(), World(rank, size))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from artrec_core.config import Recipe, load
-from artrec_core.model.train_loop import MODEL
+from artrec_core.model.run import MODEL
 from artrec_core.model.two_tower import WEIGHTS, TwoTower
 from artrec_core.recs.ablations import variant
 from artrec_core.recs.own_models import OWN, trained, training_data
