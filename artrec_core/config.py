@@ -183,7 +183,7 @@ class Train(Section):
         "auto", description="passes of the text tower's phase; auto: 2, and more where they would be few steps"
     )
     text_batch: int = Field(64, ge=2, description="artworks a worker encodes in a step")
-    text_learning_rate: float = Field(3e-5, gt=0)
+    text_learning_rate: float = Field(1e-4, gt=0)
     augment: Share = Field(
         0.25,
         description="share of a step's documents told with facts left out, shuffled, and in other words of the trade",

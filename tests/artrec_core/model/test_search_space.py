@@ -112,7 +112,7 @@ def test_points_share_text_vectors_unless_a_key_of_the_text_side_differs(key: st
 def test_keys_of_the_text_side_change_its_settings_and_those_of_users_do_not() -> None:
     before = text_settings(recipe())
     assert text_settings(with_values(recipe(), {"model.layers": 3, "train.patience": 2})) == before
-    assert text_settings(with_values(recipe(), {"train.text_learning_rate": 1e-4})) != before
+    assert text_settings(with_values(recipe(), {"train.text_learning_rate": 2e-4})) != before
     assert text_settings(recipe("train.experiment=other", "train.refit=false")) == before
 
 
