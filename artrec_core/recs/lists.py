@@ -187,27 +187,47 @@ class Lists:
     ) -> Iterator[tuple[Places, Ints, Floats]]:
         """The best `many` of works that no cap keeps out of these people's lists, where finalists lack some of them."""
         ids, scores = padded(len(rows), many)
-        # Somebody may be kept from most of the catalogue: some people at a time.
+        listed = [found.ids[row][chosen.places[row][chosen.places[row] >= 0]] for row in rows]
+        creators, sources = zip(*(self._at_cap(one) for one in listed), strict=True)
         step = max(1, KEPT_OUT_AT_ONCE // max(1, self.world.shape[1]))
-        for start in range(0, len(rows), step):
-            some = rows[start : start + step]
-            listed = [found.ids[row][chosen.places[row][chosen.places[row] >= 0]] for row in some]
-            best = search.best(some, ids.shape[1], self._works, [self._kept_out(one) for one in listed])
-            ids[start : start + step], scores[start : start + step] = best
+        # A source is a large part of the catalogue: those who are kept from the same ones are searched for together.
+        for full in sorted(set(sources)):
+            members = np.flatnonzero([one == full for one in sources])
+            left = self._outside(works, full)
+            # Somebody may be kept from many works by their creators: some people at a time.
+            for start in range(0, len(members) if len(left) else 0, step):
+                some = members[start : start + step]
+                by_them = [self._works_of(creators[one]) for one in some]
+                ids[some], scores[some] = search.best(rows[some], many, left, by_them)
         new = ((ids >= 0) & ~among(ids, found.ids[rows])).any(axis=1)
         if new.any():
             yield rows[new], ids[new], scores[new]
 
-    def _kept_out(self, listed: Ints) -> Ints:
-        """The works of creators and sources of which a list holds as many as may be."""
-        out = [np.empty(0, np.int32)]
-        for cap, (of_works, works_of) in zip(
-            (self.strategy.caps.creator, self.strategy.caps.source), self._belonging, strict=True
-        ):
-            if cap is not None:
-                numbers, counts = np.unique(np.concatenate([of_works.of(one) for one in listed]), return_counts=True)
-                out += [works_of.of(one) for one in numbers[(counts >= cap) & (numbers >= 0)]]
-        return np.unique(np.concatenate(out))
+    def _at_cap(self, listed: Ints) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The creators and the sources of which a list holds as many as may be."""
+        found: list[tuple[int, ...]] = []
+        caps = self.strategy.caps.creator, self.strategy.caps.source
+        for cap, (of_works, _) in zip(caps, self._belonging, strict=True):
+            named = [np.empty(0, np.int32), *(of_works.of(one) for one in listed)]
+            numbers, counts = np.unique(np.concatenate(named), return_counts=True)
+            full = numbers[(counts >= cap) & (numbers >= 0)] if cap is not None else numbers[:0]
+            found.append(tuple(full.tolist()))
+        return found[0], found[1]
+
+    def _outside(self, works: Places | None, sources: tuple[int, ...]) -> Places:
+        """Those of `works` (all, where None) that are of none of these sources."""
+        of_works, _ = self._belonging[1]
+        rows = np.arange(self.world.shape[1]) if works is None else works
+        left: Places = rows[~np.isin(of_works.numbers[rows], sources)]
+        return left
+
+    def _works_of(self, creators: tuple[int, ...]) -> Ints:
+        """The works of these creators, each once."""
+        # A mark a work: finding what is double in tens of thousands of works would take a hundred times as long.
+        theirs = np.zeros(self.world.shape[1], bool)
+        for one in creators:
+            theirs[self._belonging[0][1].of(one)] = True
+        return np.flatnonzero(theirs).astype(np.int32)
 
     @cached_property
     def _belonging(self) -> tuple[tuple[Rows, Rows], tuple[Rows, Rows]]:
