@@ -200,6 +200,15 @@ def test_a_floor_brings_the_best_of_its_group_from_beyond_the_finalists(tmp_path
     assert after > before
 
 
+def test_a_floor_that_a_cap_hinders_looks_for_more_of_its_group(tmp_path: Path) -> None:
+    x, z = {"name": "X", "gender": "female"}, {"name": "Z", "gender": "female"}
+    with_facets(lake_in(tmp_path), creators=[[x], [x], [x], [z], *creators("Y", "W")])
+    line = {"caps": {"creator": 1}, "floors": [{"group": "gender:female", "share": 1.0}]}
+    rows = scored(tmp_path, score={**SCORE, "k": 2, "finalists": 1}, strategies=[{"name": "main", **line}])
+    # Ann's finalists a2 and a3 are both X's. The best works by others, b3 and b2, are no woman's; b1 scores less than they do.
+    assert lists(rows["recommendations"], "user_id", "artwork_id")["ann"] == ["a2", "b1"]
+
+
 def test_a_floor_for_no_work_warns_and_costs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "artrec")
     assert listed(tmp_path, floors=[{"group": "gender:female", "share": 0.5}]) == PLAIN
