@@ -198,7 +198,8 @@ class Train(Section):
         "auto", description="passes of the user tower's phase, at most; auto: 20, fewer for very many events"
     )
     user_batch: Annotated[int, Field(ge=1)] | Auto = Field(
-        "auto", description="people read in a step, by all workers together; auto: those of some 2,500 events"
+        "auto",
+        description="people read in a step, by all workers together; auto: those of some 2,500 events, a fiftieth of all at most",
     )
     user_learning_rate: float = Field(3e-3, gt=0)
     negatives: int = Field(
