@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from artrec_core.recs.topk import Floats, Ints, threads_or_all, top_k
+from artrec_core.recs.topk import Floats, Ints, PreparedItems, threads_or_all, top_k
 
 # 128 people x 8,192 works x 8 bytes = 8 MB a thread.
 PEOPLE_IN_BLOCK = 128
@@ -43,9 +43,9 @@ def log_totals(users: Floats, items: Floats, *, threads: int | None = None) -> F
     return totals.astype(np.float32)
 
 
-def people_side(users: Floats, totals: Floats) -> Floats:
+def people_side(users: Floats, totals: Floats) -> PreparedItems:
     """People (U, D + 1) whose product with `works_side` is the log share of a work in a person's softmax."""
-    return np.hstack([users, -totals[:, None]])
+    return PreparedItems(np.hstack([users, -totals[:, None]]))
 
 
 def works_side(items: Floats) -> Floats:
@@ -54,7 +54,13 @@ def works_side(items: Floats) -> Floats:
 
 
 def artwork_audiences(
-    people: Floats, works: Floats, k: int, *, seen_by: Any = None, threads: int | None = None, memory_mb: int = 512
+    people: PreparedItems,
+    works: Floats,
+    k: int,
+    *,
+    seen_by: Any = None,
+    threads: int | None = None,
+    memory_mb: int = 512,
 ) -> tuple[Ints, Floats]:
     """The k people of highest log share for each of these works: ids and scores, (works, k) each, as `top_k` gives them.
 

@@ -5,7 +5,7 @@ bound (see `codes.py`) reaches the person's bar are held. The k best of these ar
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
@@ -89,13 +89,20 @@ def top_k_by_codes(
     scores: Floats,
     threads: int,
     memory_mb: int,
+    *,
+    kept: Callable[[Callable[[], CodedWorks]], CodedWorks] = lambda make: make(),
 ) -> None:
-    """Fill ids and scores (U, k), padded; `|u| |v|` must stay far from float32's largest number for every pair."""
+    """Fill ids and scores (U, k), padded; `|u| |v|` must stay far from float32's largest number for every pair.
+
+    `kept` gives the coded works of an earlier call where there are some, else those that it is told how to make.
+    """
     k, longest = min(ids.shape[1], items.shape[0]), float(item_norms.max())
     people, width = coded_block(len(users), items.shape[0], k, threads, memory_mb)
     with one_thread_each(threads) as pool:
-        works = coded_works(
-            items, shared_basis(users, items), width, lambda loop, n: in_threads(loop, n, threads, pool)
+        works = kept(
+            lambda: coded_works(
+                items, shared_basis(users, items), width, lambda loop, n: in_threads(loop, n, threads, pool)
+            )
         )
 
         def some(top: int) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from artrec_core.recs.threads import Doubles, Floats, Ints
-from artrec_core.recs.topk import padded, top_k
+from artrec_core.recs.topk import PreparedItems, padded, top_k
 
 Places = npt.NDArray[np.int64]
 
@@ -62,7 +62,13 @@ class Search:
     """Looks for the best works of some people: by score for those who are `ranked`, the popular works for the others."""
 
     def __init__(
-        self, users: Floats, items: Floats, seen: csr_array, ranked: npt.NDArray[np.bool_], order: Ints, **how: Any
+        self,
+        users: Floats,
+        items: PreparedItems,
+        seen: csr_array,
+        ranked: npt.NDArray[np.bool_],
+        order: Ints,
+        **how: Any,
     ) -> None:
         """users (U, D) and items (I, D) are folded vectors, `seen` a CSR (U, I), `order` (I,) all works, popular first."""
         self.users, self.items, self.seen, self.ranked, self.order = users, items, seen, ranked, order

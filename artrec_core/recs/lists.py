@@ -23,7 +23,7 @@ from artrec_core.recs.popular import varied
 from artrec_core.recs.reranking import GAVE_WAY, Chosen, Lines, rerank
 from artrec_core.recs.similar import units
 from artrec_core.recs.strategies import Folding
-from artrec_core.recs.topk import Floats, Ints, padded, threads_or_all
+from artrec_core.recs.topk import Floats, Ints, PreparedItems, padded, threads_or_all
 from artrec_core.recs.world import World
 
 BEYOND_FILTERS = "beyond_filters"
@@ -57,6 +57,7 @@ class Lists:
         """The lists of other people by the same strategy; what it needs of the works is made once and shared."""
         of_works = (
             "popular_order",
+            "prepared",
             *(("lines", "_belonging", "_new", "_work_hashes") if self.strategy.reranks else ()),
         )
         for name in of_works:
@@ -76,7 +77,7 @@ class Lists:
         # A strategy of biases alone ranks the works in one way for everyone.
         ranked = personal if self.folding.is_personal else np.ones(len(people), bool)
         search = Search(
-            self.folding.users_of(people), self.folding.items, self.world.seen[people], ranked, self.popular_order,
+            self.folding.users_of(people), self.prepared, self.world.seen[people], ranked, self.popular_order,
             threads=self.score.threads, memory_mb=self.score.memory_mb,
         )  # fmt: skip
         gave_way: dict[str, int] = {}
@@ -93,6 +94,11 @@ class Lists:
             personal[empty] = False
             gave_way |= {BEYOND_FILTERS: int((ids[empty, 0] >= 0).sum())}
         return Made(ids, scores, personal, {name: many for name, many in gave_way.items() if many})
+
+    @cached_property
+    def prepared(self) -> PreparedItems:
+        """The works' side of the scores, made ready once for all people."""
+        return PreparedItems(self.folding.items)
 
     @cached_property
     def popular_order(self) -> Ints:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from artrec_core.recs.topk import Floats, Ints, top_k
+from artrec_core.recs.topk import Floats, Ints, PreparedItems, top_k
 
 
 def units(vectors: Floats) -> Floats:
@@ -15,7 +15,7 @@ def units(vectors: Floats) -> Floats:
 
 
 def similar_artworks(
-    unit_vectors: Floats,
+    unit_vectors: PreparedItems,
     k: int,
     works: npt.NDArray[np.int64],
     *,
@@ -27,7 +27,7 @@ def similar_artworks(
 
     unit_vectors (I, d) are unit long (see `units`); returns ids and cosines, (works, k) each, as `top_k` does.
     """
-    many = len(works)
-    itself = csr_array((np.ones(many, np.int8), works, np.arange(many + 1)), shape=(many, len(unit_vectors)))
+    many, every = len(works), unit_vectors.vectors
+    itself = csr_array((np.ones(many, np.int8), works, np.arange(many + 1)), shape=(many, len(every)))
     how = {"threads": threads, "memory_mb": memory_mb}
-    return top_k(unit_vectors[works], unit_vectors, k, exclude=itself, candidates=among, **how)  # type: ignore[arg-type]
+    return top_k(every[works], unit_vectors, k, exclude=itself, candidates=among, **how)  # type: ignore[arg-type]

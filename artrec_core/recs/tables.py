@@ -35,7 +35,7 @@ from artrec_core.recs.pairs import every_score
 from artrec_core.recs.popular import popular_artworks
 from artrec_core.recs.similar import similar_artworks
 from artrec_core.recs.strategies import Folding, fold
-from artrec_core.recs.topk import Floats, Ints
+from artrec_core.recs.topk import Floats, Ints, PreparedItems
 from artrec_core.recs.world import World
 
 
@@ -52,7 +52,7 @@ class Tasters:
     """The people with tastes of their own: ids, their side of an audience's product (P, D + 1), who has seen what (I, P)."""
 
     ids: pl.Series
-    side: Floats
+    side: PreparedItems
     seen_by: Any
 
 
@@ -152,7 +152,7 @@ class Scored:
         if self.score.similar_k == 0 or len(works) == 0:
             return Piece(empty(LAKE["similar_artworks"]))
         ids, cosines = similar_artworks(
-            self.world.unit_items, self.score.similar_k, works, among=self._shown_rows, **self._how
+            self._directions, self.score.similar_k, works, among=self._shown_rows, **self._how
         )
         frame = self._ranked(works, ids, cosines, OTHER_ARTWORK_ID, self.world.artwork_ids)
         return Piece(conform(self._stamped(frame, self.world.any_simulated), LAKE["similar_artworks"]))
@@ -213,6 +213,10 @@ class Scored:
                 SCORE: scores.reshape(-1),
             }
         ).with_columns(pl.lit(name).alias(STRATEGY))
+
+    @cached_property
+    def _directions(self) -> PreparedItems:
+        return PreparedItems(self.world.unit_items)
 
     @cached_property
     def _shown(self) -> npt.NDArray[np.bool_]:

@@ -7,6 +7,7 @@ which pairs may still be among a person's k best; only those are held, and in th
 
 import os
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from artrec_core.recs.coded_topk import WORTH_AN_IMPORT, WORTH_CODING, codes_pay, top_k_by_codes
-from artrec_core.recs.codes import find_squares
+from artrec_core.recs.codes import CodedWorks, find_squares
 from artrec_core.recs.selection import best_by_canonical, best_of_rows, finish, first_unseen, keep_contenders
 from artrec_core.recs.threads import Doubles, Rows
 from artrec_core.recs.threads import Floats as Floats
@@ -29,9 +30,57 @@ ARTWORKS_IN_BLOCK = 4096
 LARGEST_SAFE_SCORE = 1e36
 
 
+class PreparedItems:
+    """Item vectors (I, d) with what `top_k` makes of them, kept for the calls that follow; they must not change meanwhile.
+
+    A copy that is sent to another process makes its own.
+    """
+
+    def __init__(self, item_vectors: npt.ArrayLike) -> None:
+        """Raises `ValueError` where these are no vectors."""
+        self.vectors = _vectors(item_vectors, "item_vectors")
+        self._norms: Doubles | None = None
+        self._codes: CodedWorks | None = None
+        self._on_device: tuple[Any, Any] | None = None
+        self._part: tuple[npt.NDArray[np.int64], PreparedItems] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = dict.fromkeys(self.__dict__)
+        return kept | {"vectors": self.vectors}
+
+    def norms(self, threads: int) -> Doubles:
+        """Lengths of the vectors, (I,); `ValueError` where one is not finite."""
+        if self._norms is None:
+            self._norms = _norms(self.vectors, "item_vectors", threads)
+        return self._norms
+
+    def codes(self, make: Callable[[], CodedWorks]) -> CodedWorks:
+        """The vectors in eight bits. Any people's basis serves all: it decides the time, not the answer."""
+        if self._codes is None:
+            self._codes = make()
+        return self._codes
+
+    def on_device(self, device: Any) -> Any:
+        """The vectors on this device (`gpu_topk.Works`)."""
+        if self._on_device is None or self._on_device[0] != device:
+            from artrec_core.recs import gpu_topk
+
+            self._on_device = (device, gpu_topk.prepare(self.vectors, device))
+        return self._on_device[1]
+
+    def only(self, rows: npt.NDArray[np.int64]) -> "PreparedItems":
+        """Some of the vectors. The first choice is kept, for it is likely to be made again; more would be copies without end."""
+        if self._part is not None and np.array_equal(self._part[0], rows):
+            return self._part[1]
+        part = PreparedItems(self.vectors[rows])
+        if self._part is None:
+            self._part = (rows, part)
+        return part
+
+
 def top_k(
     user_vectors: npt.ArrayLike,
-    item_vectors: npt.ArrayLike,
+    item_vectors: npt.ArrayLike | PreparedItems,
     k: int,
     *,
     exclude: Any = None,
@@ -46,12 +95,15 @@ def top_k(
     summed in float64 and rounded to float32; ties go to the lower id; where fewer than k are left the row is padded
     with -1 and -inf. `exclude` is a SciPy CSR (U, I) whose stored entries are left out before anything is selected.
     `candidates` allows only some artworks: an array of rows of item_vectors for everyone, or a CSR (U, I) a person.
+    Of `PreparedItems` what was made in one call is used in the next.
     Besides its inputs, outputs and one float32 copy of the artworks where they need converting or picking, it holds at most
     `memory_mb`. `device` is "auto" (a CUDA device where there is one and the work is worth it), "cpu", or a torch device by
     name; the answer is the same. Raises `ValueError` on shapes that do not fit, k < 1, vectors that are not finite, unknown
     rows and a device that is not there.
     """
-    users, items = _vectors(user_vectors, "user_vectors"), _vectors(item_vectors, "item_vectors")
+    users = _vectors(user_vectors, "user_vectors")
+    made = item_vectors if isinstance(item_vectors, PreparedItems) else PreparedItems(item_vectors)
+    items = made.vectors
     if users.shape[1] != items.shape[1]:
         raise ValueError(
             f"user_vectors have {users.shape[1]} dimensions and item_vectors {items.shape[1]}; they must agree"
@@ -63,9 +115,9 @@ def top_k(
     if candidates is not None and not hasattr(candidates, "indptr"):
         allowed = _allowed(candidates, items.shape[0])
         picked = None if exclude is None else exclude.tocsr()[:, allowed]
-        found, scores = top_k(users, items[allowed], k, exclude=picked, **how)
+        found, scores = top_k(users, made.only(allowed), k, exclude=picked, **how)
         return np.where(found >= 0, np.append(allowed, -1)[found], -1).astype(np.int32), scores
-    user_norms, item_norms = _norms(users, "user_vectors", threads), _norms(items, "item_vectors", threads)
+    user_norms, item_norms = _norms(users, "user_vectors", threads), made.norms(threads)
     if min(shape) == 0:
         return ids, scores
     if candidates is not None:
@@ -77,14 +129,17 @@ def top_k(
     first_unseen(k, np.flatnonzero(user_norms == 0), shape[1], *seen, ids, scores)
     wild, tame = np.flatnonzero(~safe), np.flatnonzero(safe & (user_norms > 0))
     if len(tame) == shape[0]:
-        left = _on_device(users, items, k, seen, ids, scores, device)
+        left = _on_device(users, made, k, seen, ids, scores, device)
         if left is not None:
             if len(left):
                 some = None if exclude is None else exclude.tocsr()[left]
-                ids[left], scores[left] = top_k(users[left], items, k, exclude=some, **(how | {"device": "cpu"}))
+                ids[left], scores[left] = top_k(users[left], made, k, exclude=some, **(how | {"device": "cpu"}))
             return ids, scores
-        fill = top_k_by_codes if codes_pay(*shape, users.shape[1], k) else _by_blocks
-        fill(users, items, user_norms, item_norms, seen, ids, scores, threads, memory_mb)
+        told = (user_norms, item_norms, seen, ids, scores, threads, memory_mb)
+        if codes_pay(*shape, users.shape[1], k):
+            top_k_by_codes(users, items, *told, kept=made.codes)
+        else:
+            _by_blocks(users, items, *told)
         return ids, scores
     if len(wild):
         best = padded(len(wild), k)
@@ -92,7 +147,7 @@ def top_k(
         ids[wild], scores[wild] = best
     if len(tame):
         tame_exclude = None if exclude is None else exclude.tocsr()[tame]
-        ids[tame], scores[tame] = top_k(users[tame], items, k, exclude=tame_exclude, **how)
+        ids[tame], scores[tame] = top_k(users[tame], made, k, exclude=tame_exclude, **how)
     return ids, scores
 
 
@@ -128,8 +183,11 @@ def threads_or_all(threads: int | None) -> int:
     return len(os.sched_getaffinity(0)) if threads is None else _count(threads, "threads")
 
 
-def _on_device(users: Floats, items: Floats, k: int, seen: Rows, ids: Ints, scores: Floats, device: str) -> Ints | None:
+def _on_device(
+    users: Floats, made: PreparedItems, k: int, seen: Rows, ids: Ints, scores: Floats, device: str
+) -> Ints | None:
     """Fill ids and scores on a GPU: the rows left to the CPU engine, or None where there is no GPU or it is not worth it."""
+    items = made.vectors
     size = users.shape[0] * items.shape[0] * users.shape[1]
     loaded = WORTH_CODING if "torch" in sys.modules else WORTH_AN_IMPORT
     if device == "cpu" or (device == "auto" and (size < loaded or items.shape[0] < 8 * k)):
@@ -139,7 +197,7 @@ def _on_device(users: Floats, items: Floats, k: int, seen: Rows, ids: Ints, scor
     chosen = gpu_topk.gpu(device)
     if chosen is None or not gpu_topk.fits(items.shape[0], items.shape[1], chosen):
         return None
-    works = gpu_topk.prepare(items, chosen)
+    works = made.on_device(chosen)
     most = min(k, items.shape[0])
     ids[:, :most], scores[:, :most], left = gpu_topk.top_k_on_device(users, works, most, seen)
     return left

@@ -1,5 +1,6 @@
 """The k best are those of a brute force over canonical scores, whatever the vectors, blocks and threads."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from scipy.sparse import csr_array, csr_matrix, random_array
 
 from artrec_core.recs import topk
 from artrec_core.recs.selection import canonical
-from artrec_core.recs.topk import error_bound, top_k, top_k_of_scores
+from artrec_core.recs.topk import PreparedItems, error_bound, top_k, top_k_of_scores
 from tests.artrec_core.recs.hard_vectors import KINDS, brute, vectors
 
 Rng = np.random.Generator
@@ -175,3 +176,29 @@ def test_given_scores_are_ranked_as_they_are() -> None:
     seen = csr_matrix(([1], ([0], [1])), shape=(1, 6))
     assert top_k_of_scores(scores, 6)[0].tolist() == [[1, 0, 2, 4, 5, -1]]
     assert top_k_of_scores(scores, 2, exclude=seen)[0].tolist() == [[0, 2]]
+
+
+@pytest.mark.parametrize("codes", [False, True])
+def test_prepared_items_serve_call_after_call(codes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topk, "codes_pay", lambda *_: codes)
+    rng = np.random.default_rng(4)
+    items = (rng.standard_normal((900, 12)) * rng.gamma(1.0, size=(900, 1))).astype(np.float32)
+    made = PreparedItems(items)
+    some, others = np.arange(0, 900, 2), np.arange(0, 900, 7)
+    # The second people live in other dimensions than those by whom the items were made ready.
+    halves = np.where(np.arange(12) < 6, 1, 1e-3).astype(np.float32)
+    for spread in (halves, halves[::-1]):
+        users = (rng.standard_normal((70, 12)) * spread).astype(np.float32)
+        for allowed in (None, some, others, some):
+            found = top_k(users, made, 9, candidates=allowed, device="cpu")
+            for one, expected in zip(found, top_k(users, items, 9, candidates=allowed, device="cpu"), strict=True):
+                np.testing.assert_array_equal(one, expected)
+    ids, _ = top_k(users, pickle.loads(pickle.dumps(made)), 9, device="cpu")
+    np.testing.assert_array_equal(ids, top_k(users, items, 9, device="cpu")[0])
+
+
+def test_bad_prepared_items_are_told_of_in_every_call() -> None:
+    made = PreparedItems(np.array([[1.0], [np.nan]]))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="item_vectors hold NaN"):
+            top_k(np.ones((1, 1)), made, 1)
