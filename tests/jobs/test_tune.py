@@ -152,6 +152,13 @@ def test_a_trial_behind_after_as_many_passes_is_stopped_by_what_was_known_before
     assert told(0.2, 9, []) == "CONTINUE"  # that it was the last pass is for the trial to say
 
 
+def test_a_trial_of_no_more_passes_than_the_grace_is_never_stopped(tmp_path: Path):
+    recipe = recipe_of(["tune.grace_passes=4", "train.user_epochs=4"])
+    known = [over(number, [0.7] * 4) for number in range(3)]
+    scheduler, new = tuning._scheduler(search_in(tmp_path, recipe), known), SimpleNamespace(trial_id="new")
+    assert str(scheduler.on_trial_result(None, new, {"pass": 4, "figure": 0.1})) == "CONTINUE"
+
+
 def test_trials_are_ranked_by_figure_then_by_age_and_failures_come_last(tmp_path: Path):
     failed = Trial(number=0, values={}, ended="failed", why="diverged")
     trials = [failed, over(1, [0.2], a=1), over(2, [0.3], a=2), over(3, [0.3], a=3), Trial(number=4, values={"a": 4})]
