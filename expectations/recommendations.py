@@ -122,23 +122,21 @@ def check_recommendations(
 
     `recommendations` hold RECOMMENDATION, `histories` at least user_id, artwork_id and seen, `catalogue` at least
     artwork_id, `people` at least user_id and simulated. `strategy` is the default one, in which everybody must have
-    rows; the scores of the `reranked` ones may rise down a list, and `blocked` (STRATEGY, ARTWORK_ID) are in no list. `elsewhere` (SOURCE, ARTWORK_ID) are the works that
-    other tables show: known ones that the default strategy may show. All rows are in `kept`; each rule that rows broke shows a
-    few of them in `examples`.
+    rows; the scores of the `reranked` ones may rise down a list, and `blocked` (STRATEGY, ARTWORK_ID) are in
+    no list. `elsewhere` (SOURCE, ARTWORK_ID) are the works that other tables show: known ones that the default strategy may
+    show. All rows are in `kept`; each rule that rows broke shows a few of them in `examples`.
     """
     facts = recommendation_facts(recommendations, histories, catalogue, people, reranked, blocked)
     out = None if blocked is None else blocked.filter(pl.col(STRATEGY) == strategy)
     served = _served(recommendations, people, strategy, _left_nothing(histories, catalogue, out))
     rules = recommendation_rules()
-    results = judge("recommendations_rows", facts, rules, all_stop=True)
-    results = [_with_examples(*pair, facts) for pair in zip(results, rules, strict=True)]
+    results = _judged("recommendations_rows", facts, rules)
     results += judge("recommendations", facts, [enough_rows("has_rows", 1, "There is something to publish.")])
     results += judge("people", served, _people_rules(strategy))
     others: list[Rule] = []
     if elsewhere is not None:
-        others, facts = elsewhere_rules(), elsewhere_facts(elsewhere, catalogue, out)
-        judged = judge("elsewhere", facts, others, all_stop=True)
-        results += [_with_examples(*pair, facts) for pair in zip(judged, others, strict=True)]
+        others = elsewhere_rules()
+        results += _judged("elsewhere", elsewhere_facts(elsewhere, catalogue, out), others)
     return Checked(
         table="recommendations",
         kept=recommendations.with_columns(
@@ -239,6 +237,12 @@ def _served(
 def _people_rules(strategy: str) -> list[TableRule]:
     says = f"Everybody known who has not seen every work has rows in the strategy {strategy}."
     return [at_most(0.0, "everybody_is_served", Holds(SERVED), says)]
+
+
+def _judged(name: str, facts: pl.DataFrame, rules: list[Rule]) -> list[Result]:
+    """The results of rules of which each must hold, with a few of the rows that broke them."""
+    results = judge(name, facts, rules, all_stop=True)
+    return [_with_examples(*pair, facts) for pair in zip(results, rules, strict=True)]
 
 
 def _with_examples(result: Result, rule: Rule, facts: pl.DataFrame) -> Result:

@@ -90,7 +90,7 @@ def run(night: Night) -> Figures:
             removed = warehouse.publish(
                 publication,
                 {**tables, "artworks_v1": [artworks]},
-                lambda loaded: audit(night, scored.tally.rows, loaded),
+                lambda loaded: audit(night, scored, loaded),
                 keep_days=night.recipe.publish.keep_days,
             )
         except (GateFailed, ValidatorBroke):
@@ -111,6 +111,8 @@ class Survey:
     model_version: str
     people: int
     simulated: bool
+    # (SOURCE, ARTWORK_ID) of every work that a table other than the recommendations shows.
+    elsewhere: pl.DataFrame
 
     def publication(self, night: Night) -> pl.DataFrame:
         """The one row of PUBLICATION that goes with the day."""
@@ -134,6 +136,7 @@ def survey(night: Night) -> Survey:
     versions: set[str] = set()
     simulated = False
     served = [empty({USER_ID: pl.String()})]
+    elsewhere = [empty({SOURCE: pl.String(), ARTWORK_ID: pl.String()})]
     for table, name in SCORED.items():
         tally.add(table, empty(LAKE[name]))
         for frame in LakeRows(night, name):
@@ -143,15 +146,20 @@ def survey(night: Night) -> Survey:
             if name == "recommendations":
                 of_default = frame.filter(pl.col(STRATEGY) == night.recipe.publish.strategy)
                 served.append(of_default.select(USER_ID).unique())
+                continue
+            for column in {ARTWORK_ID, OTHER_ARTWORK_ID} & set(frame.columns):
+                works = frame.select(pl.lit(name).alias(SOURCE), pl.col(column).alias(ARTWORK_ID))
+                elsewhere.append(works.unique())
     if len(versions) > 1:
         raise GateFailed(
             f"the tables of {night.day} come from several model versions ({', '.join(sorted(versions))});"
             f" run `artrec score --date {night.day}` again"
         )
-    return Survey(tally, next(iter(versions), "none"), pl.concat(served).n_unique(), simulated)
+    shown = pl.concat(elsewhere).unique().sort(SOURCE, ARTWORK_ID)
+    return Survey(tally, next(iter(versions), "none"), pl.concat(served).n_unique(), simulated, shown)
 
 
-def audit(night: Night, sent: Mapping[str, int], loaded: Mapping[str, int]) -> None:
+def audit(night: Night, scored: Survey, loaded: Mapping[str, int]) -> None:
     """Hold the loaded day against what was sent and against the expectations; the findings go to the note `audit.json`.
 
     Raises `GateFailed` where the day must not be served, `ValidatorBroke` where nobody can tell.
@@ -159,7 +167,7 @@ def audit(night: Night, sent: Mapping[str, int], loaded: Mapping[str, int]) -> N
     from expectations.recommendations import check_recommendations
     from expectations.verdict import Validation, first_break, first_failure
 
-    short = {table: (rows, loaded[table]) for table, rows in sent.items() if rows != loaded[table]}
+    short = {table: (rows, loaded[table]) for table, rows in scored.tally.rows.items() if rows != loaded[table]}
     if short:
         said = ", ".join(f"{table} {there:,} of {rows:,}" for table, (rows, there) in sorted(short.items()))
         raise GateFailed(f"publish {night.day}: rows are missing in the warehouse: {said}; run publish again")
@@ -173,7 +181,7 @@ def audit(night: Night, sent: Mapping[str, int], loaded: Mapping[str, int]) -> N
         strategy=night.recipe.publish.strategy,
         reranked=[one.name for one in night.recipe.strategies if one.reranks],
         blocked=_blocked(night, catalogue),
-        elsewhere=_shown_elsewhere(night),
+        elsewhere=scored.elsewhere,
     )
     found = Validation(recipe=night.recipe.name, run_date=night.day, tables=[checked.verdict()])
     where = night.lake.write_note(AUDIT_NOTE, night.day, found.to_json())
@@ -183,17 +191,6 @@ def audit(night: Night, sent: Mapping[str, int], loaded: Mapping[str, int]) -> N
         raise GateFailed(
             f"publish {night.day}: {first_failure(found.tables)}; what was served stays served; see {where}"
         )
-
-
-def _shown_elsewhere(night: Night) -> pl.DataFrame:
-    """(SOURCE, ARTWORK_ID) of every work that a table other than the recommendations shows."""
-    frames = [empty({SOURCE: pl.String(), ARTWORK_ID: pl.String()})]
-    for name in SCORED.values():
-        for frame in [] if name == "recommendations" else LakeRows(night, name):
-            named = [frame.select(column) for column in (ARTWORK_ID, OTHER_ARTWORK_ID) if column in frame.columns]
-            works = pl.concat([one.rename({one.columns[0]: ARTWORK_ID}) for one in named]).unique()
-            frames.append(works.select(pl.lit(name).alias(SOURCE), ARTWORK_ID))
-    return pl.concat(frames).unique().sort(SOURCE, ARTWORK_ID)
 
 
 def _blocked(night: Night, catalogue: pl.DataFrame) -> pl.DataFrame:

@@ -161,9 +161,11 @@ def _distribution(among: Range | list[Any]) -> Any:
 def _scheduler(search: Search, over: list[Trial]) -> FIFOScheduler:
     """ASHA over passes of the user tower, told of the curves of the trials that are over."""
     settings = search.recipe.tune
+    if not settings.early_stopping:
+        return FIFOScheduler()
     among = search.space.get("train.user_epochs", [search.recipe.train.user_epochs])
     most = int(among.high if isinstance(among, Range) else max(int(one) for one in among))
-    if not settings.early_stopping or most <= settings.grace_passes:
+    if most <= settings.grace_passes:
         return FIFOScheduler()
     scheduler = ASHAScheduler(
         time_attr=PASS,

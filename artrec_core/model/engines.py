@@ -88,15 +88,20 @@ class DeepSpeed:
         self.engine.destroy()
 
 
-def engine(run: Run, phase: nn.Module, rate: float) -> Plain | DeepSpeed:
-    if run.world.size == 1 and run.train.launcher == "process":
+def engine_for(run: Run, phase: nn.Module, rate: float) -> Plain | DeepSpeed:
+    """What the run trains this phase with, at this learning rate at first."""
+    if _is_plain(run):
         return Plain(phase, rate, run.train.weight_decay)
     return DeepSpeed(run, phase, rate)
 
 
 def weights_kept_in(run: Run) -> torch.dtype:
     """bfloat16 where DeepSpeed's file says so: it makes a float32 copy of its own, shared out over the workers."""
-    if run.world.size == 1 and run.train.launcher == "process":
+    if _is_plain(run):
         return torch.float32
     settings = json.loads(Path(run.train.deepspeed).read_text())
     return torch.bfloat16 if settings.get("bf16", {}).get("enabled") else torch.float32
+
+
+def _is_plain(run: Run) -> bool:
+    return run.world.size == 1 and run.train.launcher == "process"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from artrec_core.model.batches import Ints
 from artrec_core.model.checkpoints import Checkpoints
-from artrec_core.model.engines import engine, weights_kept_in
+from artrec_core.model.engines import engine_for, weights_kept_in
 from artrec_core.model.run import CHECKPOINTS, MODEL, VECTORS, Evaluator, Run, schedule
 from artrec_core.model.sizing import text_steps
 from artrec_core.model.text_encoder import TextEncoder, encode, tune
@@ -119,18 +119,18 @@ def train_text(run: Run, data: TrainingData, encoder: TextEncoder, folder: Path)
     steps = text_steps(train, len(data.documents), world.size)
     kept = Checkpoints(run.folder / CHECKPOINTS, world.rank, world.size, train.checkpoint_steps, world.barrier)
     kept.load_weights(phase)
-    stepper = engine(run, phase, train.text_learning_rate)
-    done = kept.resume(stepper, steps)
-    run.note(phase="text", engine=stepper.described, steps=steps, shards=_shards(run, batches.people))
+    engine = engine_for(run, phase, train.text_learning_rate)
+    done = kept.resume(engine, steps)
+    run.note(phase="text", engine=engine.described, steps=steps, shards=_shards(run, batches.people))
     phase.train()
     for step in range(done, steps):
-        stepper.set_rate(train.text_learning_rate * schedule(step, steps))
+        engine.set_rate(train.text_learning_rate * schedule(step, steps))
         batch = batches.draw(step)
         torch.manual_seed(batches.dropout_seed(step))
-        loss = run.check_finite(stepper.step(batch), f"at step {step + 1} of the text tower")
+        loss = run.check_finite(engine.step(batch), f"at step {step + 1} of the text tower")
         run.note(phase="text", step=step + 1, loss=loss, padding_share=round(batch.padding_share, 4))
-        kept.save(stepper, step + 1, steps)
-    stepper.save(lambda: encoder.save(folder))
+        kept.save(engine, step + 1, steps)
+    engine.save(lambda: encoder.save(folder))
 
 
 def _shards(run: Run, people: Ints) -> list[list[int]]:

@@ -200,8 +200,10 @@ class Lists:
         for full in sorted(set(sources)):
             members = np.flatnonzero([one == full for one in sources])
             left = self._outside(works, full)
+            if left is not None and len(left) == 0:
+                continue
             # Somebody may be kept from many works by their creators: some people at a time.
-            for start in range(0, len(members) if len(left) else 0, step):
+            for start in range(0, len(members), step):
                 some = members[start : start + step]
                 by_them = [self._works_of(creators[one]) for one in some]
                 ids[some], scores[some] = search.best(rows[some], many, left, by_them)
@@ -214,14 +216,19 @@ class Lists:
         found: list[tuple[int, ...]] = []
         caps = self.strategy.caps.creator, self.strategy.caps.source
         for cap, (of_works, _) in zip(caps, self._belonging, strict=True):
+            if cap is None:
+                found.append(())
+                continue
             named = [np.empty(0, np.int32), *(of_works.of(one) for one in listed)]
             numbers, counts = np.unique(np.concatenate(named), return_counts=True)
-            full = numbers[(counts >= cap) & (numbers >= 0)] if cap is not None else numbers[:0]
-            found.append(tuple(full.tolist()))
+            found.append(tuple(numbers[(counts >= cap) & (numbers >= 0)].tolist()))
         return found[0], found[1]
 
-    def _outside(self, works: Places | None, sources: tuple[int, ...]) -> Places:
-        """Those of `works` (all, where None) that are of none of these sources."""
+    def _outside(self, works: Places | None, sources: tuple[int, ...]) -> Places | None:
+        """Those of `works` (all, where None) that are of none of these sources; without sources `works` as they are."""
+        # A choice of works is a copy of their vectors: none is made where nothing is left out.
+        if not sources:
+            return works
         of_works, _ = self._belonging[1]
         rows = np.arange(self.world.shape[1]) if works is None else works
         left: Places = rows[~np.isin(of_works.numbers[rows], sources)]

@@ -145,18 +145,18 @@ def engines(base: Path, texts: list[str], arguments: argparse.Namespace) -> dict
 
 def linear_maps_alone(base: Path, precision: str, tokens: int) -> float:
     """Seconds that the products of so many tokens with the model's matrices take."""
-    encoder = TextEncoder.load(base, precision=precision).for_encoding()  # type: ignore[arg-type]
-    maps = [one for one in encoder.modules() if isinstance(one, PackedLinear)]
-    widths = [child.in_features for child in TextEncoder.load(base).backbone.modules() if type(child) is nn.Linear]
+    encoder, batches = TextEncoder.load(base, precision=precision), -(-tokens // ROWS)  # type: ignore[arg-type]
+    widths = [one.in_features for one in encoder.backbone.modules() if type(one) is nn.Linear]
+    maps = [one for one in encoder.for_encoding().modules() if isinstance(one, PackedLinear)]
     rows = {width: torch.randn(ROWS, width).to(maps[0].dtype) for width in set(widths)}
     with torch.inference_mode():
         for _ in range(2):
             begun = time.perf_counter()
-            for _ in range(-(-tokens // ROWS)):
+            for _ in range(batches):
                 for one, width in zip(maps, widths, strict=True):
                     one(rows[width])
             seconds = time.perf_counter() - begun
-    return seconds * tokens / (-(-tokens // ROWS) * ROWS)
+    return seconds * tokens / (batches * ROWS)
 
 
 def told(

@@ -7,15 +7,14 @@ pruned. Some lists are compared with a float64 brute force.
 import argparse
 import os
 import platform
-import re
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import faiss
 import numpy as np
+import psutil
 from threadpoolctl import threadpool_limits
 
 from artrec_core.recs.topk import PreparedItems, top_k
@@ -26,9 +25,7 @@ WARM_UP = 256
 
 def resident_mb() -> float:
     """What the process holds of memory now."""
-    told = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert told is not None
-    return int(told[1]) / 1024
+    return float(psutil.Process().memory_info().rss) / 2**20
 
 
 def measured(call: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
