@@ -299,7 +299,10 @@ class Tune(Section):
 class Encode(Section):
     """How vectors are made."""
 
-    batch_tokens: int = Field(8192, ge=256, description="tokens a batch, padding included")
+    batch_tokens: Annotated[int, Field(ge=256)] | Literal["auto"] = Field(
+        "auto",
+        description="tokens a batch, padding included; auto: 2,048 on a CPU, where each thread has its own batch, 65,536 on a GPU",
+    )
     threads: int | None = Field(None, ge=1)
 
 

@@ -1,6 +1,7 @@
 """Vectors of a trained model: documents, artworks, people."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,7 @@ def text_vectors(
     tower: TwoTower,
     documents: Sequence[str],
     *,
-    batch_tokens: int = 8192,
+    batch_tokens: int | Literal["auto"] = "auto",
     advance: Callable[[int], None] = lambda n: None,
 ) -> Vectors:
     """(documents, text_dim) vectors of unit length; equal documents are encoded once."""

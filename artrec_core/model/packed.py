@@ -6,6 +6,7 @@ but lays the weights out anew in each call. And a GELU after the product is take
 """
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -47,14 +48,19 @@ def packed(backbone: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy of the language model with every linear map packed; whatever else it has is shared with it, not copied."""
     shared = {id(one): one for one in (*backbone.parameters(), *backbone.buffers())}
     found = copy.deepcopy(backbone, shared).eval()
-    for parent in list(found.modules()):
+    replace_linear(found, lambda linear, gelu: PackedLinear(linear, dtype, gelu=gelu))
+    return found
+
+
+def replace_linear(backbone: nn.Module, made: Callable[[nn.Linear, bool], nn.Module]) -> None:
+    """Put `made(linear, gelu)` in place of every linear map; where `gelu`, it takes the GELU behind the map, too."""
+    for parent in list(backbone.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
                 gelu = name == "dense" and _is_gelu(getattr(parent, "intermediate_act_fn", None))
-                setattr(parent, name, PackedLinear(child, dtype, gelu=gelu))
+                setattr(parent, name, made(child, gelu))
                 if gelu:
                     parent.intermediate_act_fn = nn.Identity()
-    return found
 
 
 def _is_gelu(module: object) -> bool:

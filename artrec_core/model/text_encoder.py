@@ -15,12 +15,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from artrec_core.model.int8 import in_int8
 from artrec_core.model.packed import can_pack, packed
+from artrec_core.model.threads import one_thread_each
 
 SETTINGS = "text_encoder.json"
 Pooling = Literal["mean", "last"]
 Precision = Literal["float32", "bfloat16", "int8"]
+# On a CPU a batch a thread: its activations stay in the thread's cache, and short batches hold less padding.
+BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
 
 
 class Group(NamedTuple):
@@ -190,6 +192,8 @@ class TextEncoder(nn.Module):
 
     def _fast_backbone(self) -> nn.Module:
         if self.precision == "int8":
+            from artrec_core.model.int8 import in_int8  # numba: half a second that the other precisions do not need
+
             return in_int8(self.backbone)
         return packed(self.backbone, torch.bfloat16 if self.precision == "bfloat16" else torch.float32)
 
@@ -250,7 +254,7 @@ def encode(
     encoder: TextEncoder,
     texts: Sequence[str],
     *,
-    batch_tokens: int = 8192,
+    batch_tokens: int | Literal["auto"] = "auto",
     advance: Callable[[int], None] = lambda n: None,
 ) -> NDArray[np.float32]:
     """(texts, dim) vectors of unit length; each distinct text is encoded once, in batches of like lengths.
@@ -263,14 +267,24 @@ def encode(
     distinct, where = np.unique(np.asarray(texts, dtype=object), return_inverse=True)
     tokens = encoder.tokens(distinct.tolist())
     vectors = np.zeros((len(distinct), encoder.dim), np.float32)
-    encoder = encoder.for_encoding()
-    device = next(encoder.parameters()).device
+    copied = encoder.for_encoding()
+    device = next(copied.parameters()).device
     counts = np.bincount(where, minlength=len(distinct))
-    encoder.eval()
-    with torch.inference_mode():
-        for rows in batches_by_length([len(ids) for ids in tokens], batch_tokens):
-            ids, mask = encoder.pad([tokens[row] for row in rows])
-            vectors[rows] = encoder(ids.to(device), mask.to(device)).cpu().numpy()
+    copied.eval()
+
+    def encoded(rows: list[int]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            ids, mask = copied.pad([tokens[row] for row in rows])
+            found: NDArray[np.float32] = copied(ids.to(device), mask.to(device)).cpu().numpy()
+        return found
+
+    most = BATCH_TOKENS[device.type] if batch_tokens == "auto" else batch_tokens
+    batches = list(batches_by_length([len(ids) for ids in tokens], most))
+    # The products of a small model are too small to share. A large one (no copy is made of it) fills all threads by itself.
+    threads = 1 if copied is encoder else min(torch.get_num_threads(), len(batches))
+    with one_thread_each(threads) if threads > 1 else contextlib.nullcontext() as pool:
+        for rows, found in zip(batches, (pool.map if pool else map)(encoded, batches), strict=True):
+            vectors[rows] = found
             advance(int(counts[rows].sum()))
     return vectors[where]
 

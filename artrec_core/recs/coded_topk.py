@@ -5,14 +5,13 @@ bound (see `codes.py`) reaches the person's bar are held. The k best of these ar
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from artrec_core.model.threads import one_thread_each
 from artrec_core.recs.codes import LARGEST_CODE, CodedPeople, CodedWorks, coded_people, coded_works, shared_basis
 from artrec_core.recs.contenders import (
     WORKS_IN_STEP,
@@ -135,19 +134,6 @@ def coded_block(people: int, works: int, k: int, threads: int, memory_mb: int) -
 def capacity_of(k: int) -> int:
     """How many pairs a person may hold before those surely beaten are dropped."""
     return 8 * k + 128
-
-
-@contextmanager
-def one_thread_each(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool of threads in each of which torch runs on one; torch's own setting is put back afterwards."""
-    import torch
-
-    before = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield pool
-    finally:
-        torch.set_num_threads(before)
 
 
 def _pass(

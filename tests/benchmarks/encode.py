@@ -22,16 +22,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from artrec_core.columns import DOCUMENT
-from artrec_core.config import Encode
 from artrec_core.model.base_models import prepared
 from artrec_core.model.distil import distilled
 from artrec_core.model.packed import ROWS, PackedLinear
-from artrec_core.model.text_encoder import TextEncoder, batches_by_length, encode
+from artrec_core.model.text_encoder import BATCH_TOKENS, TextEncoder, batches_by_length, encode
+from artrec_core.model.threads import one_thread_each
 from tests.benchmarks.museum_works import MUSEUMS, Data, museum_works
 
 PEER = "sentence-transformers"
 NEIGHBOURS = 10
-BATCH_TOKENS = Encode().batch_tokens
 
 Vectors = NDArray[np.float32]
 Engine = Callable[[list[str]], Vectors]
@@ -74,7 +73,7 @@ def ours(folder: Path, max_tokens: int, precision: str, batch_tokens: int) -> En
 def without(
     folder: Path, max_tokens: int, precision: str, batch_tokens: int, *, packing: bool, lengths: bool
 ) -> Engine:
-    """Ours, less an idea: linear maps packed for oneDNN, documents of like lengths together."""
+    """Ours with all threads on one batch, and less an idea: linear maps packed for oneDNN, documents of like lengths together."""
     encoder = TextEncoder.load(folder, max_tokens=max_tokens, precision=precision).eval()  # type: ignore[arg-type]
 
     def run(texts: list[str]) -> Vectors:
@@ -102,7 +101,7 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS)
+    parser.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS["cpu"])
     parser.add_argument(
         "--peer-batch", type=int, nargs="+", default=[32], help="documents; 32 is the peer's own default"
     )
@@ -129,8 +128,12 @@ def engines(base: Path, texts: list[str], arguments: argparse.Namespace) -> dict
             found[f"{PEER} {name}, batch {batch}"] = peer(base, arguments.max_tokens, batch, precision)
     if arguments.ideas:
         for one in ("float32", "bfloat16"):
-            for packing, lengths, less in ((False, True, "not packed"), (True, False, "lengths mixed")):
-                name = f"artrec {one}, {less}"
+            for packing, lengths, less in (
+                (True, True, ""),
+                (False, True, ", not packed"),
+                (True, False, ", lengths mixed"),
+            ):
+                name = f"artrec {one}, all threads a batch{less}"
                 found[name] = without(base, settings[0], one, settings[1], packing=packing, lengths=lengths)
             for batch_tokens in (1024, 8192):
                 found[f"artrec {one}, {batch_tokens} a batch"] = ours(base, settings[0], one, batch_tokens)
@@ -149,12 +152,16 @@ def linear_maps_alone(base: Path, precision: str, tokens: int) -> float:
     widths = [one.in_features for one in encoder.backbone.modules() if type(one) is nn.Linear]
     maps = [one for one in encoder.for_encoding().modules() if isinstance(one, PackedLinear)]
     rows = {width: torch.randn(ROWS, width).to(maps[0].dtype) for width in set(widths)}
-    with torch.inference_mode():
+
+    def batch(_: int) -> None:
+        with torch.inference_mode():
+            for one, width in zip(maps, widths, strict=True):
+                one(rows[width])
+
+    with one_thread_each(torch.get_num_threads()) as pool:
         for _ in range(2):
             begun = time.perf_counter()
-            for _ in range(batches):
-                for one, width in zip(maps, widths, strict=True):
-                    one(rows[width])
+            list(pool.map(batch, range(batches)))
             seconds = time.perf_counter() - begun
     return seconds * tokens / (batches * ROWS)
 

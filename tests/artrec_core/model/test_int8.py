@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from artrec_core.model.int8 import Int8Linear
+from artrec_core.model.int8 import ROWS_IN_BLOCK, Int8Linear
 from artrec_core.model.text_encoder import TextEncoder, encode
 from tests.artrec_core.model.worlds import tiny_model
 
@@ -23,6 +23,25 @@ def test_a_linear_map_by_hand():
 def test_nothing_and_zeros_pass():
     linear = Int8Linear(torch.nn.Linear(3, 4, bias=False))
     assert torch.equal(linear(torch.zeros(2, 5, 3)), torch.zeros(2, 5, 4))
+
+
+def test_a_gelu_behind_the_map_and_more_rows_than_a_block():
+    torch.manual_seed(0)
+    linear, inputs = torch.nn.Linear(16, 8), torch.randn(3, ROWS_IN_BLOCK - 1, 16)
+    inputs[1, 2] *= 1000  # one loud token changes no other token's rounding
+    exact, found = linear(inputs).detach(), Int8Linear(linear)(inputs)
+    far = (found - exact).abs().amax(-1) / inputs.abs().amax(-1)
+    assert far.max() < 0.05
+    assert torch.allclose(Int8Linear(linear, gelu=True)(inputs), torch.nn.functional.gelu(found), atol=1e-6)
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_what_is_no_number_is_not_hidden(broken: float):
+    linear, inputs = torch.nn.Linear(3, 2), torch.ones(2, 3)
+    inputs[1, 0] = broken
+    found = Int8Linear(linear)(inputs)
+    assert found[0].isfinite().all()
+    assert not found[1].isfinite().any()
 
 
 @pytest.mark.parametrize("kind", ["bert", "qwen3"])
