@@ -191,7 +191,7 @@ class Train(Section):
     matching: float = Field(
         0.5,
         ge=0,
-        description="weight of the text phase's second task: from what a work may be asked for by to the work; 0: left out",
+        description="weight of both phases' second task: from what a work may be asked for by to the work; 0: left out",
     )
     checkpoint_steps: int = Field(200, ge=1, description="a text phase that is killed goes on from the last multiple")
     user_epochs: Annotated[int, Field(ge=1)] | Auto = Field(

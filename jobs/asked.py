@@ -1,7 +1,8 @@
 """An evaluation's question and its exam from a night's tables, and what an answer's lists come to."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,6 @@ def asked(night: Night, protocol: Protocol) -> tuple["Question", "Exam"]:
     from artrec_core.columns import ARTWORK_ID, DOCUMENT
     from artrec_core.data.holdout import leave_one_out, time_split
     from artrec_core.model.distil import text_base
-    from artrec_core.model.embeddings import distinct_interests
     from artrec_core.recs.question import Question
     from artrec_core.recs.scorecard import exam
     from jobs.embed import everyone
@@ -78,11 +78,10 @@ def asked(night: Night, protocol: Protocol) -> tuple["Question", "Exam"]:
         )
     held_out, hidden = _hiding(held_out, catalogue, protocol)
     recipe = night.recipe
-    stated, _ = distinct_interests(people)
     base = text_base(recipe.model, recipe.store.models, lambda: catalogue[DOCUMENT].to_list())
-    vectors = base_vectors(night, base, catalogue, stated)
-    asked_for = train.queries(catalogue)
-    question = Question.about(held_out, catalogue, people, asked_for, hidden=hidden, text_vectors=vectors)
+    question = Question.about(held_out, catalogue, people, train.queries(catalogue), hidden=hidden)
+    vectors = base_vectors(night, base, question.texts)
+    question = replace(question, text_vectors=vectors)
     return question, exam(question, held_out, vectors[: catalogue.height])
 
 
@@ -103,8 +102,8 @@ def _hiding(held_out: "Holdout", catalogue: "pl.DataFrame", protocol: Protocol) 
     return tested, hidden
 
 
-def base_vectors(night: Night, base: Path, catalogue: "pl.DataFrame", interests: list[str]) -> "NDArray[np.float32]":
-    """Vectors of the documents, then of the interests, by the base model as it comes; kept in the scratch folder for the next time.
+def base_vectors(night: Night, base: Path, texts: Sequence[str]) -> "NDArray[np.float32]":
+    """Vectors of texts, (texts, text_dim), by the base model as it comes; kept in the scratch folder for the next time.
 
     Lists' diversity is measured by them, and a frozen text tower trains on them. The lake's own text_vectors are read, never written:
     they belong to the model that serves.
@@ -122,7 +121,6 @@ def base_vectors(night: Night, base: Path, catalogue: "pl.DataFrame", interests:
         torch.set_num_threads(recipe.encode.threads)
     model = recipe.model
     encoder = TextEncoder.load(base, pooling=model.pooling, max_tokens=model.max_tokens, precision=model.precision)
-    texts = [*catalogue[DOCUMENT].to_list(), *interests]
     path = Path(recipe.store.work).resolve() / "evaluate" / f"text-{digest_of([encoder.digest(), texts])}.npy"
     if not path.exists():
         wanted = pl.DataFrame({DOCUMENT: pl.Series(texts, dtype=pl.String)}).unique(maintain_order=True)

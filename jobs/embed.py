@@ -130,7 +130,7 @@ def encode_documents(
 def keep_trained(night: Night, digest: str, catalogue: "pl.DataFrame", interests: list[str], vectors: Any) -> None:
     """Commit the text vectors that a training made, so that this night's embed need not make them again.
 
-    `vectors` (works + interests, text_dim) are of the catalogue's documents in its order, then of the stated interests.
+    `vectors` (works + interests and more, text_dim) begin with the catalogue's documents in its order and the stated interests.
     """
     import polars as pl
 

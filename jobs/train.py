@@ -155,7 +155,7 @@ def _tags(night: Night) -> dict[str, str]:
 def _data(night: Night, base: Path, future: "Future") -> "TrainingData":
     """What the workers read, with the text vectors where the text tower does not move."""
     data = training_data(night.recipe, future)
-    return replace(data, text_vectors=_frozen_vectors(night, base, future.catalogue, data.interests))
+    return replace(data, text_vectors=_frozen_vectors(night, base, future.catalogue, data))
 
 
 def training_data(recipe: Recipe, future: "Future") -> "TrainingData":
@@ -200,7 +200,7 @@ def queries(catalogue: "pl.DataFrame") -> list[tuple[str, int]]:
     return [(text, row) for row, texts in enumerate(asked.iter_rows()) for text in texts if text]
 
 
-def _frozen_vectors(night: Night, base: Path, catalogue: "pl.DataFrame", interests: list[str]) -> Any:
+def _frozen_vectors(night: Night, base: Path, catalogue: "pl.DataFrame", data: "TrainingData") -> Any:
     """Text vectors of a tower that does not move: encoded once, kept as the night's text_vectors, taken over by embed."""
     import numpy as np
     import torch
@@ -220,7 +220,8 @@ def _frozen_vectors(night: Night, base: Path, catalogue: "pl.DataFrame", interes
     night.commit("text_vectors", parts, {"documents_encoded": encoded, "documents_reused": reused})
     table = night.lake.read("text_vectors", night.day)
     documents, _ = vectors_of(catalogue[CONTENT_HASH], table, CONTENT_HASH)
-    return np.concatenate([documents, encode(encoder, interests, batch_tokens=night.recipe.encode.batch_tokens)])
+    others = data.texts[len(data.documents) :]
+    return np.concatenate([documents, encode(encoder, others, batch_tokens=night.recipe.encode.batch_tokens)])
 
 
 def _keep_vectors(night: Night, folder: Path, data: "TrainingData", future: "Future") -> None:
@@ -256,12 +257,12 @@ def _measured(folder: Path, data: "TrainingData", future: "Future") -> dict[str,
 
     tower = TwoTower.load(folder / "model")
     vectors = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS)
-    text, interests = np.split(np.array(vectors), [len(data.documents)])
+    text, stated = np.split(np.array(vectors), [len(data.documents)])
     tested = future.tested
     looked_at = tested if len(tested) else np.arange(min(len(data.people), PEOPLE_LOOKED_AT))
     with torch.inference_mode():
         works = tower.works(torch.from_numpy(text), torch.arange(len(text)))
-        users = user_states(tower, works, torch.from_numpy(interests), data.interest_of, future.before, looked_at)
+        users = user_states(tower, works, torch.from_numpy(stated), data.interest_of, future.before, looked_at)
     if (fault := fault_of(users.numpy(), works.numpy())) is not None:
         raise GateFailed(
             f"the model that was trained is not registered, because {fault};"

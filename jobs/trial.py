@@ -111,7 +111,7 @@ def _train(order: Order, recipe: Recipe, reports: _Reports) -> None:
 
 
 def text_vectors(folder: Path, recipe: Recipe, data: "TrainingData") -> "NDArray[np.float32]":
-    """Text vectors (documents + interests, text_dim) of a recipe; made, as its launcher would, if no trial has made them."""
+    """Vectors (texts, text_dim) of `data.texts` by a recipe; made, as its launcher would, if no trial has made them."""
     import numpy as np
 
     from artrec_core.model.distil import text_base

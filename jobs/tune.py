@@ -164,7 +164,6 @@ def _take_frozen(night: Night, data: "TrainingData", folder: Path) -> None:
     """Vectors of a text tower that does not move, from where the night or an evaluation has them already."""
     import numpy as np
 
-    from artrec_core.columns import ARTWORK_ID
     from artrec_core.model.distil import text_base
     from jobs.asked import base_vectors
     from jobs.trial import text_file
@@ -173,7 +172,7 @@ def _take_frozen(night: Night, data: "TrainingData", folder: Path) -> None:
     if kept.exists():
         return
     base = text_base(night.recipe.model, night.recipe.store.models, lambda: data.documents)
-    vectors = base_vectors(night, base, night.lake.read("catalogue", night.day).sort(ARTWORK_ID), data.interests)
+    vectors = base_vectors(night, base, data.texts)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{kept}.building", "wb") as file:
         np.save(file, vectors)

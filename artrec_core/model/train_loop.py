@@ -48,7 +48,7 @@ def train(run: Run, data: TrainingData, evaluator: Evaluator) -> None:
 
 
 def train_text_side(run: Run, data: TrainingData) -> tuple[str, NDArray[np.float32]]:
-    """The text tower's digest and its vectors (documents + interests, text_dim); both are left in the run's folder."""
+    """The text tower's digest and the vectors of its `data.texts`; both are left in the run's folder."""
     building = run.folder / "building"
     digest = _text_tower(run, data, building)
     return digest, _text_vectors(run, data, building)
@@ -79,10 +79,10 @@ def _text_tower(run: Run, data: TrainingData, building: Path) -> str:
 
 
 def _text_vectors(run: Run, data: TrainingData, building: Path) -> NDArray[np.float32]:
-    """Vectors of documents and interests, (documents + interests, text_dim); every worker encodes its share."""
+    """Vectors of `data.texts`, (texts, text_dim); every worker encodes its share."""
     if data.text_vectors is not None:
         return data.text_vectors
-    texts = [*data.documents, *data.interests]
+    texts = data.texts
     path = run.folder / VECTORS
     if not path.exists():
         encoder = TextEncoder.load(building / TEXT).to(run.world.device)

@@ -1,7 +1,11 @@
 """What a training run reads: one folder, written by the job and read by every worker."""
 
+import hashlib
+import heapq
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,9 @@ from numpy.typing import NDArray
 
 from artrec_core.model.batches import Ints, Sequences
 
+# So many texts that works may be asked for by teach the user tower to read stated interests; all of a large catalogue's would
+# take as long to encode as its documents.
+MOST_ASKED = 20_000
 _REFIT = "refit_"
 _SEQUENCES = ("starts", "works", "signals", "gaps", "positive", "new")
 
@@ -19,8 +26,8 @@ class TrainingData:
 
     `documents` are the artworks' texts, a row each of `artwork_ids`; `interests` the distinct stated interests and
     `interest_of` (people,) the row of each person's, or -1. `queries` are (text, artwork row) pairs: what a work may be
-    asked for by. `validation` holds (person, artwork row) pairs. `text_vectors` are given where the text tower is frozen:
-    (documents then interests, text_dim). `refit` are the histories with the validation works. `people` are the ids of the histories' rows.
+    asked for by. `validation` holds (person, artwork row) pairs. `text_vectors` (those of `texts`, text_dim) are given where the text
+    tower is frozen. `refit` are the histories with the validation works. `people` are the ids of the histories' rows.
     """
 
     artwork_ids: list[str]
@@ -33,6 +40,23 @@ class TrainingData:
     text_vectors: NDArray[np.float32] | None = None
     people: list[str] = field(default_factory=list)
     refit: Sequences | None = None
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """What is encoded, in this order: documents, interests and what works may be asked for by."""
+        return [*self.documents, *self.interests, *self._asked_texts]
+
+    @cached_property
+    def asked(self) -> tuple[Ints, Ints]:
+        """(text, artwork row) pairs (n,), (n,): which of `texts` a work may be asked for by."""
+        row = {text: place for place, text in enumerate(self._asked_texts, len(self.documents) + len(self.interests))}
+        found = [(row[text], work) for text, work in self.queries if text in row]
+        texts, works = np.array(found, np.int64).reshape(-1, 2).T
+        return texts, works
+
+    @cached_property
+    def _asked_texts(self) -> list[str]:
+        return asked_texts(self.queries)
 
     def save(self, folder: Path) -> None:
         """Write the folder."""
@@ -72,3 +96,11 @@ class TrainingData:
                 if _REFIT + "works" in arrays
                 else None,
             )
+
+
+def asked_texts(queries: Sequence[tuple[str, int]]) -> list[str]:
+    """The distinct texts of queries, of many those whose hash is smallest: of fewer queries the same ones, if they are there."""
+    distinct = dict.fromkeys(text for text, _ in queries)
+    return heapq.nsmallest(
+        MOST_ASKED, distinct, key=lambda text: hashlib.blake2b(text.encode(), digest_size=8).digest()
+    )

@@ -24,7 +24,7 @@ CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
 ARTWORKS = "artworks.json"
 TEXT = "text"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,9 @@ class TwoTower(nn.Module):
         `interests` (people, text_dim) are text vectors; `works` (people, positions, dim) artwork vectors.
         """
         width = self.shape.dim**0.5
-        states: Tensor = self.user(self.projected(interests), has_interest, works * width, signals, gaps)
+        # What somebody is interested in is read as a work that nobody has seen, with this text.
+        first = F.normalize(self.projected(interests) + self.ids.weight[self.shape.works], dim=-1)
+        states: Tensor = self.user(first * width, has_interest, works * width, signals, gaps)
         out: Tensor = states * (self.log_scale.exp() / width)
         return out
 

@@ -41,20 +41,23 @@ class Memory(nn.Module):
     """Sums of the works a person met, weighted by what the person did and how long ago, each through its own map.
 
     A transformer has to learn that people want what resembles what they took up; here it is given, so few events suffice.
+    What somebody said of their interests is remembered as the first of the works, with a weight of its own.
     """
 
     def __init__(self, dim: int, kinds: int) -> None:
         super().__init__()
         self.weights = nn.Embedding(kinds, 1)
+        self.stated_weight = nn.Parameter(torch.zeros(1))
         self.decays = nn.Parameter(torch.logit(torch.tensor(MEMORIES)))
         self.maps = nn.ModuleList(nn.Linear(dim, dim, bias=False) for _ in MEMORIES)
 
-    def forward(self, works: Tensor, kinds: Tensor) -> Tensor:
-        """(people, positions, dim) works -> (people, positions + 1, dim) memories before the first and after each event."""
-        events = torch.arange(works.shape[1], device=works.device)
-        ages = torch.arange(works.shape[1] + 1, device=works.device)[:, None] - 1 - events
-        weights = torch.sigmoid(self.weights(kinds))[..., 0]
-        weighted = weights[..., None] * works
+    def forward(self, first: Tensor, has_interest: Tensor, works: Tensor, kinds: Tensor) -> Tensor:
+        """Memories before the first and after each event, (people, positions + 1, dim), from what `UserEncoder.forward` reads."""
+        places = torch.arange(works.shape[1] + 1, device=works.device)
+        ages = places[:, None] - places
+        stated = torch.sigmoid(self.stated_weight) * has_interest[:, None]
+        weights = torch.cat([stated, torch.sigmoid(self.weights(kinds))[..., 0]], dim=1)
+        weighted = weights[..., None] * torch.cat([first[:, None], works], dim=1)
         out = works.new_zeros(())
         for decay, mapped in zip(torch.sigmoid(self.decays), self.maps, strict=True):
             # The same for everybody, so that it is one product and no table a person.
@@ -94,7 +97,7 @@ class UserEncoder(nn.Module):
     def forward(self, first: Tensor, has_interest: Tensor, works: Tensor, kinds: Tensor, gaps: Tensor) -> Tensor:
         """The person's vector before the first event and after each one, (people, positions + 1, dim).
 
-        `first` (people, dim) is the vector of the stated interests, read where `has_interest` (people,) is true;
+        `first` (people, dim) are the stated interests, as a work with such a text, read where `has_interest` (people,) is true;
         `works` (people, positions, dim), `kinds` and `gaps` (people, positions).
         """
         opening = torch.where(has_interest[:, None], first + self.interest, self.start.expand_as(first))
@@ -104,7 +107,7 @@ class UserEncoder(nn.Module):
         x = F.dropout(x, self.dropout, self.training)
         for block in self.blocks:
             x = block(x)
-        remembered = F.dropout(self.memory(works, kinds), self.dropout, self.training)
+        remembered = F.dropout(self.memory(first, has_interest, works, kinds), self.dropout, self.training)
         out: Tensor = self.norm(x) + remembered
         return out
 

@@ -19,7 +19,7 @@ from artrec_core.model.user_phase import UserPhase, user_states
 
 
 def train_user(run: Run, data: TrainingData, vectors: Tensor, evaluator: Evaluator) -> TwoTower:
-    """The user tower, the projection and the id vectors on cached text vectors (works and interests, text_dim).
+    """The user tower, the projection and the id vectors on cached text vectors (those of `data.texts`, text_dim).
 
     The weights that validated best are kept; with `train.refit` they go once more through the last quarter of their passes,
     on histories that the validation works belong to: the latest taste of everyone is too good to be left out of what is
@@ -50,7 +50,14 @@ def _fit_user(
     Those are the weights that validated best, or the last where nobody judges.
     """
     train, world = run.train, run.world
-    phase = UserPhase(tower, vectors.to(world.device), data, negatives=train.negatives, shuffled=sizes.shuffled)
+    phase = UserPhase(
+        tower,
+        vectors.to(world.device),
+        data,
+        negatives=train.negatives,
+        shuffled=sizes.shuffled,
+        matching=train.matching,
+    )
     moving: nn.Module = phase
     if world.size > 1:
         moving = nn.parallel.DistributedDataParallel(phase)

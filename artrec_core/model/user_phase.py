@@ -14,22 +14,30 @@ from artrec_core.model.two_tower import TwoTower
 FULL_SOFTMAX_WORKS = 4096
 # Share of the people who stated interests that a batch treats as if they had not, so that the default opening is trained too.
 INTEREST_DROPOUT = 0.3
+# So many works are asked for beside each person of a batch: by what somebody may say of their interests.
+ASKED_A_PERSON = 3
 # Share of the negatives drawn by popularity, the others evenly.
 POPULAR_SHARE = 0.5
 PEOPLE_IN_BLOCK = 512
 
 
 class UserPhase(nn.Module):
-    """Loss of a batch of people: at every position of a history, softmax over works of a coming positive and a coming seen one."""
+    """Loss of a batch of people: at every position of a history, softmax over works of a coming positive and a coming seen one.
+
+    And, weighted by `matching`, of works asked for by somebody with no events, who states as an interest what they may be asked for
+    by: few people write of their interests and then come often enough to teach what is wanted by those who only wrote.
+    """
 
     def __init__(
-        self, tower: TwoTower, vectors: Tensor, data: TrainingData, *, negatives: int, shuffled: float
+        self, tower: TwoTower, vectors: Tensor, data: TrainingData, *, negatives: int, shuffled: float, matching: float
     ) -> None:
         super().__init__()
         self.tower = tower
         works = len(data.documents)
         # Plain attributes, not buffers: they are data, and never travel with the weights.
         self.text, self.interest_vectors = vectors[:works], vectors[works:]
+        self.vectors, self.matching = vectors, matching
+        self.asked_texts, self.asked_works = (torch.from_numpy(one) for one in data.asked)
         self.data = data
         # Histories in their order and, where a share of the batches is to read them shuffled, out of it.
         self._orders = [(data.histories, _targets(data.histories))]
@@ -50,8 +58,9 @@ class UserPhase(nn.Module):
         histories, targets = self._orders[self._order()]
         batch = padded(histories, people, max_history)
         found = [padded_targets(one, histories, people, max_history) for one in targets]
-        candidates, negatives, offsets, inputs, wanted = self._candidates(
-            batch.works, [torch.from_numpy(one) for one in found]
+        some = torch.randint(max(1, len(self.asked_works)), (self._asked_in_batch(len(people)),))
+        candidates, negatives, offsets, inputs, (asked, *wanted) = self._candidates(
+            batch.works, [self.asked_works[some][:, None], *(torch.from_numpy(one) for one in found)]
         )
         device = self.text.device
         vectors = self.tower.works(self.text[candidates], candidates)
@@ -62,7 +71,16 @@ class UserPhase(nn.Module):
         met = F.embedding(inputs, vectors)
         users = self.tower.people(interests, stated, met, signals, gaps)
         losses = [next_work_loss(users, vectors, negatives, offsets, inputs, one) for one in wanted]
+        if len(asked):
+            texts = self.vectors[self.asked_texts[some].to(device)]
+            nothing = torch.zeros(len(asked), 0, dtype=torch.long, device=device)
+            met = vectors.new_zeros(len(asked), 0, vectors.shape[1])
+            askers = self.tower.people(texts, torch.ones_like(asked[:, 0], dtype=torch.bool), met, nothing, nothing)
+            losses.append(self.matching * next_work_loss(askers, vectors, negatives, offsets, nothing, asked))
         return torch.stack(losses).sum()
+
+    def _asked_in_batch(self, people: int) -> int:
+        return ASKED_A_PERSON * people if self.matching > 0 and len(self.asked_works) else 0
 
     def begin_pass(self, random: np.random.Generator) -> None:
         """Shuffle the histories anew for the share of the batches that read them out of order."""

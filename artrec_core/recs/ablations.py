@@ -27,7 +27,7 @@ ABLATIONS = {
     "text-tuned": Ablation("the text tower trained in full", model={"tuning": "full"}),
     # Updates of so low a rank take the larger steps that they are used with everywhere.
     "text-lora": Ablation("LoRA for the text tower, at ten times the rate", model={"tuning": "lora"}, text_rate=10.0),
-    "no-matching": Ablation("no text-to-artwork matching", train={"matching": 0.0}, of_text_phase=True),
+    "no-matching": Ablation("no text-to-artwork matching", train={"matching": 0.0}),
     "no-augmentation": Ablation("documents never told another way", train={"augment": 0.0}, of_text_phase=True),
     TEXT_ONLY: Ablation("no id vectors", model={"id_dropout": 1.0}),
     # Ids are dropped to make the model lean on text; where there is none, that would only take from it.

@@ -1,6 +1,7 @@
 """Our own model and what is left of it where one thing is changed, trained by the nightly training's code."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,17 +56,12 @@ def training_data(question: Question, recipe: Recipe, name: str) -> TrainingData
     interests, interest_of = distinct_interests(question.people)
     row = {old: new for new, old in enumerate(rows(shown[ARTWORK_ID], question.artwork_ids))}
     queries = [(text, row[old]) for text, old in question.queries if old in row]
-    vectors = question.text_vectors if recipe.model.tuning == "frozen" else None
-    if vectors is not None:
-        kept = [*row, *([] if name in _DEAF else range(len(question.artwork_ids), len(vectors)))]
-        vectors = np.asarray(vectors)[kept]
     if name in _DEAF:
         interests, interest_of = [], np.full(len(interest_of), NO_WORK)
     if name == ID_ONLY:
         queries = []
-        vectors = np.zeros((len(documents), recipe.model.dim), np.float32)
     pairs = (question.validation[USER_ID], question.user_ids), (question.validation[ARTWORK_ID], artwork_ids)
-    return TrainingData(
+    data = TrainingData(
         artwork_ids=artwork_ids,
         documents=documents,
         interests=interests,
@@ -73,10 +69,16 @@ def training_data(question: Question, recipe: Recipe, name: str) -> TrainingData
         queries=queries,
         histories=sequences(question.train, question.user_ids, artwork_ids),
         validation=np.stack([rows(values, among) for values, among in pairs], 1),
-        text_vectors=vectors,
         people=question.user_ids,
         refit=sequences(question.before_test, question.user_ids, artwork_ids) if recipe.train.refit else None,
     )
+    if name == ID_ONLY:
+        return replace(data, text_vectors=np.zeros((len(documents), recipe.model.dim), np.float32))
+    if recipe.model.tuning != "frozen" or question.text_vectors is None:
+        return data
+    place = {text: at for at, text in enumerate(question.texts)}
+    data = replace(data, queries=[(text, work) for text, work in queries if text in place])
+    return replace(data, text_vectors=question.text_vectors[[place[text] for text in data.texts]])
 
 
 def _text_of_works(

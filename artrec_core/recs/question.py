@@ -17,6 +17,8 @@ from scipy.sparse import csr_array
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, SEEN, USER, USER_ID
 from artrec_core.data.holdout import Holdout, without_works
 from artrec_core.model.batches import Ints, Sequences, sequences
+from artrec_core.model.embeddings import distinct_interests
+from artrec_core.model.training_data import asked_texts
 from artrec_core.recs.held_out import seen_works
 
 _FRAMES = ("catalogue", "people", "train", "validation", "before_test", "asked", "hidden_events")
@@ -30,7 +32,7 @@ class Question:
     histories to choose settings with, judged by `validation` (USER_ID, ARTWORK_ID); `before_test` those to answer from.
     `asked` (USER_ID) are the people to rank for. `hidden` works are in no history: they stand in the catalogue with their text alone;
     `hidden_events` (USER_ID, ARTWORK_ID) are the pairs that were taken out. `queries` are (text, work row) pairs.
-    `text_vectors` (works then distinct interests, text_dim) are those of the base model as it comes, for a frozen text tower.
+    `text_vectors` (those of `texts`, text_dim) are those of the base model as it comes, for a frozen text tower.
     """
 
     catalogue: pl.DataFrame
@@ -53,7 +55,6 @@ class Question:
         queries: list[tuple[str, int]],
         *,
         hidden: list[str] | None = None,
-        text_vectors: NDArray[np.float32] | None = None,
     ) -> "Question":
         """The question of a holdout whose `hidden` works were not yet taken out; catalogue and people are sorted by id."""
         hidden = hidden or []
@@ -69,7 +70,6 @@ class Question:
             hidden_events=met.select(USER_ID, ARTWORK_ID).unique().sort(USER_ID, ARTWORK_ID),
             hidden=hidden,
             queries=queries,
-            text_vectors=text_vectors,
         )
 
     def save(self, folder: Path) -> None:
@@ -93,6 +93,11 @@ class Question:
             queries=[(text, int(row)) for text, row in texts["queries"]],
             text_vectors=np.load(vectors, mmap_mode="r") if vectors.exists() else None,
         )
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Documents, distinct interests and what works may be asked for by: the order of `TrainingData.texts`."""
+        return [*self.catalogue[DOCUMENT].to_list(), *distinct_interests(self.people)[0], *asked_texts(self.queries)]
 
     @cached_property
     def artwork_ids(self) -> list[str]:

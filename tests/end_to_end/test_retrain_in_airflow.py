@@ -111,20 +111,37 @@ def test_what_the_gate_refuses_leaves_the_champion_and_says_why(airflow: Airflow
     assert champion(recipe) == "2"
 
 
+def test_a_person_is_asked_of_what_the_gate_accepts_where_the_recipe_wants_it(airflow: Airflow, recipe: Path) -> None:
+    another = f"{GOOD}\nseed = 5"
+    write(recipe, EASY, f'{EASY}ask = "always"\n')
+    write(recipe, GOOD, another)
+    try:
+        run, shown = asked(airflow)
+        assert shown["subject"] == "Shall version 4 become champion in the place of version 2?"
+        assert "| not worse | ok |" in shown["body"]
+        assert champion(recipe) == "2"
+        assert answer(airflow, run, "Approve", "looked at the report") == "success"
+    finally:
+        write(recipe, another, GOOD)
+        write(recipe, 'ask = "always"\n', "")
+    assert champion(recipe) == "4"
+    assert Registry(load(recipe).store).promotions()[-1].by == "person:admin"
+
+
 def test_a_person_says_no_and_on_second_thoughts_yes(airflow: Airflow, recipe: Path) -> None:
     # Trained on everything there is, nothing can be measured.
     run, shown = asked(airflow, holdout="no")
-    assert shown["subject"] == "Shall version 4 become champion in the place of version 2?"
+    assert shown["subject"] == "Shall version 5 become champion in the place of version 4?"
     assert "not measured: train.holdout is false" in shown["body"]
     assert "| coverage | ok |" in shown["body"]
     assert answer(airflow, run, "Reject", "not before the holidays") == "success"
     assert airflow.tasks(run)["promote"] == "skipped"
-    assert champion(recipe) == "2"
+    assert champion(recipe) == "4"
 
     run, shown = asked(airflow, holdout="no")
-    assert shown["subject"] == "Shall version 4 become champion in the place of version 2?"
+    assert shown["subject"] == "Shall version 5 become champion in the place of version 4?"
     assert answer(airflow, run, "Approve", "the lists look right") == "success"
-    assert champion(recipe) == "4"
+    assert champion(recipe) == "5"
     last = Registry(load(recipe).store).promotions()[-1]
     assert last.by == "person:admin"
     assert "the lists look right" in last.why

@@ -1,5 +1,7 @@
 """Two tribes and their works as a question with its answers; worlds that differ in nothing but the test works."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 
@@ -52,9 +54,11 @@ def question_of(
 ) -> tuple[Question, Holdout]:
     """The question of these histories, and what was held out of them; `vectors` stand for a frozen text tower's."""
     held_out = leave_one_out(histories)
-    text = np.random.default_rng(1).normal(size=(2, 32)).astype(np.float32)[[*np.arange(WORKS) % 2, 0, 1]]
     queries = [("boat" if row % 2 == 0 else "horse", row) for row in range(WORKS)]
-    question = Question.about(
-        held_out, catalogue(), people(), queries, hidden=hidden, text_vectors=text if vectors else None
-    )
+    question = Question.about(held_out, catalogue(), people(), queries, hidden=hidden)
+    if vectors:
+        tribes = np.random.default_rng(1).normal(size=(2, 32)).astype(np.float32)
+        question = replace(
+            question, text_vectors=tribes[[int("red horse" in text or text == "horse") for text in question.texts]]
+        )
     return question, held_out

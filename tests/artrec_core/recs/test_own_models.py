@@ -63,7 +63,7 @@ def test_what_people_say_of_themselves_is_not_heard_without_interests(recipe: Re
     assert data.interests == []
     assert (data.interest_of == -1).all()
     assert data.text_vectors is not None
-    assert len(data.text_vectors) == len(data.documents)
+    assert len(data.text_vectors) == len(data.documents) + len({text for text, _ in question.queries})
     assert len(data.queries) == len(question.queries)
 
 
@@ -81,7 +81,7 @@ def test_hidden_works_are_no_part_of_training(recipe: Recipe):
     assert question.text_vectors is not None
     assert data.text_vectors is not None
     np.testing.assert_array_equal(data.text_vectors, np.delete(question.text_vectors, [0, 5], axis=0))
-    assert len(data.text_vectors) == len(data.documents) + len(data.interests)
+    assert data.texts == [text for row, text in enumerate(question.texts) if row not in (0, 5)]
 
 
 def test_a_hidden_work_is_ranked_by_its_text_and_the_unknown_id(recipe: Recipe, base: Path, tmp_path: Path):
