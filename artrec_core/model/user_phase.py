@@ -24,8 +24,9 @@ PEOPLE_IN_BLOCK = 512
 class UserPhase(nn.Module):
     """Loss of a batch of people: at every position of a history, softmax over works of a coming positive and a coming seen one.
 
-    And, weighted by `matching`, of works asked for by somebody with no events, who states as an interest what they may be asked for
-    by: few people write of their interests and then come often enough to teach what is wanted by those who only wrote.
+    And, with `matching` times the weight of a position, of works asked for by somebody with no events, who states as an interest
+    what they may be asked for by: few people write of their interests and then come often enough to teach what is wanted by
+    those who only wrote.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class UserPhase(nn.Module):
             nothing = torch.zeros(len(asked), 0, dtype=torch.long, device=device)
             met = vectors.new_zeros(len(asked), 0, vectors.shape[1])
             askers = self.tower.people(texts, torch.ones_like(asked[:, 0], dtype=torch.bool), met, nothing, nothing)
-            losses.append(self.matching * next_work_loss(askers, vectors, negatives, offsets, nothing, asked))
+            # A work that is asked for weighs as much as a position of a history: where histories are long, they are what tells.
+            weight = self.matching * len(asked) / (int(batch.lengths.sum()) + len(people))
+            losses.append(weight * next_work_loss(askers, vectors, negatives, offsets, nothing, asked))
         return torch.stack(losses).sum()
 
     def _asked_in_batch(self, people: int) -> int:
