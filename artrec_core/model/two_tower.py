@@ -85,9 +85,11 @@ class TwoTower(nn.Module):
         elif self.training and self.shape.id_dropout > 0:
             dropped = torch.rand(rows.shape, device=rows.device) < self.shape.id_dropout
             rows = torch.where(dropped, self.shape.works, rows)
+        return self._placed(text, self.ids(rows))
+
+    def _placed(self, text: Tensor, ids: Tensor) -> Tensor:
         # One length for all: a work nobody has seen stands beside the known ones, and popularity is a direction, not a size.
-        out: Tensor = F.normalize(self.projected(text) + self.ids(rows), dim=-1)
-        return out
+        return F.normalize(self.projected(text) + ids, dim=-1)
 
     def people(self, interests: Tensor, has_interest: Tensor, works: Tensor, signals: Tensor, gaps: Tensor) -> Tensor:
         """User vectors before the first event and after each one, (people, positions + 1, dim).
@@ -96,7 +98,7 @@ class TwoTower(nn.Module):
         """
         width = self.shape.dim**0.5
         # What somebody is interested in is read as a work that nobody has seen, with this text.
-        first = F.normalize(self.projected(interests) + self.ids.weight[self.shape.works], dim=-1)
+        first = self._placed(interests, self.ids.weight[self.shape.works])
         states: Tensor = self.user(first * width, has_interest, works * width, signals, gaps)
         out: Tensor = states * (self.log_scale.exp() / width)
         return out

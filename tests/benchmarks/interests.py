@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 
 from artrec_core.columns import INTERESTS, POSITIVE, USER_ID
 from artrec_core.config import Recipe, load
-from artrec_core.data.holdout import Holdout
+from artrec_core.data.holdout import MIN_POSITIVES, Holdout
 from artrec_core.model.batches import NO_WORK, sequences
 from artrec_core.model.distil import text_base
 from artrec_core.model.embeddings import item_vectors, user_vectors
@@ -35,15 +35,12 @@ from jobs.step import Night
 from jobs.train import training_data
 
 K = 10
-FEWEST_POSITIVE = 3
 
 
 def taken_out(future: Future, share: float, seed: int) -> list[str]:
     """People who stated interests and have enough positive events to be marked by."""
     stated = future.people.filter(pl.col(INTERESTS).str.strip_chars().str.len_chars() > 0)[USER_ID]
-    liked = (
-        future.held_out.before_test.filter(POSITIVE).group_by(USER_ID).len().filter(pl.col("len") >= FEWEST_POSITIVE)
-    )
+    liked = future.held_out.before_test.filter(POSITIVE).group_by(USER_ID).len().filter(pl.col("len") >= MIN_POSITIVES)
     known = sorted(set(stated) & set(liked[USER_ID]))
     return np.random.default_rng(seed).permutation(known)[: round(share * len(known))].tolist()
 
