@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,27 +66,27 @@ def trained(night: Night) -> "Version":
 
     Raises `GateFailed` where the model that came out must not serve: it is not registered.
     """
-    from artrec_core.model.distil import text_base
-    from artrec_core.model.launch import launch
+    from artrec_core.model.launch import launch, ray_for
     from artrec_core.model.registry import FINGERPRINT, Registry
-    from artrec_core.recs.held_out import held_out_ndcg
-    from jobs.future import future_of
 
     registry, folder, begun = Registry(night.recipe.store), _run_folder(night), time.monotonic()
     there = registry.find(night.fingerprint)
     if there is not None and not folder.exists():
         return there
     recipe = _with_passes(night.recipe, registry)
-    base = text_base(recipe.model, recipe.store.models, lambda: _documents(night))
-    future = future_of(night)
-    data = _data(night, base, future)
-    data.save(folder / "data")
     tags = _tags(night) | {FINGERPRINT: night.fingerprint}
     (folder / "failed.txt").unlink(missing_ok=True)
-    with followed(registry, recipe, tags, folder / "metrics.jsonl") as follower:
-        launch(recipe, folder, base, held_out_ndcg if recipe.train.holdout else None)
-        launched = time.monotonic() - begun
-        measured = _measured(folder, data, future)
+    with ThreadPoolExecutor(1) as beside:
+        # Ray's start waits for its own processes: the data are made in the meantime.
+        prepared = beside.submit(_prepared, night, folder)
+        with ray_for(recipe):
+            base, future, data = prepared.result()
+            from artrec_core.recs.held_out import held_out_ndcg
+
+            with followed(registry, recipe, tags, folder / "metrics.jsonl") as follower:
+                launch(recipe, folder, base, held_out_ndcg if recipe.train.holdout else None)
+                launched = time.monotonic() - begun
+                measured = _measured(folder, data, future)
     figures: Figures = {
         "people_tested": len(future.tested),
         "passes": passes_of(follower.lines),
@@ -107,6 +108,18 @@ def trained(night: Night) -> "Version":
     night.lake.write_note(NOTE, night.day, json.dumps(curves, indent=1).encode())
     shutil.rmtree(folder, ignore_errors=True)
     return version
+
+
+def _prepared(night: Night, folder: Path) -> "tuple[Path, Future, TrainingData]":
+    """The base model, the frozen future, and what is learnt from, which is also left in the run's folder."""
+    from artrec_core.model.distil import text_base
+    from jobs.future import future_of
+
+    base = text_base(night.recipe.model, night.recipe.store.models, lambda: _documents(night))
+    future = future_of(night)
+    data = _data(night, base, future)
+    data.save(folder / "data")
+    return base, future, data
 
 
 def _documents(night: Night) -> list[str]:

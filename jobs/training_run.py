@@ -18,7 +18,11 @@ Lines = list[dict[str, Any]]
 
 
 class Follower:
-    """Reads the lines that the workers write, shows them, and logs them to MLflow as they come."""
+    """Reads the lines that the workers write, shows them, and logs them to MLflow as they come.
+
+    MLflow is asked for a run when the first of them is there: importing it and making its database takes seconds of a
+    processor, which the workers' start can use.
+    """
 
     def __init__(self, registry: "Registry", recipe: Recipe, tags: dict[str, str], file: Path) -> None:
         self.registry, self.recipe, self.tags, self.file = registry, recipe, tags, file
@@ -31,6 +35,8 @@ class Follower:
     def _follow(self) -> None:
         try:
             parameters = {**self.recipe.model.model_dump(), **self.recipe.train.model_dump()}
+            while not self._begun() and not self.ended.wait(0.2):
+                pass
             self.run_id = self.registry.start_run(self.recipe.train.experiment, self.tags, parameters)
             with progress("train: steps of the text tower, then passes of the user tower", None) as advance:
                 while not self.ended.wait(1.0):
@@ -38,6 +44,10 @@ class Follower:
                 self._log(advance)
         except Exception as error:  # raised again where the training is waited for
             self.error = error
+
+    def _begun(self) -> bool:
+        """Whether a step or a pass was done."""
+        return self.file.exists() and any(name in self.file.read_text() for name in ('"loss"', '"done"'))
 
     def _log(self, advance: Any) -> None:
         lines = [json.loads(line) for line in self.file.read_text().splitlines()] if self.file.exists() else []

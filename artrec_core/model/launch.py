@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ from artrec_core.errors import ArtrecError
 
 # Training moves its data through files; the object store only carries messages.
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
-# A cluster that ends with its only run: nobody preempts it, and watching for that takes another process.
-OWN_CLUSTER = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+# A cluster that ends with its only run: nobody preempts it, and watching for that takes another process. The processes that Ray
+# starts in advance would go unused: Ray Train's own each have an environment of their own.
+OWN_CLUSTER = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", "RAY_prestart_worker_first_driver": "0"}
 HELPERS = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
 
 
@@ -89,9 +92,21 @@ def _address() -> str | None:
     return os.environ.get("ARTREC_RAY_ADDRESS")
 
 
-def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
+@contextmanager
+def ray_for(recipe: Recipe) -> Iterator[None]:
+    """Ray, where the recipe trains with it: joined or started here, and left as it was found."""
     # One processor more than workers: Ray Train's own actors wait for one.
-    ours = start_ray(recipe, recipe.train.workers + 1)
+    ours = recipe.train.launcher == "ray" and start_ray(recipe, recipe.train.workers + 1)
+    try:
+        yield
+    finally:
+        if ours:
+            import ray
+
+            ray.shutdown()
+
+
+def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -113,12 +128,10 @@ def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
     # A run that was killed leaves Ray Train's own state behind; this loop resumes from its own files instead.
     shutil.rmtree(folder / "ray", ignore_errors=True)
     try:
-        trainer.fit()
+        with ray_for(recipe):
+            trainer.fit()
     except ray.train.TrainingFailedError as error:
         raise ArtrecError(f"training failed: {error}; the workers' logs are in {folder / 'ray'}") from error
-    finally:
-        if ours:
-            ray.shutdown()
     failed = folder / "failed.txt"
     if failed.exists():
         raise ArtrecError(failed.read_text())
