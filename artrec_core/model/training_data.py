@@ -56,7 +56,7 @@ class TrainingData:
 
     @cached_property
     def _asked_texts(self) -> list[str]:
-        return asked_texts(self.queries)
+        return asked_texts(self.queries, self.interests)
 
     def save(self, folder: Path) -> None:
         """Write the folder."""
@@ -98,8 +98,13 @@ class TrainingData:
             )
 
 
-def asked_texts(queries: Sequence[tuple[str, int]]) -> list[str]:
-    """The distinct texts of queries, of many those whose hash is smallest: of fewer queries the same ones, if they are there."""
+def asked_texts(queries: Sequence[tuple[str, int]], interests: Sequence[str]) -> list[str]:
+    """The distinct texts of queries, of many those whose hash is smallest: of fewer queries the same ones, if they are there.
+
+    None where nobody stated interests: there are no words to learn to read, and learning it costs the histories (MovieLens).
+    """
+    if not interests:
+        return []
     distinct = dict.fromkeys(text for text, _ in queries)
     return heapq.nsmallest(
         MOST_ASKED, distinct, key=lambda text: hashlib.blake2b(text.encode(), digest_size=8).digest()

@@ -97,7 +97,8 @@ class Question:
     @cached_property
     def texts(self) -> list[str]:
         """Documents, distinct interests and what works may be asked for by: the order of `TrainingData.texts`."""
-        return [*self.catalogue[DOCUMENT].to_list(), *distinct_interests(self.people)[0], *asked_texts(self.queries)]
+        interests = distinct_interests(self.people)[0]
+        return [*self.catalogue[DOCUMENT].to_list(), *interests, *asked_texts(self.queries, interests)]
 
     @cached_property
     def artwork_ids(self) -> list[str]:

@@ -3,8 +3,7 @@
 On the night's tables (after `prepare`): a share of the people who stated interests is taken out, whole histories and all; the
 model is trained on the others as the recipe says, and ranks all works for those by what they wrote alone. Every work they
 have a positive event with is right. Beside it stand the most popular works, and the works whose documents are nearest to
-what was written, by the same text tower. `--silent` takes the interests of everybody else away, too: a museum whose
-visitors never wrote any.
+what was written, by the same text tower.
 """
 
 import argparse
@@ -20,7 +19,7 @@ from scipy.sparse import csr_array
 from artrec_core.columns import INTERESTS, POSITIVE, USER_ID
 from artrec_core.config import Recipe, load
 from artrec_core.data.holdout import MIN_POSITIVES, Holdout
-from artrec_core.model.batches import NO_WORK, sequences
+from artrec_core.model.batches import sequences
 from artrec_core.model.distil import text_base
 from artrec_core.model.embeddings import item_vectors, user_vectors
 from artrec_core.model.run import MODEL, VECTORS, Run, World
@@ -72,15 +71,12 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="given", metavar="KEY=VALUE")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--share", type=float, default=0.5)
-    parser.add_argument("--silent", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     recipe = load(arguments.config, arguments.given)
     future = future_of(Night(recipe, arguments.date))
     asked = taken_out(future, arguments.share, seed=1)
     data = training_data(recipe, without(future, asked))
-    if arguments.silent:
-        data = replace(data, interests=[], interest_of=np.full(len(data.interest_of), NO_WORK))
     people = future.people.filter(pl.col(USER_ID).is_in(asked)).sort(USER_ID)
     liked = sequences(future.held_out.before_test.filter(POSITIVE), people[USER_ID].to_list(), future.artwork_ids)
     right = csr_array(

@@ -23,7 +23,7 @@ def world(queries: list[tuple[str, int]] | None = None) -> TrainingData:
     nothing = np.zeros_like(works)
     histories = Sequences(np.arange(PEOPLE + 1) * EVENTS, works, nothing, nothing, np.ones(len(works), bool), new)
     ids = [str(work) for work in range(WORKS)]
-    return TrainingData(ids, ids, [], np.full(PEOPLE, -1), queries or [], histories, np.zeros((0, 2), np.int64))
+    return TrainingData(ids, ids, ["boats"], np.full(PEOPLE, -1), queries or [], histories, np.zeros((0, 2), np.int64))
 
 
 def gradient(data: TrainingData) -> Tensor:
@@ -43,7 +43,7 @@ def test_a_batch_gives_the_same_gradient_to_the_last_bit_however_its_threads_tak
 
 @pytest.mark.parametrize("whole_softmax", [True, False])
 def test_what_works_are_asked_for_by_is_learnt_as_an_interest(whole_softmax: bool, monkeypatch: pytest.MonkeyPatch):
-    """Nobody states an interest and histories are drawn at random; all that tells of "boat" is that works 3 and 5 are."""
+    """Whoever stated an interest did nothing, and histories are drawn at random; all that tells of "boat" is that works 3 and 5 are."""
     if not whole_softmax:
         monkeypatch.setattr("artrec_core.model.user_phase.FULL_SOFTMAX_WORKS", 4)
     data = world([("boat", 3), ("horse", 4), ("boat", 5)])

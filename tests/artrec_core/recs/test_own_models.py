@@ -63,7 +63,7 @@ def test_what_people_say_of_themselves_is_not_heard_without_interests(recipe: Re
     assert data.interests == []
     assert (data.interest_of == -1).all()
     assert data.text_vectors is not None
-    assert len(data.text_vectors) == len(data.documents) + len({text for text, _ in question.queries})
+    assert len(data.text_vectors) == len(data.documents)
     assert len(data.queries) == len(question.queries)
 
 
