@@ -1,3 +1,4 @@
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,34 +29,39 @@ def test_vectors_have_unit_length_and_do_not_depend_on_order_or_batches(encoder:
     assert np.allclose(encode(encoder, TEXTS, batch_tokens=1), vectors, atol=1e-5)
 
 
+@pytest.fixture
+def set_threads() -> Iterator[Callable[[int], None]]:
+    """torch's setting, which is put back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_batches_shared_among_threads_give_the_same_vectors(precision: str, tmp_path: Path):
+def test_batches_shared_among_threads_give_the_same_vectors(
+    precision: str, tmp_path: Path, set_threads: Callable[[int], None]
+):
     texts = [" ".join(["boat", "horse", "red"][: 1 + number % 3]) + f" {number}" for number in range(40)]
     encoder = TextEncoder.load(tiny_model(tmp_path / "base"), precision=precision)
-    before, done = torch.get_num_threads(), []
-    try:
-        torch.set_num_threads(1)
-        alone = encode(encoder, texts, batch_tokens=16)
-        torch.set_num_threads(3)
-        assert np.array_equal(encode(encoder, texts, batch_tokens=16, advance=done.append), alone)
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
+    done: list[int] = []
+    set_threads(1)
+    alone = encode(encoder, texts, batch_tokens=16)
+    set_threads(3)
+    assert np.array_equal(encode(encoder, texts, batch_tokens=16, advance=done.append), alone)
+    assert torch.get_num_threads() == 3
     assert sum(done) == len(texts)
     assert len(done) > 3
 
 
-def test_a_batch_that_fails_fails_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_batch_that_fails_fails_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set_threads: Callable[[int], None]
+):
     encoder = TextEncoder.load(tiny_model(tmp_path / "base"))
     monkeypatch.setattr(encoder, "tokens", lambda texts: [[1, 2], [1, 10**6]])
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        with pytest.raises(IndexError, match="out of range"):
-            encode(encoder, ["a", "b"], batch_tokens=2)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    set_threads(2)
+    with pytest.raises(IndexError, match="out of range"):
+        encode(encoder, ["a", "b"], batch_tokens=2)
+    assert torch.get_num_threads() == 2
 
 
 def test_long_documents_are_cut(encoder: TextEncoder):
