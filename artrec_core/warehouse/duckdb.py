@@ -82,11 +82,18 @@ class DuckDBWarehouse:
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
         """See `Warehouse.query`."""
-        if not self._path.exists():
-            raise ArtrecError(NOTHING_PUBLISHED.format(where=self._path))
-        with duckdb.connect(self._path, read_only=True) as connection:
-            _run(connection, "SET TimeZone = 'UTC'")
-            return _frame(connection, sql, parameters)
+        try:
+            handle = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            raise ArtrecError(NOTHING_PUBLISHED.format(where=self._path)) from None
+        try:
+            # DuckDB opens a path twice, and would read a file that was renamed over it in between by the old one's header.
+            with _open(f"/dev/fd/{handle}", "READ_ONLY") as connection:
+                return _frame(connection, sql, parameters)
+        except duckdb.IOException as error:
+            raise ArtrecError(f"{self._path} cannot be read as a DuckDB file: {error}") from error
+        finally:
+            os.close(handle)
 
     @contextmanager
     def _building(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -99,7 +106,7 @@ class DuckDBWarehouse:
             if self._path.exists():
                 shutil.copyfile(self._path, building)
             try:
-                with _open(building) as connection:
+                with _open(building, f"STORAGE_VERSION '{STORAGE_VERSION}'") as connection:
                     _prepare(connection)
                     yield connection
                     _run(connection, "CHECKPOINT")
@@ -125,11 +132,11 @@ class DuckDBWarehouse:
             yield
 
 
-def _open(path: Path) -> duckdb.DuckDBPyConnection:
+def _open(path: Path | str, options: str) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     _run(connection, "SET TimeZone = 'UTC'")
     quoted = str(path).replace("'", "''")
-    _run(connection, f"ATTACH '{quoted}' AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')")
+    _run(connection, f"ATTACH '{quoted}' AS warehouse ({options})")
     _run(connection, "USE warehouse")
     return connection
 

@@ -24,6 +24,30 @@ def test_a_reader_with_an_old_handle_keeps_the_old_day(tmp_path: Path) -> None:
         assert new.execute(SERVED).fetchall() == [(NEXT_DAY,)]
 
 
+def test_a_day_that_is_published_while_a_reader_opens_the_file_does_not_mix_with_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, connect = tmp_path / "warehouse.duckdb", duckdb.connect
+    warehouse = DuckDBWarehouse(str(path))
+    warehouse.publish(publication(DAY), day_tables(DAY), no_audit)
+
+    def publish_first() -> duckdb.DuckDBPyConnection:
+        monkeypatch.setattr(duckdb, "connect", connect)
+        warehouse.publish(publication(NEXT_DAY), day_tables(NEXT_DAY), no_audit)
+        return connect()
+
+    monkeypatch.setattr(duckdb, "connect", publish_first)
+    assert warehouse.query(SERVED).rows() == [(DAY,)]
+    assert warehouse.query(SERVED).rows() == [(NEXT_DAY,)]
+
+
+def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(ArtrecError, match=r"warehouse\.duckdb cannot be read as a DuckDB file"):
+        DuckDBWarehouse(str(path)).query(SERVED)
+
+
 def test_the_file_can_be_read_by_the_version_before(tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"
     DuckDBWarehouse(str(path)).record(publication(DAY, status="failed"))
