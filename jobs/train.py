@@ -81,6 +81,7 @@ def trained(night: Night) -> "Version":
         prepared = beside.submit(_prepared, night, folder)
         with ray_for(recipe):
             base, future, data = prepared.result()
+            # Not before: what it brings would keep Ray waiting.
             from artrec_core.recs.held_out import held_out_ndcg
 
             with followed(registry, recipe, tags, folder / "metrics.jsonl") as follower:

@@ -19,7 +19,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from artrec_core.config import Range, Recipe
-from artrec_core.model.launch import start_ray
+from artrec_core.model.launch import ray_running
 from artrec_core.model.search_space import Space, Values, draws, grid, size_of, starting_point, touches_text
 from jobs.progress import progress
 from jobs.score_on_ray import threads_a_task
@@ -91,8 +91,7 @@ def _fit(search: Search, over: list[Trial], points: list[Values] | None, left: i
     # Trials that train a text tower with Ray Train start its workers beside themselves.
     beside = search.recipe.train.workers + 1 if touches_text(search.recipe, search.space) else 0
     threads = max(1, len(os.sched_getaffinity(0)) // settings.workers)
-    ours = start_ray(search.recipe, settings.workers * (threads + beside))
-    try:
+    with ray_running(search.recipe, settings.workers * (threads + beside)):
         if os.environ.get("ARTREC_RAY_ADDRESS"):
             machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
             threads = 1 if beside else threads_a_task(settings.workers, machines, None)
@@ -114,9 +113,6 @@ def _fit(search: Search, over: list[Trial], points: list[Values] | None, left: i
         with progress("tune: passes of trials", None) as advance:
             log.advance = advance
             found = tuner.fit()
-    finally:
-        if ours:
-            ray.shutdown()
     shutil.rmtree(search.folder / RAY, ignore_errors=True)
     log.check(found.errors)
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,29 @@ def deepspeed_file(path: str) -> Path:
     return found.resolve()
 
 
-def start_ray(recipe: Recipe, processors: int) -> bool:
-    """Join the cluster of ARTREC_RAY_ADDRESS, or start one of so many processors here; False where this process had done so before."""
+def ray_for(recipe: Recipe) -> AbstractContextManager[None]:
+    """Ray, where the recipe trains with it (`ray_running`)."""
+    if recipe.train.launcher != "ray":
+        return nullcontext()
+    # One processor more than workers: Ray Train's own actors wait for one.
+    return ray_running(recipe, recipe.train.workers + 1)
+
+
+@contextmanager
+def ray_running(recipe: Recipe, processors: int) -> Iterator[None]:
+    """Join the cluster of ARTREC_RAY_ADDRESS, or start one of so many processors here; Ray is left as it was found."""
+    ours = _start_ray(recipe, processors)
+    try:
+        yield
+    finally:
+        if ours:
+            import ray
+
+            ray.shutdown()
+
+
+def _start_ray(recipe: Recipe, processors: int) -> bool:
+    """False where this process had joined or started one before."""
     import ray
 
     if ray.is_initialized():
@@ -90,20 +111,6 @@ def start_ray(recipe: Recipe, processors: int) -> bool:
 
 def _address() -> str | None:
     return os.environ.get("ARTREC_RAY_ADDRESS")
-
-
-@contextmanager
-def ray_for(recipe: Recipe) -> Iterator[None]:
-    """Ray, where the recipe trains with it: joined or started here, and left as it was found."""
-    # One processor more than workers: Ray Train's own actors wait for one.
-    ours = recipe.train.launcher == "ray" and start_ray(recipe, recipe.train.workers + 1)
-    try:
-        yield
-    finally:
-        if ours:
-            import ray
-
-            ray.shutdown()
 
 
 def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
