@@ -15,7 +15,7 @@ import polars as pl
 
 from artrec_core.columns import ARTWORK_ID, OCCURRED_AT, POSITIVE, USER_ID
 from artrec_core.config import load
-from artrec_core.data.demo.tastes import DIM, OWN_WEIGHT, Space, hashed_normals, unit
+from artrec_core.data.demo.tastes import Space, facet_vectors, own_vectors, unit
 from artrec_core.recs.metrics import rank_accuracy, ranks_of_scores
 from jobs.crawl import Crawl
 from jobs.future import future_of
@@ -26,9 +26,8 @@ K = 10
 
 def spaces(space: Space, museum: np.ndarray, seed: int) -> dict[str, Space]:
     """What the oracle is told of the works; `museum` (works,) says which are the museum's."""
-    facets = hashed_normals([f"{kind}:{value}" for kind, value in space.facets], DIM, seed)
-    own = OWN_WEIGHT * hashed_normals([f"work:{one}" for one in space.artwork_ids], DIM, seed)
-    mean = (space.has.T @ facets + own).mean(axis=0)
+    facets = facet_vectors(space.facets, seed)
+    mean = (space.has.T @ facets + own_vectors(space.artwork_ids, seed)).mean(axis=0)
     elsewhere = np.asarray((space.has[:, ~museum] > 0).sum(axis=1)).ravel()
     flat = replace(space, log_popularity=np.zeros_like(space.log_popularity))
 

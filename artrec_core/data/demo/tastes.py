@@ -81,12 +81,21 @@ def space(artworks: pl.DataFrame, seed: int) -> Space:
         (pairs["weight"].to_numpy(), (pairs["at"].to_numpy(), pairs["work"].to_numpy())), shape=(names.height, len(ids))
     )
     facets = list(zip(names["kind"].to_list(), names["facet"].to_list(), strict=True))
-    of_facets = hashed_normals([f"{kind}:{value}" for kind, value in facets], DIM, seed)
-    works = has.T @ of_facets + OWN_WEIGHT * hashed_normals([f"work:{one}" for one in ids], DIM, seed)
+    works = has.T @ facet_vectors(facets, seed) + own_vectors(ids, seed)
     # What all works share (every one is a painting) is nobody's taste.
     works = unit(works - works.mean(axis=0)) if len(ids) > 1 else unit(works)
     popularity = hashed_normals([f"popularity:{one}" for one in ids], 1, seed)[:, 0]
     return Space(ids, works, POPULARITY_SPREAD * popularity, facets, has, has.tocsc())
+
+
+def facet_vectors(facets: Sequence[tuple[str, str]], seed: int) -> Floats:
+    """(facets, DIM) where the facets (kind, value) lie."""
+    return hashed_normals([f"{kind}:{value}" for kind, value in facets], DIM, seed)
+
+
+def own_vectors(artwork_ids: Sequence[str], seed: int) -> Floats:
+    """(works, DIM) what is each work's own and no text tells."""
+    return np.asarray(OWN_WEIGHT * hashed_normals([f"work:{one}" for one in artwork_ids], DIM, seed), np.float32)
 
 
 def unit(vectors: npt.NDArray[np.floating]) -> Floats:
