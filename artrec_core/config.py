@@ -15,7 +15,8 @@ from artrec_core.errors import ConfigError
 Share = Annotated[float, Field(ge=0, le=1)]
 # Settled from the data when they are known (`model/sizing.py`).
 Auto = Literal["auto"]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+# It stands before ids, which are keys of the warehouse.
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 
 
 class Section(BaseModel):

@@ -13,6 +13,8 @@ from artrec_core.columns import (
     CURRENCY,
     IMAGE_URL,
     LICENCE,
+    MOVEMENT,
+    MUSEUM,
     PRICE,
     TITLE,
     URL,
@@ -20,6 +22,7 @@ from artrec_core.columns import (
     YEAR_TO,
 )
 from artrec_core.config import Rules
+from artrec_core.data.values import LONGEST_ID
 from artrec_core.errors import ConfigError
 from expectations.gate import check
 from expectations.rules import (
@@ -46,6 +49,7 @@ SHORTEST_LIFE = "shortest_life"
 FIRST_BIRTH = "first_birth"
 FINISHED_AT_AGE = "finished_at_age"
 PRICED_IN = "priced_in"
+LONGEST_SEGMENT = "longest_segment"
 DATES_IN_RANGE = "dates_in_range"
 
 # Not a space, a control character or a slash: a host of any script follows.
@@ -85,6 +89,12 @@ def artwork_rules(rules: Rules, day: str) -> list[Rule]:
             Matches(PRICED_IN, CURRENCY_CODE),
             "A price has a currency, three capital letters.",
             say("the price is {} but its currency {}", PRICE, CURRENCY),
+        ),
+        Rule(
+            "segments_are_short",
+            Within(LONGEST_SEGMENT, high=LONGEST_ID),
+            f"Museum and movement, which are keys of the popular artworks, have at most {LONGEST_ID} characters each.",
+            say("its museum or its movement has {} characters", f"fact_{LONGEST_SEGMENT}"),
         ),
     ]
     return [*always, *_art_rules(rules, day)] if rules.art else always
@@ -150,6 +160,7 @@ def artwork_facts(rows: pl.DataFrame, rules: Rules, day: str) -> pl.DataFrame:
         # NaN would be neither below nor above anything.
         pl.col(PRICE).fill_nan(-1.0),
         pl.when(priced).then(present(CURRENCY).fill_null("")).alias(PRICED_IN),
+        pl.max_horizontal(pl.col(MUSEUM, MOVEMENT).str.len_chars()).cast(pl.Int64).alias(LONGEST_SEGMENT),
         YEAR_FROM,
         YEAR_TO,
         pl.min_horizontal(YEAR_FROM, YEAR_TO).alias(FIRST_YEAR),

@@ -239,9 +239,8 @@ def percent(share: float) -> str:
 
 
 def present(column: str) -> pl.Expr:
-    """The text without space around it, null where nothing is left."""
-    text = pl.col(column).str.strip_chars()
-    return pl.when(text != "").then(text).alias(column)
+    """The text as it is kept, null where it is blank: what a rule passes is what is read later."""
+    return pl.when(pl.col(column).str.strip_chars() != "").then(column).alias(column)
 
 
 def shown(column: str | pl.Expr) -> pl.Expr:

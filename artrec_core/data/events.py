@@ -14,6 +14,7 @@ from artrec_core.columns import (
     CRAWLED_AT,
     EVENT,
     EVENT_ID,
+    INTERESTS,
     KEY,
     KIND,
     LINE,
@@ -30,14 +31,23 @@ from artrec_core.columns import (
 )
 from artrec_core.config import EventSource
 from artrec_core.data.demo.visitors import Simulation, simulate
-from artrec_core.data.files import as_records, lines, path_on, records
+from artrec_core.data.files import as_records, lines, malformed, path_on, records
 from artrec_core.data.mapped import IS_JSON, IS_RECORD, MAPPABLE, Mapped, quarantined
-from artrec_core.data.values import moment, number, shown, text, truth
+from artrec_core.data.values import identifier, moment, number, shown, statement, text, truth
 from artrec_core.errors import ArtrecError, ConfigError
 
 CHUNK = 50_000
 
-_READ: dict[type[pl.DataType], Callable[[Any], Any]] = {
+Reader = Callable[[Any], Any]
+
+# How a column is read: by its name, else by its type.
+_READ_COLUMN: dict[str, Reader] = {
+    EVENT_ID: identifier,
+    USER_ID: identifier,
+    ARTWORK_ID: identifier,
+    INTERESTS: statement,
+}
+_READ_TYPE: dict[type[pl.DataType], Reader] = {
     pl.String: text,
     pl.Float64: number,
     pl.Boolean: truth,
@@ -124,7 +134,10 @@ def mapped_rows(table: str, schema: Schema, fields: Mapping[str, str], raw: pl.D
     unknown = sorted(fields.keys() - schema.keys())
     if unknown:
         raise ConfigError(f"{table}: `fields` names {unknown[0]!r}, which is none of {', '.join(schema)}")
-    readers = [(name, fields.get(name, name), _READ[type(dtype)]) for name, dtype in schema.items()]
+    readers = [
+        (name, fields.get(name, name), _READ_COLUMN.get(name, _READ_TYPE[type(dtype)]))
+        for name, dtype in schema.items()
+    ]
     columns: list[list[Any]] = [[] for _ in readers]
     refused: list[tuple[str | None, str | None, str | None]] = []
     for record in raw[RECORD]:
@@ -152,7 +165,7 @@ def _column(name: str, dtype: pl.DataType, values: list[Any]) -> pl.Series:
 
 
 def _values(
-    record: str | None, readers: list[tuple[str, str, Callable[[Any], Any]]], key: str
+    record: str | None, readers: list[tuple[str, str, Reader]], key: str
 ) -> list[Any] | tuple[str | None, str, str]:
     """One record's values in the readers' order, or (key, rule, reason) why it cannot be read."""
     try:
@@ -161,6 +174,9 @@ def _values(
         return None, IS_JSON, f"the line is not JSON: {error}" if record else "the line is empty"
     if not isinstance(found, dict):
         return None, IS_RECORD, f"the line holds {shown(found)}, not a record"
+    fault = malformed(found)
+    if fault is not None:
+        return _key(found, readers, key), IS_RECORD, fault
     values: list[Any] = []
     for name, theirs, read in readers:
         try:
@@ -171,10 +187,10 @@ def _values(
     return values
 
 
-def _key(found: dict[str, Any], readers: list[tuple[str, str, Callable[[Any], Any]]], key: str) -> str | None:
+def _key(found: dict[str, Any], readers: list[tuple[str, str, Reader]], key: str) -> str | None:
     theirs = next(theirs for name, theirs, _ in readers if name == key)
     try:
-        return text(found.get(theirs))
+        return identifier(found.get(theirs))
     except ValueError:
         return None
 

@@ -6,9 +6,11 @@ import hashlib
 import io
 import json
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import IO
+from dataclasses import dataclass
+from typing import IO, Any
 
 import fsspec
 import polars as pl
@@ -19,6 +21,9 @@ from artrec_core.errors import MissingInput
 _PARQUET_ROWS = 50_000
 # A cell of a CSV file may be as long as a page of text, not as the rest of a file whose quote never closes.
 csv.field_size_limit(10_000_000)
+
+# The key under which a row of CSV says that it cannot be trusted; no header's name is like it.
+MALFORMED = "(malformed)"
 
 
 def path_on(path: str, day: str) -> str:
@@ -39,15 +44,14 @@ def records(name: str, path: str) -> Iterator[str]:
     """Every row of a Parquet, CSV or JSONL file (the latter two may be gzipped) as JSON text, in the file's order.
 
     A line of JSONL is given as it is, even one that is no JSON; bytes that are no UTF-8 become replacement characters.
-    A row of CSV is an object of texts by the header's names, or a list of its cells where they are more or fewer than
-    those. Raises `MissingInput`, which names the source, where the file is not there, cut off or damaged, or of another
+    A row of CSV is an object of texts by the header's names; one that cannot be trusted says why (`malformed`). Raises `MissingInput`, which names the source, where the file is not there, cut off or damaged, or of another
     kind.
     """
     plain = path.removesuffix(".gz").lower()
     if plain.endswith((".jsonl", ".ndjson", ".json")):
         return lines(name, path)
     if plain.endswith((".csv", ".tsv")):
-        return _csv_records(lines(name, path, keep_ends=True), "\t" if plain.endswith(".tsv") else ",")
+        return _csv_records(name, path, "\t" if plain.endswith(".tsv") else ",")
     if plain.endswith((".parquet", ".pq")):
         return _parquet_records(name, path)
     raise MissingInput(
@@ -76,7 +80,8 @@ def as_records(frame: pl.DataFrame) -> pl.Series:
         cs.binary().bin.encode("hex"),
         cs.categorical().cast(pl.String),
         cs.enum().cast(pl.String),
-        cs.decimal().cast(pl.Float64),
+        # As text: a float could not hold every digit of an id.
+        cs.decimal().cast(pl.String),
     )
     return plain.select(pl.struct(pl.all()).struct.json_encode()).to_series()
 
@@ -89,22 +94,97 @@ def _opened(name: str, path: str) -> IO[bytes]:
     return file
 
 
-def _csv_records(text: Iterator[str], delimiter: str) -> Iterator[str]:
-    rows = csv.reader((line.replace("\0", "\ufffd") for line in text), delimiter=delimiter)
-    header: list[str] | None = None
+def malformed(record: dict[str, Any]) -> str | None:
+    """Why a row of CSV cannot be trusted, or None: its cells may stand under the wrong names."""
+    fault = record.get(MALFORMED)
+    return str(fault["why"]) if isinstance(fault, dict) and "why" in fault else None
+
+
+def _csv_records(name: str, path: str, delimiter: str) -> Iterator[str]:
+    rows = _csv_rows(lines(name, path, keep_ends=True), delimiter)
+    first = next(rows, None)
+    if first is None:
+        return
+    if first.fault is not None:
+        raise MissingInput(f"{name}: the header of {path} {first.fault}; correct its first line")
+    header = [cell.strip() for cell in first.cells]
+    for row in rows:
+        record: dict[str, Any] = dict(zip(header, row.cells, strict=False))
+        if row.fault is not None:
+            record[MALFORMED] = {
+                "why": f"line {row.line} of the file {row.fault}",
+                "names": header,
+                "cells": row.cells,
+            }
+        if row.cells:
+            yield json.dumps(record, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class _CsvRow:
+    """A row of CSV: the line of the file it begins on, its cells, and why it cannot be trusted, if so."""
+
+    line: int
+    cells: list[str]
+    fault: str | None = None
+
+
+def _csv_rows(text: Iterator[str], delimiter: str) -> Iterator[_CsvRow]:
+    """The rows of a CSV file, the header first. Of a row that cannot be trusted only its first line is given up.
+
+    The lines behind it are read anew: a quote that is never closed would take them all into its cell.
+    """
+    ahead, taken = deque[str](), list[str]()
+
+    def take_lines() -> Iterator[str]:
+        while (line := ahead.popleft() if ahead else next(text, None)) is not None:
+            taken.append(line)
+            yield line
+
+    rows = csv.reader(take_lines(), delimiter=delimiter, strict=True)
+    line, width = 1, None
     while True:
+        taken.clear()
         try:
-            row = next(rows)
+            cells = next(rows)
+            fault = None if width is None else _fault(cells, taken, width, delimiter)
         except StopIteration:
             return
         except csv.Error as error:
-            yield f"not CSV: {error}"
-            continue
-        if header is None:
-            header = [cell.strip() for cell in row]
-        elif row:
-            whole = len(row) == len(header)
-            yield json.dumps(dict(zip(header, row, strict=True)) if whole else row, ensure_ascii=False)
+            cells, fault = [], _in_words(str(error))
+            rows = csv.reader(take_lines(), delimiter=delimiter, strict=True)
+        if fault is not None:
+            ahead.extendleft(reversed(taken[1:]))
+            del taken[1:]
+            cells = _cells(taken[0], delimiter)
+        yield _CsvRow(line, cells, fault)
+        line, width = line + len(taken), len(cells) if width is None else width
+
+
+def _in_words(error: str) -> str:
+    """What Python's reader of CSV says of a line, for the person who wrote it."""
+    if error == "unexpected end of data":
+        return "opens a quote that is never closed"
+    if "expected after" in error:
+        return "has a quote inside a quoted cell that is not doubled, or one that is never closed"
+    return f"cannot be read: {error}"
+
+
+def _fault(cells: list[str], taken: list[str], width: int, delimiter: str) -> str | None:
+    """Why a row cannot be trusted that was read from the lines `taken` of a file of `width` columns, or None."""
+    if not cells:
+        return None
+    behind = [_cells(line, delimiter) for line in taken[1:]]
+    # What closes the quote of a text stands behind the text; here it stands where the next row opens one.
+    closed_by_next = bool(behind) and any(cell.startswith('"') for cell in behind[-1])
+    if closed_by_next and all(len(row) == width for row in behind):
+        return "opens a quote that is closed by a quote of another row"
+    return None if len(cells) == width else f"has {len(cells)} cells where the header names {width}"
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """The cells of one line, whatever its quotes are."""
+    return next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter, quoting=csv.QUOTE_NONE), [])
 
 
 def _parquet_records(name: str, path: str) -> Iterator[str]:

@@ -22,6 +22,7 @@ from artrec_core.columns import (
     YEAR_TO,
 )
 from artrec_core.config import Block, Filters
+from artrec_core.data.values import identifier
 from artrec_core.errors import ArtrecError, MissingInput
 
 Mask = npt.NDArray[np.bool_]
@@ -124,7 +125,7 @@ def block_files(blocks: Iterable[Block]) -> dict[str, bytes]:
 
 def _entries(blocks: Sequence[Block]) -> tuple[list[str], list[str]]:
     """The distinct artwork ids and creators' names of block lists and of their files, in their order."""
-    artworks = [one.strip() for block in blocks for one in block.artworks]
+    artworks = [_artwork_id(given) for block in blocks for given in block.artworks]
     creators = [one.strip() for block in blocks for one in block.creators]
     for name, raw in block_files(blocks).items():
         try:
@@ -135,8 +136,16 @@ def _entries(blocks: Sequence[Block]) -> tuple[list[str], list[str]]:
             if line.lower().startswith(CREATOR_PREFIX):
                 creators.append(line[len(CREATOR_PREFIX) :].strip())
             elif not line.startswith("#"):
-                artworks.append(line)
+                artworks.append(_artwork_id(line))
     return list(dict.fromkeys(filter(None, artworks))), list(dict.fromkeys(filter(None, creators)))
+
+
+def _artwork_id(given: str) -> str | None:
+    """A blocked artwork's id, spelt as tables spell it."""
+    try:
+        return identifier(given)
+    except ValueError as error:
+        raise ArtrecError(f"the block list names an artwork id that {error}") from None
 
 
 def _raw(file: str) -> bytes:

@@ -24,6 +24,7 @@ ROW_MUTATIONS: dict[str, tuple[Row, str]] = {
     "image_url_is_http": ({"image_url": "/images/7.jpg"}, "the image url is /images/7.jpg"),
     "price_is_not_negative": ({"price": -3.5}, "the price is -3.5"),
     "price_has_currency": ({"currency": None}, "the price is 10.0 but its currency nothing"),
+    "segments_are_short": ({"movement": "x" * 501}, "has 501 characters"),
     "years_are_ordered": ({"year_from": 1842}, "from 1842 to 1841"),
     "year_is_not_too_early": ({"year_from": -100_001}, "first year is -100001"),
     "year_is_not_in_the_future": ({"year_to": 18343}, "its last year is 18343, after 2026"),

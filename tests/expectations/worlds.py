@@ -35,6 +35,7 @@ def artwork(number: int, **given: Any) -> Row:
         "licence": "CC0",
         "price": 10.0,
         "currency": "EUR",
+        "movement": None,
     }
     return {**row, **given}
 

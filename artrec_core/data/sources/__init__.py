@@ -30,6 +30,7 @@ from artrec_core.data.artwork import checked, frame, with_content_hash
 from artrec_core.data.mapped import IS_JSON, IS_RECORD, MAPPABLE, Mapped, quarantined
 from artrec_core.data.sources import carnegie, demo, jsonl, tate, walters
 from artrec_core.data.text import Record, kind_of
+from artrec_core.data.values import identifier
 from artrec_core.errors import MissingInput
 
 Mapping = Callable[[Record], dict[str, Any]]
@@ -122,16 +123,24 @@ def _row(source: Source, mapping: Mapping, line: str | None) -> dict[str, Any]:
     record = _record(line)
     try:
         fields = checked(mapping(record))
+        fields[ARTWORK_ID] = _identifier(fields.get(ARTWORK_ID))
     except (ValueError, RecursionError) as error:
         raise _Unmappable(MAPPABLE, str(error) or "the record is nested too deeply") from None
     except Exception as error:
         # A slip of our own must not stop the night: the line is set aside with what went wrong.
         raise _Unmappable(MAPPABLE, f"{type(error).__name__}: {error}") from None
-    identifier = fields.get(ARTWORK_ID)
-    fields[ARTWORK_ID] = None if identifier is None else f"{source.name}:{identifier}"
+    artwork_id = fields.get(ARTWORK_ID)
+    fields[ARTWORK_ID] = None if artwork_id is None else f"{source.name}:{artwork_id}"
     fields[MUSEUM] = fields.get(MUSEUM) or source.museum
     fields[LICENCE] = fields.get(LICENCE) or source.licence
     return fields
+
+
+def _identifier(value: str | None) -> str | None:
+    try:
+        return identifier(value)
+    except ValueError as error:
+        raise ValueError(f"{ARTWORK_ID} {error}") from None
 
 
 def _record(line: str | None) -> Record:

@@ -5,9 +5,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from artrec_core.columns import ARTWORK, CONTENT_HASH, CRAWLED_AT, SOURCE
+from artrec_core.columns import ARTWORK, ARTWORK_ID, CONTENT_HASH, CRAWLED_AT, SOURCE
 from artrec_core.data.names import Creator, creator, known
 from artrec_core.data.text import Record, clean, distinct, joined, kind_of, text_at, whole_at
+from artrec_core.data.values import identifier
 from artrec_core.data.years import years
 from artrec_core.errors import ConfigError
 
@@ -45,6 +46,8 @@ def _at(value: Any, path: list[str]) -> Any:
 
 
 def _value(column: str, value: Any, what: str) -> Any:
+    if column == ARTWORK_ID:
+        return _id(value, what)
     if column == "creators":
         return known([one for found in _listed(value) for one in _creators(found, what)])
     if column == "subjects":
@@ -54,6 +57,14 @@ def _value(column: str, value: Any, what: str) -> Any:
     if column == "price":
         return _price(value)
     return joined(clean(one, what) for one in value) if isinstance(value, list) else clean(value, what)
+
+
+def _id(value: Any, what: str) -> str | None:
+    # As events spell it: markup and entities are taken for what they are.
+    try:
+        return identifier(value)
+    except ValueError as error:
+        raise ValueError(f"{what} {error}") from None
 
 
 def _listed(value: Any) -> list[Any]:

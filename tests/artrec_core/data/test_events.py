@@ -98,8 +98,11 @@ def test_numbers_may_come_as_text() -> None:
         ("occurred_at", "yesterday", 'occurred_at is "yesterday", not a date or time'),
         ("occurred_at", "2026-02-30", 'occurred_at is "2026-02-30", not a date or time'),
         ("occurred_at", 1e30, "occurred_at is 1e+30, not a date or time"),
-        ("user_id", {"id": 1}, 'user_id is {"id": 1}, not text'),
-        ("user_id", 1.5, "user_id is 1.5, not text"),
+        ("user_id", {"id": 1}, 'user_id is {"id": 1}, not an id'),
+        ("user_id", 1.5, "user_id is 1.5, not an id"),
+        ("user_id", "u\0", 'user_id is "u\\u0000", not an id'),
+        ("artwork_id", "a" * 5000, "artwork_id is an id of 5,000 characters"),
+        ("text", "no\0thing", 'text is "no\\u0000thing": no database takes a NUL'),
         ("simulated", "perhaps", 'simulated is "perhaps", not true or false'),
         ("text", "\ud800", "text is text that cannot be written"),
     ],
@@ -140,6 +143,27 @@ def test_columns_may_have_other_names_and_artworks_a_prefix() -> None:
     source = CLICKS.model_copy(update={"fields": {"user_id": "who", "value": "stars"}, "artwork_source": "tate"})
     row = mapped({"who": "bob", "stars": 3, "artwork_id": 9922, "kind": "rating"}, source)
     assert (row[USER_ID], row[VALUE], row[ARTWORK_ID]) == ("bob", 3.0, "tate:9922")
+
+
+def test_what_the_gate_reads_is_what_is_kept() -> None:
+    row = mapped(LIKE | {"kind": "like ", "user_id": " u1 ", "artwork_id": 55.0, "place": " "})
+    assert (row[KIND], row[USER_ID], row[ARTWORK_ID], row["place"]) == ("like", "u1", "55", None)
+
+
+def test_whole_decimals_and_floats_of_parquet_are_ids(tmp_path: Path) -> None:
+    path = tmp_path / "clicks.parquet"
+    ids = [12345678901234567890, None]
+    pl.DataFrame(
+        {
+            "user_id": pl.Series([777.0, None]),
+            "artwork_id": pl.Series(ids, dtype=pl.Decimal(38, 2)),
+            "value": pl.Series([4, 5], dtype=pl.Decimal(10, 1)),
+        }
+    ).write_parquet(path)
+    source = EventSource(name="clicks", kind="file", path=str(path))
+    [chunk] = read_raw_events(source, "2026-03-02", None)
+    found = to_events(source, chunk).rows
+    assert found.select(USER_ID, ARTWORK_ID, VALUE).rows() == [("777", "12345678901234567890", 4.0), (None, None, 5.0)]
 
 
 def test_a_field_that_is_no_column_is_an_error_that_names_it() -> None:
@@ -188,7 +212,8 @@ def test_rows_of_csv_are_texts_by_the_header(tmp_path: Path) -> None:
     path = tmp_path / "clicks.csv"
     path.write_text('\ufeffuser_id,text\nann,"two\nlines"\nbob\n7,007\n', encoding="utf-8")
     found = [json.loads(one) for one in received(EventSource(name="clicks", kind="file", path=str(path)))]
-    assert found == [{"user_id": "ann", "text": "two\nlines"}, ["bob"], {"user_id": "7", "text": "007"}]
+    assert found[::2] == [{"user_id": "ann", "text": "two\nlines"}, {"user_id": "7", "text": "007"}]
+    assert refused(found[1]) == ("is_record", "line 4 of the file has 1 cells where the header names 2")
 
 
 def test_rows_of_parquet_keep_their_types(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from artrec_core.columns import PUBLICATION, RECOMMENDATION, WAREHOUSE
+from artrec_core.data.values import LONGEST_ID
 from artrec_core.errors import ArtrecError, GateFailed
 from artrec_core.warehouse import Warehouse, open_warehouse
 from artrec_core.warehouse.checksum import Tally
@@ -34,6 +35,18 @@ def test_what_is_published_is_read_back_row_for_row(warehouse: Warehouse) -> Non
         schema, key = WAREHOUSE[table]
         found = warehouse.query(f"SELECT {', '.join(schema)} FROM artrec.{table}")
         assert_frame_equal(found.sort(key), pl.concat(frames).sort(key))
+
+
+def test_ids_of_the_largest_size_are_keys_of_every_warehouse(warehouse: Warehouse) -> None:
+    # Four bytes a character, and no two alike, so that PostgreSQL cannot compress them.
+    longest = "".join(chr(0x20000 + 7 * number) for number in range(LONGEST_ID))
+    ids = {"user_id": longest, "artwork_id": f"{'s' * 64}:{longest}", "segment": f"movement:{longest}"}
+    tables = {
+        table: [frames[0].head(1).with_columns(pl.lit(ids[name]).alias(name) for name in ids if name in frames[0])]
+        for table, frames in day_tables(FIRST).items()
+    }
+    warehouse.publish(publication(FIRST), tables, lambda loaded: None)
+    assert warehouse.query("SELECT user_id FROM artrec.recommendations_current").rows() == [(longest,)]
 
 
 def test_the_rows_read_back_have_the_checksum_of_the_rows_sent(warehouse: Warehouse) -> None:
