@@ -158,6 +158,9 @@ USER: Schema = {
     SIMULATED: pl.Boolean(),
 }
 
+# What a source said last of a user's consent in a night, quarantined rows included.
+CONSENTS: Schema = {SOURCE: _STRING, USER_ID: _STRING, CONSENT: pl.Boolean()}
+
 # One row for every record received, unparsed: the line as it came, even one that holds `null`.
 RAW: Schema = {SOURCE: _STRING, LINE: pl.Int64(), RECORD: _STRING, CRAWLED_AT: _MOMENT}
 
@@ -268,6 +271,7 @@ LAKE: dict[str, Schema] = {
     "artworks_checked": ARTWORK,
     "events_checked": EVENT,
     "users_checked": USER,
+    "consents": CONSENTS,
     "quarantine": QUARANTINE,
     "catalogue": CATALOGUE,
     "histories": HISTORY,

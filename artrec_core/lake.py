@@ -33,6 +33,7 @@ WRITERS = {
     "artworks_checked": "validate",
     "events_checked": "validate",
     "users_checked": "validate",
+    "consents": "validate",
     "quarantine": "validate",
     "catalogue": "prepare",
     "histories": "prepare",

@@ -12,12 +12,15 @@ import polars as pl
 from artrec_core.columns import (
     ARTWORK,
     ARTWORK_ID,
+    CONSENT,
+    CONSENTS,
     EVENT,
     LINE,
     QUARANTINE,
     RECORD,
     SOURCE,
     USER,
+    USER_ID,
     Schema,
     conform,
     empty,
@@ -79,7 +82,7 @@ def run(night: Night) -> Figures:
     verdicts = [one.verdict() for one in checked.values()]
     report = _write_report(night, verdicts)
     _stop_unless_sound(night, verdicts, quarantine, report)
-    _commit(night, checked)
+    _commit(night, checked, _consents(night, checked["users"].quarantine) if "users" in checked else {})
     return _figures(verdicts)
 
 
@@ -195,6 +198,25 @@ def _with_records(night: Night, table: str, quarantine: pl.DataFrame) -> pl.Data
     return conform(joined.with_columns(pl.coalesce(RECORD, f"{RECORD}_raw").alias(RECORD)), QUARANTINE)
 
 
+def _consents(night: Night, quarantine: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """CONSENTS by source: what each said last of a user this night.
+
+    A quarantined row still refuses, but it agrees to nothing.
+    """
+    from artrec_core.data.users import stated_consents
+
+    sources = _sources(night.recipe)["users"]
+    answers = [empty({LINE: pl.Int64(), **CONSENTS})]
+    for part in night.lake.iterate("raw_users", night.day):
+        for (name,), records in part.group_by([SOURCE], maintain_order=True):
+            answers.append(stated_consents(_source(night, "raw_users", sources, str(name)), records))
+    given = pl.concat(answers)
+    in_quarantine = given.join(quarantine, on=[SOURCE, LINE], how="semi")
+    counted = pl.concat([given.join(quarantine, on=[SOURCE, LINE], how="anti"), in_quarantine.filter(~pl.col(CONSENT))])
+    last = counted.sort(SOURCE, LINE).unique([SOURCE, USER_ID], keep="last", maintain_order=True)
+    return {str(name): rows.select(*CONSENTS) for (name,), rows in last.group_by([SOURCE], maintain_order=True)}
+
+
 def _write_report(night: Night, verdicts: list[TableVerdict]) -> str:
     from expectations.report import validation_page
 
@@ -218,7 +240,7 @@ def _stop_unless_sound(night: Night, verdicts: list[TableVerdict], quarantine: p
     raise GateFailed(f"{first_failure(verdicts)}; the night stops here, see {report}")
 
 
-def _commit(night: Night, checked: dict[str, Checked]) -> None:
+def _commit(night: Night, checked: dict[str, Checked], consents: Mapping[str, pl.DataFrame]) -> None:
     quarantine: dict[str, list[Part]] = {}
     written: dict[str, dict[str, list[Part]]] = {}
     for table, (_, name, _) in TABLES.items():
@@ -233,6 +255,7 @@ def _commit(night: Night, checked: dict[str, Checked]) -> None:
         quarantine[table] = list(_parts(night, "quarantine", checked[table].quarantine))
         night.lake.commit_writer("quarantine", night.day, table, quarantine[table], night.fingerprint)
     night.commit("quarantine", quarantine)
+    night.commit("consents", {name: list(_parts(night, "consents", rows)) for name, rows in consents.items()})
     for table, (_, name, _) in TABLES.items():
         night.commit(name, written[name], {RECEIVED: checked[table].received if table in checked else {}})
 
@@ -255,7 +278,7 @@ def _figures(verdicts: list[TableVerdict]) -> Figures:
 STEP = Step(
     name="validate",
     help="Check what was crawled: rows that break a rule go to quarantine with a reason, a table that does stops the night.",
-    outputs=("artworks_checked", "events_checked", "users_checked", "quarantine"),
+    outputs=("artworks_checked", "events_checked", "users_checked", "consents", "quarantine"),
     inputs=inputs,
     settings=lambda recipe: [recipe.sources, recipe.events, recipe.users, recipe.rules],
     run=run,

@@ -47,11 +47,17 @@ def event(event_id: str, day: int, **values: Any) -> dict[str, Any]:
 
 
 def commit(made: Recipe, day: str, **tables: list[list[dict[str, Any]]]) -> None:
-    """Commit a day of the checked tables; each table is a list of parts."""
+    """Commit a day of the checked tables; each table is a list of parts, and the users' answers are the consents."""
     lake = Lake(made.store.lake)
-    for name in ("artworks", "events", "users"):
-        table = f"{name}_checked"
-        frames = [pl.DataFrame(rows, infer_schema_length=None) for rows in tables.get(name, [])]
+    answered = [[row | {"source": "demo"} for row in part if "consent" in row] for part in tables.get("users", [])]
+    for name, table in (
+        ("artworks", "artworks_checked"),
+        ("events", "events_checked"),
+        ("users", "users_checked"),
+        ("consents", "consents"),
+    ):
+        found = answered if name == "consents" else tables.get(name, [])
+        frames = [pl.DataFrame(rows, infer_schema_length=None) for rows in found if rows]
         parts = [lake.write_part(table, day, conform(frame, LAKE[table])) for frame in frames]
         lake.commit(table, day, {"demo": parts}, fingerprint="f", code_version="c")
 
@@ -133,7 +139,17 @@ def test_people_who_vanished_from_the_file_stay_known(tmp_path: Path) -> None:
         ("bob", True),
         ("eve", None),
     ]
-    assert figures == {"rows_in": 3, "kept": 2, "duplicates": 1, "only_in_events": 1}
+    assert figures == {"rows_in": 3, "kept": 2, "duplicates": 1, "without_record": 1}
+
+
+def test_a_lake_of_an_earlier_version_keeps_its_refusals(tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    two_days(made)
+    lake = Path(made.store.lake)
+    (lake / "consents" / f"run_date={MONDAY}" / "_manifest.json").unlink()
+    commit(made, TUESDAY, artworks=[[work("demo:1", "Sunflowers")]], users=[[{"user_id": "bob"}]])
+    prepare(made, TUESDAY)
+    assert rows(made, "people", TUESDAY).filter(pl.col(USER_ID) == "bob")[CONSENT].to_list() == [False]
 
 
 def test_works_only_events_know_get_a_bare_row_where_the_recipe_keeps_them(tmp_path: Path) -> None:

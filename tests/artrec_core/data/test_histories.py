@@ -5,21 +5,17 @@ import polars as pl
 import pytest
 
 from artrec_core.columns import (
-    CONSENT,
     EVENT,
     EVENT_ID,
     HISTORY,
-    INTERESTS,
     NEGATIVE,
     POSITIVE,
     SEEN,
-    SIMULATED,
-    USER,
     USER_ID,
     conform,
 )
 from artrec_core.config import Signals
-from artrec_core.data.histories import histories, people
+from artrec_core.data.histories import histories
 
 DAY = "2026-03-02"
 
@@ -32,10 +28,6 @@ def events(*rows: dict[str, Any]) -> pl.DataFrame:
         for at, row in enumerate(rows)
     ]
     return conform(pl.DataFrame(made, infer_schema_length=None), EVENT)
-
-
-def users(**consent: bool | None) -> pl.DataFrame:
-    return conform(pl.DataFrame({USER_ID: list(consent), CONSENT: list(consent.values()), INTERESTS: "the sea"}), USER)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +73,7 @@ def test_every_row_is_kept_or_counted() -> None:
         {},
         {},
     )
-    rows, counts = histories(given, Signals(), DAY, users=users(ann=True, bob=False), max_history=2)
+    rows, counts = histories(given, Signals(), DAY, refusing=pl.Series(["bob"]), max_history=2)
     assert counts == {
         "rows_in": 6,
         "kept": 2,
@@ -102,16 +94,10 @@ def test_the_last_moment_of_the_day_is_in_time() -> None:
     assert counts["later"] == 1
 
 
-def test_the_last_state_of_an_event_and_of_a_consent_counts() -> None:
+def test_the_last_state_of_an_event_counts() -> None:
     given = events({"kind": "like"}, {"kind": "dismiss", "event_id": "e0"})
-    said = pl.concat([users(ann=False), users(ann=True)])
-    rows, _ = histories(given, Signals(), DAY, users=said)
+    rows, _ = histories(given, Signals(), DAY)
     assert rows[NEGATIVE].to_list() == [True]
-
-
-def test_who_was_never_asked_is_kept() -> None:
-    rows, _ = histories(events({}), Signals(), DAY, users=users(ann=None))
-    assert rows.height == 1
 
 
 def test_order_is_by_person_time_and_event() -> None:
@@ -121,16 +107,3 @@ def test_order_is_by_person_time_and_event() -> None:
     )
     rows, _ = histories(given, Signals(), DAY)
     assert rows.select(USER_ID, EVENT_ID).rows() == [("ann", "e3"), ("ann", "y"), ("ann", "z"), ("bob", "e0")]
-
-
-def test_everybody_is_there_once() -> None:
-    given = events({"user_id": "cat", "simulated": True}, {"user_id": "ann"}, {"user_id": "dan"})
-    found = people(pl.concat([users(ann=True), users(bob=False, ann=None)]), given)
-    assert found.schema == pl.Schema(USER)
-    assert found.select(USER_ID, CONSENT, INTERESTS).rows() == [
-        ("ann", None, "the sea"),
-        ("bob", False, None),
-        ("cat", None, None),
-        ("dan", None, None),
-    ]
-    assert found[SIMULATED].to_list() == [None, None, True, False]

@@ -1,11 +1,25 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import pytest
 
-from artrec_core.columns import CONSENT, INTERESTS, LINE, REASON, SIMULATED, USER, USER_ID
+from artrec_core.columns import CONSENT, CONSENTS, INTERESTS, LINE, REASON, SIMULATED, SOURCE, USER, USER_ID
 from artrec_core.config import EventSource, UserSource
-from artrec_core.data.users import read_raw_users, to_users
+from artrec_core.data.events import raw_rows
+from artrec_core.data.users import read_raw_users, stated_consents, to_users
+
+PEOPLE = UserSource(name="people", path="people.csv")
+
+
+def answers(*records: object, source: UserSource = PEOPLE) -> list[tuple[Any, ...]]:
+    """LINE, USER_ID and CONSENT of what the records say of consent."""
+    lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
+    found = stated_consents(source, pl.concat(raw_rows(source.name, lines)))
+    assert found.schema == pl.Schema({LINE: pl.Int64(), **CONSENTS})
+    assert set(found[SOURCE]) <= {source.name}
+    return found.select(LINE, USER_ID, CONSENT).rows()
 
 
 def test_people_are_read_and_mapped(tmp_path: Path) -> None:
@@ -25,3 +39,62 @@ def test_people_are_read_and_mapped(tmp_path: Path) -> None:
 
 def test_a_file_of_events_tells_nothing_of_people() -> None:
     assert list(read_raw_users(EventSource(name="clicks", kind="file", path="gone"), "2026-03-01", None)) == []
+
+
+def test_interests_may_be_a_list() -> None:
+    record = json.dumps({"user_id": "ann", "interests": ["the sea", " ", "boats"]})
+    found = to_users(PEOPLE, pl.concat(raw_rows("people", [record])))
+    assert found.rows[INTERESTS].to_list() == ["the sea; boats"]
+
+
+@pytest.mark.parametrize("answer", [False, "f", "N", "off", "no ", 0, 0.0, "0.0", "FALSE"])
+def test_a_refusal_may_be_spelt_in_many_ways(answer: object) -> None:
+    assert answers({"user_id": "ann", "consent": answer}) == [(1, "ann", False)]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"user_id": "u3", "locale": "-", "consent": False},
+        {"user_id": "u3 ", "interests": {"of": "art"}, "consent": "false"},
+        {"user_id": "u3", "simulated": "perhaps", "consent": "no"},
+        {"user_id": "u3", "interests": "the\0sea", "consent": 0},
+    ],
+    ids=str,
+)
+def test_whatever_else_is_wrong_with_a_row_it_still_refuses(record: dict[str, Any]) -> None:
+    assert answers(record) == [(1, "u3", False)]
+
+
+@pytest.mark.parametrize("answer", ["maybe", "2026-01-01", [], {}, 2])
+def test_an_answer_that_cannot_be_read_is_a_refusal(answer: object) -> None:
+    assert answers({"user_id": "ann", "consent": answer}) == [(1, "ann", False)]
+
+
+@pytest.mark.parametrize("record", [{"user_id": "ann"}, {"user_id": "ann", "consent": " "}, {"consent": False}, [], ""])
+def test_a_row_that_says_nothing_or_not_whose_it_is_says_nothing(record: object) -> None:
+    assert answers(record) == []
+
+
+def test_ids_of_refusals_are_spelt_as_events_spell_them() -> None:
+    source = PEOPLE.model_copy(update={"fields": {"user_id": "id", "consent": "ok"}})
+    assert answers({"id": 777.0, "ok": False}, {"id": " Zoe\u0308 ", "ok": "n"}, source=source) == [
+        (1, "777", False),
+        (2, "Zoë", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "found"), [("user_id,interests,consent", [(1, "u3", False)]), ("user_id,interests,locale", [])]
+)
+def test_a_row_of_csv_with_cells_too_many_refuses_where_it_was_asked(
+    header: str, found: list[Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text(f"{header}\nu3,cats, dogs,true\n")
+    source = PEOPLE.model_copy(update={"path": str(path)})
+    [chunk] = read_raw_users(source, "2026-03-01", None)
+    assert stated_consents(source, chunk).select(LINE, USER_ID, CONSENT).rows() == found
+    assert to_users(source, chunk).unmapped[REASON].to_list() == [
+        "line 2 of the file has 4 cells where the header names 3"
+    ]
