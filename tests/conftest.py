@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from artrec_core.processor import SETTING, instruction_sets, multiplies_bfloat16, multiplies_int8, processor_name
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -20,6 +22,7 @@ if not Path("/dev/nvidiactl").exists():
 ROOT = Path(__file__).parent.parent
 # Triton, where `make test` put it.
 sys.path.append(str(ROOT / ".venv" / "kernels"))
+FAST_PRODUCTS = {"bfloat16": multiplies_bfloat16, "int8": multiplies_int8}
 SHARED_DATA = Path(os.environ.get("ARTREC_DATA", ROOT.parent / "shared" / "data"))
 
 
@@ -41,6 +44,20 @@ def _network_closed(monkeypatch: pytest.MonkeyPatch) -> None:
 def _seeded() -> None:
     random.seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _processor_has_products(request: pytest.FixtureRequest) -> None:
+    marker = request.node.get_closest_marker("fast_products")
+    for kind in marker.args if marker else ():
+        if not FAST_PRODUCTS[kind]():
+            pytest.skip(f"{processor_name()} ({instruction_sets()}) has no instructions for {kind} products")
+
+
+@pytest.fixture
+def small_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processor has AVX2 alone, so that fallbacks run on any machine."""
+    monkeypatch.setenv(SETTING, "avx2")
 
 
 @pytest.fixture
