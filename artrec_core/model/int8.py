@@ -1,4 +1,6 @@
-"""Products of eight-bit integers for encoding on a CPU: a float32 tower at a quarter of the memory, and faster.
+"""Products of eight-bit integers for encoding on a CPU: a float32 tower at a quarter of the memory.
+
+It is faster where the processor has instructions for such products (`code_products.py`), and gives the same vectors elsewhere.
 
 Each output of a linear map has its own scale, and so has each token that enters it (Dettmers et al. 2022, "LLM.int8()",
 vector-wise quantization): what else stands in a batch does not change a vector.
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from artrec_core.model.code_products import multiply_codes
 from artrec_core.model.packed import replace_linear
 
 LEVELS = 127
@@ -47,7 +50,8 @@ class Int8Linear(nn.Module):
         out = torch.empty(len(rows), len(self.scale))
         for first in range(0, len(rows), ROWS_IN_BLOCK):
             block = slice(first, first + ROWS_IN_BLOCK)
-            products = torch._int_mm(codes[block], self.weight)
+            products = torch.empty(len(codes[block]), out.shape[1], dtype=torch.int32)
+            multiply_codes(codes[block], self.weight, products)
             rescale(products.numpy(), scales[block], self.scale.numpy(), self.bias.numpy(), out[block].numpy())
             if self.gelu:
                 torch.ops.aten.gelu_(out[block])

@@ -6,13 +6,13 @@ bound (see `codes.py`) reaches the person's bar are held. The k best of these ar
 
 import sys
 from collections.abc import Callable
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from artrec_core.model.threads import one_thread_each
-from artrec_core.recs.codes import LARGEST_CODE, CodedPeople, CodedWorks, coded_people, coded_works, shared_basis
+from artrec_core.processor import multiplies_int8
+from artrec_core.recs.codes import CodedPeople, CodedWorks, coded_people, coded_works, shared_basis
 from artrec_core.recs.contenders import (
     WORKS_IN_STEP,
     first_bars,
@@ -49,29 +49,24 @@ def codes_pay(people: int, works: int, dim: int, k: int) -> bool:
     return products_are_fast()
 
 
-@lru_cache(maxsize=1)
 def products_are_fast() -> bool:
-    """Whether torch multiplies eight-bit codes by instructions made for it, and exactly (tried at the extremes)."""
-    try:
-        import torch
-
-        if not torch.cpu._is_vnni_supported():
-            return False
-        signs = np.where(np.arange(64 * 512).reshape(64, 512) % 7 < 3, -LARGEST_CODE, LARGEST_CODE).astype(np.int8)
-        signs[:2] = LARGEST_CODE
-        signs[2:4] = -LARGEST_CODE
-        found = np.empty((64, 64), np.int32)
-        multiply(signs, signs, found)
-    except (ImportError, AttributeError, RuntimeError):
+    """Whether this processor multiplies codes faster than float32; torch is imported only where it may."""
+    if not multiplies_int8():
         return False
-    return bool((found == signs.astype(np.int32) @ signs.astype(np.int32).T).all())
+    try:
+        from artrec_core.model.code_products import code_products_are_fast
+    except ImportError:  # scoring needs no torch
+        return False
+    return code_products_are_fast()
 
 
 def multiply(people: npt.NDArray[np.int8], works: npt.NDArray[np.int8], out: Ints) -> None:
     """Products of codes: people (P, d) by works (W, d) into out (P, W) int32, exact."""
     import torch
 
-    torch._int_mm(torch.from_numpy(people), torch.from_numpy(works).T, out=torch.from_numpy(out))
+    from artrec_core.model.code_products import multiply_codes
+
+    multiply_codes(torch.from_numpy(people), torch.from_numpy(works).T, torch.from_numpy(out))
     corners = [int(people[at].astype(np.int32) @ works[at].astype(np.int32)) for at in (0, -1)]
     if [out[0, 0], out[-1, -1]] != corners:
         # torch 2.13 leaves `out` as it was where d = 1; codes are padded, but a wrong table must not hang on that.

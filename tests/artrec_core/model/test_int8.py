@@ -54,6 +54,13 @@ def test_vectors_keep_their_direction_and_do_not_depend_on_the_batch(kind: str, 
     assert np.allclose(encode(coarse, TEXTS, batch_tokens=1), vectors, atol=1e-4)
 
 
+def test_vectors_are_the_same_without_instructions_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tiny_model(tmp_path / "base")
+    here = encode(TextEncoder.load(folder, precision="int8"), TEXTS)
+    monkeypatch.setenv("ARTREC_INSTRUCTIONS", "avx2")
+    assert np.array_equal(encode(TextEncoder.load(folder, precision="int8"), TEXTS), here)
+
+
 def test_training_moves_the_vectors_and_the_precision_is_saved(tmp_path: Path):
     encoder = TextEncoder.load(tiny_model(tmp_path / "base"), precision="int8")
     before = encode(encoder, TEXTS)

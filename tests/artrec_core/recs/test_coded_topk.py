@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix, random_array
 
 from artrec_core.recs import coded_topk, topk
-from artrec_core.recs.coded_topk import coded_block, multiply, products_are_fast, safe_rank
+from artrec_core.recs.coded_topk import coded_block, codes_pay, multiply, products_are_fast, safe_rank
 from artrec_core.recs.codes import coded_people, coded_works, shared_basis
 from artrec_core.recs.selection import canonical
 from artrec_core.recs.threads import in_threads
@@ -105,9 +105,20 @@ def test_the_rank_to_guess_by_lies_above_the_expected_one() -> None:
     assert safe_rank(100, 50_000, 100_000) == 74
 
 
-def test_the_processor_s_own_products_give_the_same_table() -> None:
-    if not products_are_fast():
-        pytest.skip("this processor has no instructions for products of codes")
+def test_without_instructions_for_them_codes_are_not_the_way(small_processor: None) -> None:
+    assert not products_are_fast()
+    assert not codes_pay(10**5, 10**5, 64, 10)
+
+
+@pytest.mark.fast_products("int8")
+def test_with_instructions_for_them_codes_are_the_way() -> None:
+    assert products_are_fast()
+    assert codes_pay(10**5, 10**5, 64, 10)
+
+
+@pytest.mark.parametrize("limit", [pytest.param("", marks=pytest.mark.fast_products("int8")), "avx2"])
+def test_the_processor_s_own_products_give_the_same_table(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARTREC_INSTRUCTIONS", limit)
     rng = np.random.default_rng(5)
     users, items = rng.standard_normal((100, 48)).astype(np.float32), rng.standard_normal((9000, 48)).astype(np.float32)
     expected = top_k(users, items, 20)
@@ -118,9 +129,9 @@ def test_the_processor_s_own_products_give_the_same_table() -> None:
                 np.testing.assert_array_equal(found, known)
 
 
-def test_products_of_codes_are_exact() -> None:
-    if not products_are_fast():
-        pytest.skip("this processor has no instructions for products of codes")
+@pytest.mark.parametrize("limit", [pytest.param("", marks=pytest.mark.fast_products("int8")), "avx2"])
+def test_products_of_codes_are_exact(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARTREC_INSTRUCTIONS", limit)
     rng = np.random.default_rng(7)
     for dim in (1, 33, 384):
         people, works = (np.where(rng.random((rows, dim)) < 0.5, -127, 127).astype(np.int8) for rows in (5, 70))
