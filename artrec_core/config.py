@@ -155,7 +155,7 @@ class Model(Section):
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         "auto",
-        description="of the text tower's products; auto: bfloat16 where the processor has units for it; int8: encoding on a CPU in eight bits",
+        description="of the text tower's products; auto: bfloat16 where the processor has units for it, else float32; int8: encoding on a CPU in eight bits; a processor without such instructions makes the products in float32",
     )
     layers_kept: int | None = Field(
         None,

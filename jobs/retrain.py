@@ -80,7 +80,7 @@ def command(
 def check_settings(recipe: Recipe) -> None:
     """All that can be known before anything starts. Raises `ArtrecError` with what to do."""
     from artrec_core.model.base_models import resolve
-    from artrec_core.model.launch import deepspeed_file
+    from artrec_core.model.deepspeed_settings import deepspeed_file
     from artrec_core.model.registry import Registry
     from artrec_core.warehouse import open_warehouse
 

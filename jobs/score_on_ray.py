@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake, WriterManifest
+from artrec_core.processor import instruction_limit
 from jobs.shards import Made, Shard, committed
 from jobs.step import Night, code_version
 
@@ -165,7 +166,8 @@ class OnRay:
         import ray
 
         bounds = {name: str(self._threads) for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS")}
-        task = ray.remote(work).options(num_cpus=self._threads, max_retries=RETRIES, runtime_env={"env_vars": bounds})
+        environment = {"env_vars": bounds | instruction_limit()}
+        task = ray.remote(work).options(num_cpus=self._threads, max_retries=RETRIES, runtime_env=environment)
         running: dict[Any, tuple[Any, ...]] = {}
         try:
             while True:

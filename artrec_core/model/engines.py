@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from artrec_core.model.adamw import AdamW
 from artrec_core.model.checkpoints import read_deepspeed, read_plain, write_deepspeed, write_plain
 from artrec_core.model.deepspeed_import import import_deepspeed
+from artrec_core.model.deepspeed_settings import has_bfloat16_weights
 from artrec_core.model.run import Run
 
 
@@ -99,8 +100,7 @@ def weights_kept_in(run: Run) -> torch.dtype:
     """bfloat16 where DeepSpeed's file says so: it makes a float32 copy of its own, shared out over the workers."""
     if _is_plain(run):
         return torch.float32
-    settings = json.loads(Path(run.train.deepspeed).read_text())
-    return torch.bfloat16 if settings.get("bf16", {}).get("enabled") else torch.float32
+    return torch.bfloat16 if has_bfloat16_weights(Path(run.train.deepspeed)) else torch.float32
 
 
 def _is_plain(run: Run) -> bool:

@@ -1,5 +1,6 @@
 """Starting the training loop: in this process, or on workers that Ray Train starts."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,10 @@ from typing import Any
 
 from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError
+from artrec_core.model.deepspeed_settings import deepspeed_file, has_bfloat16_weights
+from artrec_core.processor import half_weights_notice, instruction_limit, precision_notice
+
+log = logging.getLogger("artrec.model")
 
 # Training moves its data through files; the object store only carries messages.
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -46,18 +51,19 @@ def _launch(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
     if recipe.train.launcher == "process":
         _work(settings, rank=0, size=1, device="cuda" if recipe.train.use_gpu else "cpu")
         return
+    # Said here: the workers' own log does not reach this terminal.
+    for notice in slow_products(recipe):
+        log.info(notice)
     _launch_ray(recipe, folder, settings)
 
 
-def deepspeed_file(path: str) -> Path:
-    """The DeepSpeed settings a recipe names: from where the command runs, or from the project's folder."""
-    beside = Path(__file__).parent.parent.parent / path
-    found = next((one for one in (Path(path), beside) if one.exists()), None)
-    if found is None:
-        raise ArtrecError(
-            f"train.deepspeed names {path}, which is not there; infra/deepspeed/ holds zero0, zero2 and zero3.json"
-        )
-    return found.resolve()
+def slow_products(recipe: Recipe) -> list[str]:
+    """What the training of this recipe asks of a processor without instructions for it, a line each."""
+    if recipe.train.use_gpu:
+        return []
+    has_half = recipe.train.launcher == "ray" and has_bfloat16_weights(deepspeed_file(recipe.train.deepspeed))
+    notices = [precision_notice(recipe.model.precision), half_weights_notice() if has_half else None]
+    return [one for one in notices if one is not None]
 
 
 def ray_for(recipe: Recipe) -> AbstractContextManager[None]:
@@ -88,7 +94,7 @@ def _start_ray(recipe: Recipe, processors: int) -> bool:
     if ray.is_initialized():
         return False
     # Read by the workers, which inherit this process's environment on a local cluster.
-    environment = {"RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"}
+    environment = {"RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"} | instruction_limit()
     if not recipe.train.use_gpu:
         environment["DS_ACCELERATOR"] = "cpu"
     address = _address()

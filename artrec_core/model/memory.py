@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from artrec_core.config import Model, Train
 from artrec_core.errors import ArtrecError
+from artrec_core.model.deepspeed_settings import has_bfloat16_weights
 
 GIB = 2**30
 # Bytes a token, layer and hidden unit: all activations of a layer, and the layer's input alone. In 16 bits.
@@ -106,7 +107,7 @@ def recipe_memory(model: Model, train: Train, size: Size, *, workers: int | None
         tuning=model.tuning,
         lora_rank=model.lora_rank,
         checkpointing=model.gradient_checkpointing,
-        sixteen_bit=bool(settings.get("bf16", {}).get("enabled", False)),
+        sixteen_bit=has_bfloat16_weights(Path(train.deepspeed)),
     )
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from artrec_core.model.text_encoder import precision_of
+from artrec_core.processor import multiplies_bfloat16
 
 # With 4,000 works 2 MB of logits: they stay in a core's cache, and the products are still large enough to be fast.
 ROWS_IN_BLOCK = 128
@@ -100,5 +100,5 @@ def _barred(seen: Tensor, position: Tensor, own: Tensor, many: int) -> Tensor:
 
 def _half(queries: Tensor) -> torch.dtype:
     """What the products of the gradient are made in: shares of at most 1 lose nothing that a drawn batch has to lose."""
-    fast = queries.dtype == torch.float32 and precision_of(str(queries.device)) == "bfloat16"
+    fast = queries.dtype == torch.float32 and multiplies_bfloat16(str(queries.device))
     return torch.bfloat16 if fast else queries.dtype

@@ -9,6 +9,7 @@ import copy
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 # The copy holds the linear maps once more: of a larger model that is too much memory for the time it saves.
@@ -18,30 +19,47 @@ ROWS = 2048
 
 
 class PackedLinear(nn.Module):
-    """A linear map in float32 or bfloat16 with an optional GELU behind it. For inference only."""
+    """A linear map in float32 or bfloat16 with an optional GELU behind it. For inference only.
+
+    Where oneDNN does not take the weight, the map is torch's own: the same numbers, not packed.
+    """
 
     def __init__(self, linear: nn.Linear, dtype: torch.dtype, *, gelu: bool = False) -> None:
         super().__init__()
         weight = linear.weight.detach().to(dtype)
         self.dtype = dtype
-        self.weight: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+        self.gelu = gelu
+        laid_out = _lay_out(weight)
+        self.is_packed = laid_out is not None
+        self.weight: Tensor = weight if laid_out is None else laid_out
         self.bias = None if linear.bias is None else linear.bias.detach().to(dtype)
-        self.then = ("gelu", "none") if gelu else ("none", "")
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(..., in) -> (..., out) in the map's type."""
-        name, algorithm = self.then
         rows = inputs.to(self.dtype)
+        if not self.is_packed:
+            plain = F.linear(rows, self.weight, self.bias)
+            return F.gelu(plain) if self.gelu else plain
+        name, algorithm = ("gelu", "none") if self.gelu else ("none", "")
         out: Tensor = torch.ops.mkldnn._linear_pointwise(rows, self.weight, self.bias, name, [], algorithm)
         return out
 
 
+def _lay_out(weight: Tensor) -> Tensor | None:
+    """The weight as oneDNN's product reads it; None where torch has no such product, or refuses this type on this processor."""
+    try:
+        _ = torch.ops.mkldnn._linear_pointwise
+        laid_out: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+    except (AttributeError, RuntimeError):
+        return None
+    return laid_out
+
+
 def can_pack(backbone: nn.Module) -> bool:
-    """Whether this build of torch has oneDNN, and the model is float32 on the CPU and not too large."""
+    """Whether the model is float32 on the CPU and not too large."""
     weights = list(backbone.parameters())
     plain = all(weight.dtype == torch.float32 and weight.device.type == "cpu" for weight in weights)
-    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return plain and has_onednn and sum(map(torch.numel, weights)) <= MOST_WEIGHTS
+    return plain and sum(map(torch.numel, weights)) <= MOST_WEIGHTS
 
 
 def packed(backbone: nn.Module, dtype: torch.dtype) -> nn.Module:

@@ -3,9 +3,10 @@
 import contextlib
 import hashlib
 import json
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -17,6 +18,9 @@ from torch import Tensor, nn
 
 from artrec_core.model.packed import can_pack, packed
 from artrec_core.model.threads import one_thread_each
+from artrec_core.processor import auto_precision, multiplies_bfloat16, precision_notice
+
+log = logging.getLogger("artrec.model")
 
 SETTINGS = "text_encoder.json"
 Pooling = Literal["mean", "last"]
@@ -67,7 +71,8 @@ class TextEncoder(nn.Module):
         """A base model's folder, or one that `save` wrote (its own settings then hold).
 
         The precision `auto` is settled here, for `device`, and saved with the model. `weights` are what the parameters
-        are kept in; products are made in `precision`.
+        are kept in; products are made in `precision`, or in float32 where the device has no instructions for it, which
+        is logged.
         """
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
@@ -75,12 +80,15 @@ class TextEncoder(nn.Module):
         logging.disable_progress_bar()
         backbone = AutoModel.from_pretrained(folder, dtype=weights, trust_remote_code=False, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        settings = folder / SETTINGS
-        if settings.exists():
-            return cls(backbone, tokenizer, **json.loads(settings.read_text()))
-        kind = pooling_of(backbone.config) if pooling == "auto" else pooling
-        settled = precision_of(device) if precision == "auto" else precision
-        return cls(backbone, tokenizer, pooling=kind, max_tokens=max_tokens, precision=settled)
+        if (folder / SETTINGS).exists():
+            settings = json.loads((folder / SETTINGS).read_text())
+        else:
+            kind = pooling_of(backbone.config) if pooling == "auto" else pooling
+            settled = auto_precision(device) if precision == "auto" else precision
+            settings = {"pooling": kind, "max_tokens": max_tokens, "precision": settled}
+        if notice := precision_notice(settings["precision"], device):
+            _say_once(notice)
+        return cls(backbone, tokenizer, **settings)
 
     def save(self, folder: Path) -> None:
         """Weights (safetensors), tokenizer and settings; LoRA weights are merged into the base first."""
@@ -195,7 +203,8 @@ class TextEncoder(nn.Module):
             from artrec_core.model.int8 import in_int8  # numba: half a second that the other precisions do not need
 
             return in_int8(self.backbone)
-        return packed(self.backbone, torch.bfloat16 if self.precision == "bfloat16" else torch.float32)
+        has_half = self.precision == "bfloat16" and multiplies_bfloat16()
+        return packed(self.backbone, torch.bfloat16 if has_half else torch.float32)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(texts, tokens) ids and mask -> (texts, dim) float32 of unit length."""
@@ -219,14 +228,6 @@ def pooling_of(config: Any) -> Pooling:
 
     both_ways = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
     return "mean" if both_ways else "last"
-
-
-def precision_of(device: str) -> Precision:
-    """bfloat16 where the device has units for it (twice the texts a second), else float32: emulated, it crawls."""
-    if device.startswith("cuda"):
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    units = (torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported)
-    return "bfloat16" if any(found() for found in units) else "float32"
 
 
 def tune(
@@ -326,6 +327,10 @@ def groups_by_length(lengths: Sequence[int], groups: int) -> list[list[int]]:
 
 def _precision(device: str, precision: Precision) -> contextlib.AbstractContextManager[Any]:
     # Eight bits are for encoding on a CPU: training there is float32, and a GPU is fast enough in bfloat16.
-    return torch.autocast(
-        device, torch.bfloat16, enabled=precision == "bfloat16" or (precision == "int8" and device != "cpu")
-    )
+    wants_half = precision == "bfloat16" or (precision == "int8" and device != "cpu")
+    return torch.autocast(device, torch.bfloat16, enabled=wants_half and multiplies_bfloat16(device))
+
+
+@lru_cache
+def _say_once(notice: str) -> None:
+    log.info(notice)

@@ -1,13 +1,14 @@
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from artrec_core.config import Recipe, load
-from artrec_core.errors import ArtrecError
-from artrec_core.model.launch import deepspeed_file, launch
+from artrec_core.model.launch import launch, slow_products
 from artrec_core.model.text_encoder import TextEncoder
 from artrec_core.model.two_tower import TwoTower
 from artrec_core.recs.held_out import held_out_ndcg
@@ -21,9 +22,25 @@ def recipe(*overrides: str) -> Recipe:
     return load(ROOT / "infra" / "recipes" / "demo.toml", [*small, *more, *overrides])
 
 
-def test_deepspeed_settings_that_are_not_there_are_named():
-    with pytest.raises(ArtrecError, match=r"zero9\.json"):
-        deepspeed_file("infra/deepspeed/zero9.json")
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([], []),
+        (['model.precision="bfloat16"'], ["bfloat16 products"]),
+        (['train.deepspeed="infra/deepspeed/zero2_bf16.json"'], ["bfloat16 weights"]),
+        (['train.deepspeed="infra/deepspeed/zero2_bf16.json"', 'train.launcher="process"'], []),
+        (['model.precision="bfloat16"', "train.use_gpu=true"], []),
+    ],
+)
+def test_a_training_says_what_the_processor_does_slowly(overrides: list[str], words: list[str], small_processor: None):
+    notices = slow_products(recipe('train.launcher="ray"', *overrides))
+    assert len(notices) == len(words)
+    assert all(word in notice and "set" in notice for word, notice in zip(words, notices, strict=True))
+
+
+@pytest.mark.fast_products("bfloat16")
+def test_a_processor_with_units_for_it_says_nothing_of_bfloat16():
+    assert not slow_products(recipe('model.precision="bfloat16"', 'train.deepspeed="infra/deepspeed/zero2_bf16.json"'))
 
 
 @pytest.mark.slow
@@ -65,11 +82,18 @@ def test_training_joins_the_cluster_that_the_environment_names_and_leaves_it_run
 ):
     import ray
 
+    def note_limit(*arguments: Any) -> Any:
+        (tmp_path / "limit.txt").write_text(os.environ.get("ARTREC_INSTRUCTIONS", "none"))
+        return held_out_ndcg(*arguments)
+
+    # Set after the cluster started: its workers inherit nothing from here.
     monkeypatch.setenv("ARTREC_RAY_ADDRESS", cluster)
+    monkeypatch.setenv("ARTREC_INSTRUCTIONS", "avx2,avx512")
     base = tiny_model(tmp_path / "base")
     small_data().save(tmp_path / "data")
-    launch(recipe(), tmp_path, base, held_out_ndcg)
+    launch(recipe(), tmp_path, base, note_limit)
     assert TwoTower.load(tmp_path / "model").text_tower_digest
+    assert (tmp_path / "limit.txt").read_text() == "avx2,avx512"
     # A local Ray that the job had started would be gone now.
     with ray.init(address=cluster, log_to_driver=False, configure_logging=False):
         assert ray.cluster_resources()["CPU"] == 3

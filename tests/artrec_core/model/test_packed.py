@@ -10,12 +10,24 @@ from tests.artrec_core.model.worlds import DECODERS, ENCODERS, tiny_model
 
 TEXTS = ["the red boat", "the blue horse river saint flower", "a", "night dance"]
 
-pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this build of torch has no oneDNN")
+
+def refuse(*_: object) -> None:
+    raise RuntimeError("bf16 path needs the cpu support avx_ne_convert or avx512bw")
+
+
+@pytest.fixture(params=["packed", "refused", "absent"])
+def packing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What torch does of packing: as it is here, refused by the processor, or not there."""
+    if request.param == "refused":
+        monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", refuse, raising=False)
+    if request.param == "absent":
+        monkeypatch.setattr(torch.ops, "mkldnn", object())
+    return str(request.param)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 300])
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_packed_map_is_the_map(rows: int, bias: bool):
+def test_a_packed_map_is_the_map(rows: int, bias: bool, packing: str):
     torch.manual_seed(0)
     linear, inputs = torch.nn.Linear(24, 40, bias=bias), torch.randn(2, rows, 24)
     with torch.inference_mode():
@@ -28,8 +40,22 @@ def test_a_packed_map_is_the_map(rows: int, bias: bool):
     assert torch.allclose(half.float(), exact, atol=0.03)
 
 
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this build of torch has no oneDNN")
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.fast_products("bfloat16"))]
+)
+def test_a_map_is_packed_where_the_processor_does_it(dtype: torch.dtype):
+    assert PackedLinear(torch.nn.Linear(24, 40), dtype).is_packed
+
+
+def test_a_map_that_cannot_be_packed_copies_no_weight(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.ops, "mkldnn", object())
+    linear = torch.nn.Linear(24, 40)
+    assert PackedLinear(linear, torch.float32).weight.data_ptr() == linear.weight.data_ptr()
+
+
 @pytest.mark.parametrize("kind", [*ENCODERS, *DECODERS])
-def test_every_family_s_vectors_stay(kind: str, tmp_path: Path):
+def test_every_family_s_vectors_stay(kind: str, packing: str, tmp_path: Path):
     encoder = TextEncoder.load(tiny_model(tmp_path / "base", kind)).eval()
     ids, mask = encoder.pad(encoder.tokens(TEXTS))
     with torch.inference_mode():

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from artrec_core import processor
+from artrec_core.model import text_encoder
 from artrec_core.model.text_encoder import TextEncoder, batches_by_length, encode, tune
+from artrec_core.processor import InstructionSets
 from tests.artrec_core.model.worlds import tiny_model
 
 TEXTS = ["the red boat", "the blue horse river saint flower", "a", "night dance", "the red boat"]
@@ -110,15 +113,39 @@ def test_batches_waste_little_and_hold_every_row_once():
 def test_auto_precision_is_settled_by_the_processor_and_saved(
     has_units: bool, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    for units in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-        monkeypatch.setattr(torch.cpu, units, lambda: has_units)
+    monkeypatch.setattr(processor, "detect_sets", lambda: InstructionSets(bf16=has_units))
+    monkeypatch.delenv(processor.SETTING, raising=False)
     encoder = TextEncoder.load(tiny_model(tmp_path / "base", "bert"), precision="auto")
     encoder.save(tmp_path / "saved")
     assert TextEncoder.load(tmp_path / "saved").precision == precision
 
 
+@pytest.mark.fast_products("bfloat16")
 def test_bfloat16_keeps_the_direction_of_a_vector(tmp_path: Path):
     folder = tiny_model(tmp_path / "base", "bert")
     exact, coarse = (encode(TextEncoder.load(folder, precision=one), TEXTS) for one in ("float32", "bfloat16"))
     assert not np.array_equal(exact, coarse)
     assert ((exact * coarse).sum(1) > 0.999).all()
+
+
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+def test_without_units_bfloat16_is_made_in_float32(kind: str, small_processor: None, tmp_path: Path):
+    folder = tiny_model(tmp_path / "base", kind)
+    exact, half = (TextEncoder.load(folder, precision=one) for one in ("float32", "bfloat16"))
+    assert np.array_equal(encode(exact, TEXTS), encode(half, TEXTS))
+    groups = half.pad_groups(half.tokens(TEXTS), 2)
+    assert torch.equal(exact.eval().encode_groups(groups), half.eval().encode_groups(groups))
+    half.save(tmp_path / "saved")
+    assert TextEncoder.load(tmp_path / "saved").precision == "bfloat16"
+
+
+def test_a_precision_the_processor_lacks_is_said_once(
+    small_processor: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    text_encoder._say_once.cache_clear()
+    caplog.set_level("INFO", "artrec.model")
+    folder = tiny_model(tmp_path / "base", "bert")
+    for precision in ("bfloat16", "float32", "bfloat16"):
+        TextEncoder.load(folder, precision=precision)
+    assert [line for line in caplog.messages if "bfloat16 products" in line] == caplog.messages
+    assert len(caplog.messages) == 1
