@@ -17,6 +17,7 @@ from rich.text import Text
 from artrec_core.config import EventSource, Recipe, Source, UserSource, load
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake
+from artrec_core.processor import auto_precision, describe_machine
 from jobs.step import SetOption, run_command
 
 MIN_FREE_GB = 5
@@ -57,7 +58,8 @@ def machine_findings() -> Iterator[Finding]:
         yield _package_finding(package)
     free = shutil.disk_usage(".").free / 1e9
     yield Finding("free disk", free > MIN_FREE_GB, f"{free:.0f} GB", f"free at least {MIN_FREE_GB} GB")
-    yield Finding("processors", None, str(os.cpu_count()))
+    yield Finding("processors", None, describe_machine(os.cpu_count()))
+    yield Finding("precision auto", None, f"{auto_precision()} on this processor")
     compiler = shutil.which("g++")
     yield Finding("g++", compiler is not None, compiler or "not found", "install g++: DeepSpeed compiles with it")
 
@@ -77,6 +79,7 @@ def recipe_findings(recipe: Recipe) -> Iterator[Finding]:
     yield _base_model_finding(recipe)
     if recipe.train.use_gpu and recipe.model.tuning != "frozen":
         yield from _memory_finding(recipe)
+    yield from _products_findings(recipe)
     if recipe.train.deepspeed:
         yield Finding(
             "DeepSpeed settings",
@@ -99,9 +102,20 @@ def _base_model_finding(recipe: Recipe) -> Finding:
     return _tried("base model", recipe.model.base, lambda: resolve(recipe.model.base, recipe.store.models))
 
 
+def _products_findings(recipe: Recipe) -> Iterator[Finding]:
+    from artrec_core.model.launch import slow_products
+
+    try:
+        notices = slow_products(recipe)
+    except ArtrecError:  # the finding of DeepSpeed's settings says so
+        return
+    for notice in notices:
+        yield Finding("products", None, notice)
+
+
 def _memory_finding(recipe: Recipe) -> Iterator[Finding]:
     from artrec_core.model.base_models import CONFIG, resolve
-    from artrec_core.model.launch import deepspeed_file
+    from artrec_core.model.deepspeed_settings import deepspeed_file
     from artrec_core.model.memory import Size, recipe_memory, told
 
     try:
