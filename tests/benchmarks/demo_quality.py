@@ -23,6 +23,7 @@ from artrec_core.columns import ARTWORK_ID, DOCUMENT, OCCURRED_AT, POSITIVE, USE
 from artrec_core.config import Recipe, load
 from artrec_core.data.holdout import leave_one_out
 from artrec_core.model.batches import sequences
+from artrec_core.processor import describe_machine
 from artrec_core.recs.held_out import KS, seen_works
 from artrec_core.recs.metrics import rank_accuracy, ranks_of_scores
 from jobs.crawl import Crawl
@@ -118,6 +119,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[201, 202, 203])
     parser.add_argument("--set", action="append", default=[], dest="given", metavar="KEY=VALUE")
     arguments = parser.parse_args()
+    print(describe_machine())
     for seed in arguments.seeds:
         show(seed, compared(seed, arguments.given))
 

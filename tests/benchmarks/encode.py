@@ -11,7 +11,6 @@ else: no engine with these products gets past it.
 
 import argparse
 import os
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +26,7 @@ from artrec_core.model.distil import distilled
 from artrec_core.model.packed import ROWS, PackedLinear
 from artrec_core.model.text_encoder import BATCH_TOKENS, TextEncoder, batches_by_length, encode
 from artrec_core.model.threads import one_thread_each
+from artrec_core.processor import describe_machine
 from tests.benchmarks.museum_works import MUSEUMS, Data, museum_works
 
 PEER = "sentence-transformers"
@@ -180,9 +180,7 @@ def told(
             engine(texts)
             best[name] = min(best[name], time.perf_counter() - begun)
     print(f"{len(texts)} documents, {tokens / len(texts):.1f} tokens each (at most {arguments.max_tokens}),", end=" ")
-    print(
-        f"{arguments.threads} threads, {platform.machine()}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}"
-    )
+    print(f"{describe_machine(arguments.threads)}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")
     for one in ("float32", "bfloat16"):
         best[f"linear maps alone, {one}"] = linear_maps_alone(base, one, tokens)
     print(f"{'':48} documents/s  tokens/s  x float32  x bfloat16  cosine mean, least  neighbours")

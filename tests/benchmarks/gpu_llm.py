@@ -28,6 +28,7 @@ from artrec_core.model.engines import Plain
 from artrec_core.model.text_encoder import TextEncoder, encode, tune
 from artrec_core.model.text_phase import TextBatch, TextBatches, TextPhase
 from artrec_core.model.training_data import TrainingData
+from artrec_core.processor import describe_machine
 
 WORDS = 2000
 KINDS = {"qwen3": Qwen3Config, "llama": LlamaConfig}
@@ -103,7 +104,7 @@ def main() -> None:
     )
     if arguments.small:
         sizes = Sizes((24, 48), 96, 1024, 8, 2)
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    name = torch.cuda.get_device_name() if device.type == "cuda" else describe_machine(torch.get_num_threads())
     line = product_rate(device, 8192 if device.type == "cuda" else 512)
     print(f"{name}, torch {torch.__version__}; bf16 matrix product: {line / 1e12:.2f} TFLOP/s; this is 100 %\n")
     for shape in SMALL:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from artrec_core.processor import describe_machine
 from artrec_core.recs import gpu_topk
 
 PEOPLE = (4096, 16_384)
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def describe(device: torch.device) -> None:
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    name = torch.cuda.get_device_name() if device.type == "cuda" else describe_machine(torch.get_num_threads())
     triton = __import__("triton").__version__ if find_spec("triton") else "absent"
     print(f"{name}, torch {torch.__version__}, triton {triton}")
 

@@ -27,6 +27,7 @@ from artrec_core.model.text_encoder import encode
 from artrec_core.model.train_loop import train
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
+from artrec_core.processor import describe_machine
 from artrec_core.recs.held_out import held_out_ndcg
 from artrec_core.recs.metrics import accuracy, bootstrap
 from jobs.future import Future, future_of
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    print(describe_machine(1))
     recipe = load(arguments.config, arguments.given)
     future = future_of(Night(recipe, arguments.date))
     asked = taken_out(future, arguments.share, seed=1)

@@ -5,8 +5,6 @@ pruned. Some lists are compared with a float64 brute force.
 """
 
 import argparse
-import os
-import platform
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +15,7 @@ import numpy as np
 import psutil
 from threadpoolctl import threadpool_limits
 
+from artrec_core.processor import describe_machine
 from artrec_core.recs.topk import PreparedItems, top_k
 from tests.benchmarks.topk import is_exact
 
@@ -69,7 +68,7 @@ def main() -> None:
     options = parser.parse_args()
     faiss.omp_set_num_threads(options.threads)
     rng = np.random.default_rng(options.seed)
-    print(f"{options.people:,} people x {options.works:,} works, k = {options.k}, {options.threads} threads; {platform.machine()}, {os.cpu_count()} cores")  # fmt: skip
+    print(f"{options.people:,} people x {options.works:,} works, k = {options.k}, {describe_machine(options.threads)}")  # fmt: skip
     for dim in options.dims:
         works, people = (rng.standard_normal((rows, dim), np.float32) for rows in (options.works, options.people))
         index = faiss.IndexFlatIP(dim)

@@ -8,7 +8,6 @@ arithmetic is made from, on one thread: pairs a second of `top_k`, and rows of r
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from artrec_core.lake import Lake
+from artrec_core.processor import describe_machine
 from artrec_core.recs.audiences import log_totals
 from artrec_core.recs.tables import Scored
 from artrec_core.recs.topk import top_k
@@ -47,7 +47,7 @@ def one_run(folder: Path, workers: int, threads: int, k: int) -> dict[str, Any]:
 
 def compare(folder: Path, args: argparse.Namespace) -> None:
     write_crowd(Lake(str(folder / "lake")), args.people, args.works, args.dim)
-    print(f"{args.people:,} people x {args.works:,} works, d = {args.dim}, k = {args.k}; {platform.processor() or platform.machine()}, {os.cpu_count()} cores")  # fmt: skip
+    print(f"{args.people:,} people x {args.works:,} works, d = {args.dim}, k = {args.k}; {describe_machine()}")  # fmt: skip
     digests = []
     for turn in range(args.turns):
         for workers, threads in ((1, 1), (1, 2), (2, 1)):
@@ -62,6 +62,7 @@ def compare(folder: Path, args: argparse.Namespace) -> None:
 
 def rates(folder: Path) -> None:
     """Pairs a second and rows a second of one thread."""
+    print(describe_machine(1))
     rng = np.random.default_rng(0)
     for dim in (64, 128):
         items = rng.standard_normal((100_000, dim)).astype(np.float32)

@@ -25,6 +25,8 @@ from pathlib import Path
 
 import psutil
 
+from artrec_core.processor import describe_machine
+
 ROOT = Path(__file__).parent.parent.parent
 DAY = "2026-03-30"
 RECIPE = ROOT / "infra" / "recipes" / "demo.toml"
@@ -150,6 +152,7 @@ def main() -> None:
     parser.add_argument("--fresh-extensions", action="store_true", help="no extension of DeepSpeed is compiled yet")
     parser.add_argument("--processes", action="store_true", help="processor seconds by process")
     arguments = parser.parse_args()
+    print(describe_machine())
     starts: dict[str, list[Start]] = {name: [] for name in arguments.only}
     with tempfile.TemporaryDirectory() as made:
         scratch = Path(made)

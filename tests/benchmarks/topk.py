@@ -11,7 +11,6 @@ a seeded orthonormal projection.
 
 import argparse
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from implicit.cpu.topk import topk as implicit_topk
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from artrec_core.recs import topk
+from artrec_core.processor import SETTING, describe_machine
 from artrec_core.recs.coded_topk import products_are_fast
 from artrec_core.recs.topk import top_k
 
@@ -200,14 +199,12 @@ def main() -> None:
     parser.add_argument("--no-codes", action="store_true", help="as on a processor without fast eight-bit products")
     options = parser.parse_args()
     if options.no_codes:
-        topk.codes_pay = lambda *_: False  # type: ignore[assignment]
+        os.environ[SETTING] = "avx2"
 
     torch.set_num_threads(options.threads)
     faiss.omp_set_num_threads(options.threads)
     versions = ", ".join(f"{name} {version(name)}" for name in ("faiss-cpu", "implicit", "torch", "numpy", "numba"))
-    print(
-        f"{versions}; {platform.machine()}, {os.cpu_count()} cores, {options.threads} threads; codes: {products_are_fast() and not options.no_codes}"
-    )
+    print(f"{describe_machine(options.threads)}; codes: {products_are_fast()}; {versions}")
     print(
         f"| {'vectors':28} | works | k | exclude | ours s | " + " | ".join(PEERS) + " | product | fastest peer / ours |"
     )

@@ -10,7 +10,6 @@ counted without padding. The engines take turns, each round from the base model;
 
 import argparse
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -27,6 +26,7 @@ from artrec_core.model.base_models import prepared
 from artrec_core.model.engines import Plain
 from artrec_core.model.text_encoder import TextEncoder
 from artrec_core.model.text_phase import GROUPS, TextBatch, TextPhase
+from artrec_core.processor import describe_machine
 from jobs.train import queries
 from tests.benchmarks.museum_works import MUSEUMS, Data, museum_works
 
@@ -216,7 +216,7 @@ def main() -> None:
     unit = "processor seconds" if arguments.processor else "seconds by the clock"
     print(
         f"{arguments.batch} pairs a step, at most {arguments.max_tokens} tokens a text, {arguments.steps} steps x {arguments.rounds}"
-        f" rounds, {unit}, {arguments.threads} threads, {platform.machine()}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}"
+        f" rounds, {unit}, {describe_machine(arguments.threads)}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}"
     )
     told(found, arguments)
 

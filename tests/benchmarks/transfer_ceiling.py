@@ -16,6 +16,7 @@ import polars as pl
 from artrec_core.columns import ARTWORK_ID, OCCURRED_AT, POSITIVE, USER_ID
 from artrec_core.config import load
 from artrec_core.data.demo.tastes import Space, facet_vectors, own_vectors, unit
+from artrec_core.processor import describe_machine
 from artrec_core.recs.metrics import rank_accuracy, ranks_of_scores
 from jobs.crawl import Crawl
 from jobs.future import future_of
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--museum", default="carnegie", help="a source of the recipe")
     parser.add_argument("--set", action="append", default=[], dest="given", metavar="KEY=VALUE")
     arguments = parser.parse_args()
+    print(describe_machine())
     recipe = load(arguments.config, arguments.given)
     night = Night(recipe, arguments.date)
     visitors = next(source for source in recipe.events if source.kind == "simulated")
