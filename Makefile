@@ -21,9 +21,23 @@ help:  ## this list
 
 setup: $(READY)  ## make .venv from the lock and fetch the base models, once
 
+ifndef ALONE
+# One at a time writes into .venv. Of two that are started at once, the second waits, looks again and finds it done.
+$(READY): pyproject.toml infra/constraints.txt infra/models.txt
+	$(ALONE_IN_VENV)
+
+$(KERNELS)/.ready: $(READY) infra/constraints.txt
+	$(ALONE_IN_VENV)
+
+define ALONE_IN_VENV
+	@mkdir -p .artrec; exec 9>>.artrec/setup.lock; \
+	flock --nonblock 9 || { echo "another make is setting up .venv; waiting for it"; flock 9; }; \
+	$(MAKE) --no-print-directory ALONE=1 $@
+endef
+else
 $(READY): pyproject.toml infra/constraints.txt infra/models.txt
 	@command -v $(PYTHON) >/dev/null || { echo "artrec needs Python 3.11; say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
-	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -c infra/constraints.txt -e '.[airflow,jobs,postgres,dev]'
 	.venv/bin/python -m artrec_core.model.base_models fetch
 	touch $@
@@ -32,6 +46,7 @@ $(KERNELS)/.ready: $(READY) infra/constraints.txt
 	rm -rf $(KERNELS)
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(KERNELS) -c infra/constraints.txt triton
 	touch $@
+endif
 
 models: $(READY)  ## fetch the base models into the model cache (part of the set-up)
 	.venv/bin/python -m artrec_core.model.base_models fetch

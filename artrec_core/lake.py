@@ -14,6 +14,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from itertools import accumulate
 from typing import Any
@@ -131,14 +132,19 @@ class Lake:
         raw = self._read(self._at(table, day, "_manifest.json"))
         return None if raw is None else Manifest.model_validate_json(raw)
 
+    def stands(self, table: str, day: str, fingerprint: str) -> bool:
+        """Whether the day was made from these inputs by this code, and all that its manifest names is still there."""
+        manifest = self.find_manifest(table, day)
+        return manifest is not None and manifest.fingerprint == fingerprint and self.holds(table, day, manifest.parts)
+
+    def holds(self, table: str, day: str, parts: Iterable[Part]) -> bool:
+        """Whether all these parts are there."""
+        names = set(map(posixpath.basename, self._list(self._at(table, day, ""))))
+        return all(posixpath.basename(self._part_path(table, day, part)) in names for part in parts)
+
     def days(self, table: str, up_to: str) -> list[str]:
         """The committed days of a table up to and including `up_to`, oldest first."""
-        folder = posixpath.join(self._path, table)
-        if not self._fs.exists(folder):
-            return []
-        # fsspec's S3 client caches listings: a day committed by another process would stay unseen.
-        self._fs.invalidate_cache()
-        names = [posixpath.basename(str(path).rstrip("/")) for path in self._fs.ls(folder, detail=False)]
+        names = [posixpath.basename(path.rstrip("/")) for path in self._list(posixpath.join(self._path, table))]
         days = sorted(name.removeprefix("run_date=") for name in names if name.startswith("run_date="))
         return [day for day in days if day <= up_to and self.find_manifest(table, day) is not None]
 
@@ -161,7 +167,8 @@ class Lake:
         """Rows first..last (included) of a part; of a large part only the groups of rows that hold them are read."""
         from pyarrow.parquet import ParquetFile
 
-        with self._fs.open(self._part_path(table, day, part), "rb") as raw, ParquetFile(raw) as file:
+        path = self._part_path(table, day, part)
+        with self._explain_loss(table, day, path), self._fs.open(path, "rb") as raw, ParquetFile(raw) as file:
             ends = list(accumulate(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)))
             groups = [
                 number for number, end in enumerate(ends) if first < end and (number == 0 or ends[number - 1] <= last)
@@ -205,10 +212,12 @@ class Lake:
         return manifest
 
     def find_writer(self, table: str, day: str, writer: str, fingerprint: str) -> WriterManifest | None:
-        """What the writer committed for this day from the same inputs and code, or None."""
+        """What the writer committed for this day from the same inputs and code, or None; None too where parts of it are gone."""
         raw = self._read(self._at(table, day, f"_writer-{writer}.json"))
         manifest = None if raw is None else WriterManifest.model_validate_json(raw)
-        return manifest if manifest is not None and manifest.fingerprint == fingerprint else None
+        if manifest is None or manifest.fingerprint != fingerprint:
+            return None
+        return manifest if all(self._fs.exists(self._part_path(table, day, part)) for part in manifest.parts) else None
 
     def commit(
         self,
@@ -266,11 +275,7 @@ class Lake:
 
     def sweep(self, table: str, day: str, *, older_than_seconds: float) -> int:
         """Remove the day's parts that no manifest names and that are older; how many were removed."""
-        folder = self._at(table, day, "")
-        if not self._fs.exists(folder):
-            return 0
-        self._fs.invalidate_cache()
-        paths = [str(path) for path in self._fs.ls(folder, detail=False)]
+        paths = self._list(self._at(table, day, ""))
         named: set[str] = set()
         for path in paths:
             if path.endswith(".json"):
@@ -314,8 +319,25 @@ class Lake:
 
     def _read_part(self, table: str, day: str, part: Part) -> pl.DataFrame:
         path = self._part_path(table, day, part)
-        source: Any = path if self._local else io.BytesIO(self._fs.cat_file(path))
-        return conform(pl.read_parquet(source, hive_partitioning=False), LAKE[table])
+        with self._explain_loss(table, day, path):
+            source: Any = path if self._local else io.BytesIO(self._fs.cat_file(path))
+            return conform(pl.read_parquet(source, hive_partitioning=False), LAKE[table])
+
+    @contextmanager
+    def _explain_loss(self, table: str, day: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise ArtrecError(
+                f"{self.address(path)} is gone, and {table} of {day} is not whole without it;"
+                f" run `artrec {WRITERS[table]} --date {day}` again"
+            ) from None
+
+    def _list(self, folder: str) -> list[str]:
+        """The paths in a folder; none where it is not there."""
+        # fsspec's S3 client caches listings: what another process committed would stay unseen.
+        self._fs.invalidate_cache()
+        return [str(path) for path in self._fs.ls(folder, detail=False)] if self._fs.exists(folder) else []
 
     def _read(self, path: str) -> bytes | None:
         try:

@@ -39,16 +39,35 @@ quiet() {
     export PYTHONWARNINGS=ignore PYTHONUNBUFFERED=1
 }
 
-# The tables of Airflow's own database, made once for each version of Airflow.
+# Hold a lock in Airflow's home, until this script or the command it becomes ends; SAYS is said where another has it.
+hold() {
+    local name=$1 says=$2 lock
+    mkdir -p "$AIRFLOW_HOME"
+    exec {lock}>>"$AIRFLOW_HOME/.$name.lock"
+    flock --nonblock "$lock" || { echo "$says"; flock "$lock"; }
+}
+
+# The tables of Airflow's own database, made once for each version of Airflow. Airflow migrates in place and without a lock:
+# two at once, or a kill in those seconds, would leave a file that never opens again.
 migrate() {
-    local version made="$AIRFLOW_HOME/.migrated"
+    local version made="$AIRFLOW_HOME/.migrated" database="$AIRFLOW_HOME/airflow.db" building="$AIRFLOW_HOME/.airflow.db.building"
     version=$(python -c 'from importlib.metadata import version; print(version("apache-airflow-core"))')
-    if [ ! -f "$AIRFLOW_HOME/airflow.db" ] || [ "$(cat "$made" 2>/dev/null)" != "$version" ]; then
-        mkdir -p "$AIRFLOW_HOME"
+    is_made() { [ -f "$database" ] && [ "$(cat "$made" 2>/dev/null)" = "$version" ]; }
+    is_made && return
+    (
+        hold migrate "another run is setting up Airflow in $AIRFLOW_HOME; waiting for it"
+        is_made && exit
         echo "setting up Airflow $version in $AIRFLOW_HOME (once)"
-        airflow db migrate >"$AIRFLOW_HOME/migrate.log" 2>&1 || { cat "$AIRFLOW_HOME/migrate.log" >&2; exit 1; }
+        rm -f "$building" "$building"-*
+        [ ! -f "$database" ] || python -c '
+import sqlite3, sys
+old, new = map(sqlite3.connect, sys.argv[1:])
+old.backup(new)' "$database" "$building"
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite:///$building" airflow db migrate >"$AIRFLOW_HOME/migrate.log" 2>&1 ||
+            { cat "$AIRFLOW_HOME/migrate.log" >&2; exit 1; }
+        mv "$building" "$database"
         echo "$version" >"$made"
-    fi
+    )
 }
 
 # The traceback of a failed task leads through Airflow, not to the fault: only its last line is kept.
@@ -79,6 +98,8 @@ except ValueError:
 print(json.dumps({"date": day, "recipe": recipe}))
 ' "$day" "$recipe")
     quiet
+    # Airflow keeps one run of a DAG and a date: a second one that starts takes the first one's away from under it.
+    hold "$dag-$day" "$dag $day: another run of it is at work here; waiting for it"
     migrate
     if airflow dags test "$dag" "$day" --conf "$conf" 2>&1 | without_airflows_traceback; then
         echo "$dag $day: done in $((SECONDS - begun)) s"

@@ -23,14 +23,16 @@ TABLES = ("text_vectors", "interest_vectors", "item_vectors", "user_vectors")
 DOCUMENTS_IN_SHARD = 4096
 PEOPLE_IN_SHARD = 16384
 WORKS_IN_SHARD = 65536
+# The model among what the vectors were made from.
+CHAMPION = "champion"
 # Vectors are looked for in so many earlier nights.
 NIGHTS_BACK = 7
 
 
 def inputs(night: Night) -> dict[str, str]:
-    """The night's tables and the champion."""
+    """The night's tables, and which model the champion is."""
     found = {f"{table}@{night.day}": night.lake.manifest(table, night.day).digest for table in INPUTS}
-    return found | {"champion": champion(night).name}
+    return found | {CHAMPION: champion(night).model_digest}
 
 
 def settings(recipe: Recipe) -> list[Any]:
@@ -166,6 +168,8 @@ def known_documents(night: Night, text_tower: str) -> "pl.DataFrame":
         manifest, catalogue = night.lake.manifest("text_vectors", day), night.lake.find_manifest("catalogue", day)
         if catalogue is None or manifest.made_from.get(f"catalogue@{day}") != catalogue.digest:
             continue
+        if not night.lake.holds("catalogue", day, catalogue.parts):
+            continue
         vectors = night.lake.read("text_vectors", day).filter(pl.col(TEXT_TOWER) == text_tower)
         documents = night.lake.read("catalogue", day).select(CONTENT_HASH, DOCUMENT).unique(CONTENT_HASH, keep="first")
         found.append(documents.join(vectors, on=CONTENT_HASH).select(DOCUMENT, VECTOR))
@@ -244,7 +248,7 @@ def _people(
     histories = night.lake.read("histories", night.day)
     people = everyone(night.lake.read("people", night.day), histories)
     people = people.with_columns(_history_hashes(people, histories, catalogue))
-    known = _known_people(night, version.name)
+    known = _known_people(night, version.model_digest)
     keys = [USER_ID, HISTORY_HASH]
     taken = people.join(known, on=keys, how="inner", maintain_order="left")
     missing = people.join(known, on=keys, how="anti", maintain_order="left")
@@ -312,24 +316,26 @@ def _history_hashes(people: "pl.DataFrame", histories: "pl.DataFrame", catalogue
     return pl.Series(HISTORY_HASH, digests, dtype=pl.String)
 
 
-def _known_people(night: Night, version: str) -> "pl.DataFrame":
+def _known_people(night: Night, model_digest: str) -> "pl.DataFrame":
+    """USER_ID, HISTORY_HASH -> VECTOR of this model, from this night and the ones before."""
     import polars as pl
 
-    from artrec_core.columns import HISTORY_HASH, MODEL_VERSION, USER_ID, VECTOR
+    from artrec_core.columns import HISTORY_HASH, USER_ID, VECTOR
 
     found = [pl.DataFrame(schema={USER_ID: pl.String, HISTORY_HASH: pl.String, VECTOR: pl.List(pl.Float32)})]
     found += [
-        night.lake.read("user_vectors", day)
-        .filter(pl.col(MODEL_VERSION) == version)
-        .select(USER_ID, HISTORY_HASH, VECTOR)
+        night.lake.read("user_vectors", day).select(USER_ID, HISTORY_HASH, VECTOR)
         for day in _days(night, "user_vectors")
+        if night.lake.manifest("user_vectors", day).made_from.get(CHAMPION) == model_digest
     ]
     return pl.concat(found).unique([USER_ID, HISTORY_HASH], keep="first", maintain_order=True)
 
 
 def _days(night: Night, table: str) -> Iterator[str]:
-    """The committed days to look in, this one first."""
-    yield from reversed(night.lake.days(table, night.day)[-NIGHTS_BACK:])
+    """The days to look in, this one first: those whose parts are all there."""
+    for day in reversed(night.lake.days(table, night.day)[-NIGHTS_BACK:]):
+        if night.lake.holds(table, day, night.lake.manifest(table, day).parts):
+            yield day
 
 
 def _mark(values: list[Any]) -> str:

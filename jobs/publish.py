@@ -34,7 +34,7 @@ from artrec_core.warehouse.checksum import Tally
 from artrec_core.warehouse.schema import FAILED, PUBLISHED
 from artrec_core.warehouse.shown import shown_artworks
 from jobs.progress import progress
-from jobs.score import block_digests
+from jobs.score import block_digests, check_one_run
 from jobs.step import Figures, Night, Step, main
 
 # Warehouse table -> the lake table that goes in as it is. artworks_v1 is made from the catalogue.
@@ -68,6 +68,7 @@ def inputs(night: Night) -> dict[str, str]:
     """What is published, and what the audit holds it against."""
     tables = (*SCORED.values(), *AUDITED_AGAINST)
     found = {f"{table}@{night.day}": night.lake.manifest(table, night.day).digest for table in tables}
+    check_one_run(night, SCORED.values(), "score")
     return found | block_digests(night.recipe)
 
 
@@ -224,6 +225,7 @@ STEP = Step(
     settings=settings,
     run=run,
     stands=stands,
+    notes=(AUDIT_NOTE,),
 )
 
 if __name__ == "__main__":

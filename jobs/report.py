@@ -68,11 +68,6 @@ def sweep(night: Night) -> int:
     return sum(night.lake.sweep(table, day, older_than_seconds=SWEEP_AFTER_SECONDS) for table in LAKE for day in days)
 
 
-def stands(night: Night) -> bool:
-    """Whether the page is still there."""
-    return night.lake.read_note(PAGE, night.day) is not None
-
-
 def settings(recipe: Recipe) -> list[object]:
     """What the page depends on besides the night: the served strategy, and the template and its style."""
     folder = files("jobs.pages")
@@ -87,7 +82,7 @@ STEP = Step(
     inputs=inputs,
     settings=settings,
     run=run,
-    stands=stands,
+    notes=(PAGE,),
 )
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def _train(recipe: Recipe, day: str) -> str:
 
 def _gate(recipe: Recipe, day: str, name: str) -> "tuple[Version, Decision | None]":
     """The night's challenger and the decision about it, made once for this champion and these rules; None where it serves already."""
-    from artrec_core.model.registry import CHAMPION, FINGERPRINT, GATE, Registry
+    from artrec_core.model.registry import CHAMPION, GATE, Registry
     from artrec_core.recs.promotion import Decision
     from jobs.train import CHALLENGER
 
@@ -119,7 +119,8 @@ def _gate(recipe: Recipe, day: str, name: str) -> "tuple[Version, Decision | Non
     champion, back = registry.champion(), registry.was_rolled_back(challenger.name)
     against = None if champion is None else champion.name
     stored = json.loads(challenger.tags.get(GATE, "{}"))
-    key = digest_of([challenger.tags[FINGERPRINT], against, recipe.gate.model_dump(exclude={"ask"}), back and back.at])
+    models = [challenger.model_digest, champion and champion.model_digest]
+    key = digest_of([*models, recipe.gate.model_dump(exclude={"ask"}), back and back.at])
     if stored.get("key") == key:
         decision = Decision.from_json(stored["decision"])
     else:
@@ -224,7 +225,9 @@ def promoted(recipe: Recipe, name: str, by: str, why: str) -> str:
     if decision.verdict == "refused" or (by == "gate" and decision.verdict != "accepted"):
         raise GateFailed(f"the gate did not accept version {name}: {decision.against}")
     words = [why, decision.against and f"in doubt: {decision.against}", decision.told]
-    registry.promote(version, f"night of {stored['night']}: " + "; ".join(one for one in words if one), by=by)
+    registry.promote(
+        version, f"night of {stored['night']}: " + "; ".join(one for one in words if one), by=by, instead_of=served
+    )
     place = "" if served is None else f" in the place of version {served}"
     return f"version {name} is champion now{place}, by {by}: {decision.told}"
 

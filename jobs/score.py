@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,19 @@ def inputs(night: Night) -> dict[str, str]:
     read = [(table, night.day) for table in (*INPUTS, *_text_tables(night.recipe))]
     read += [("catalogue", day) for day in _earlier_nights(night)]
     found = {f"{table}@{day}": night.lake.manifest(table, day).digest for table, day in read}
+    check_one_run(night, ("item_vectors", "user_vectors"), "embed")
     return found | block_digests(night.recipe)
+
+
+def check_one_run(night: Night, tables: Iterable[str], writer: str) -> None:
+    """Raises `ArtrecError` where tables of the night are of several runs of their step, one of which was killed halfway.
+
+    Their rows cannot tell: in a registry that was made anew, another model is version 1 too.
+    """
+    if len({night.lake.manifest(table, night.day).fingerprint for table in tables}) > 1:
+        raise ArtrecError(
+            f"the tables of {night.day} come from several runs of {writer}; run `artrec {writer} --date {night.day}` again"
+        )
 
 
 def block_digests(recipe: Recipe) -> dict[str, str]:
@@ -55,8 +67,7 @@ def settings(recipe: Recipe) -> list[Any]:
 def stands(night: Night) -> bool:
     """Whether every table that the recipe asks for is there, made from the same inputs."""
     asked = [*TABLES, *([ALL_PAIRS] if night.recipe.score.keep_all_pairs else [])]
-    found = [night.lake.find_manifest(table, night.day) for table in asked]
-    return all(manifest is not None and manifest.fingerprint == night.fingerprint for manifest in found)
+    return all(night.lake.stands(table, night.day, night.fingerprint) for table in asked)
 
 
 def run(night: Night) -> Figures:

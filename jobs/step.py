@@ -19,6 +19,7 @@ import artrec_core
 from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake, Manifest, Part, day_of, digest_of
+from artrec_core.locks import locked
 
 Figures = dict[str, Any]
 log = logging.getLogger("artrec")
@@ -96,8 +97,9 @@ class Step:
     """A step of the night.
 
     `inputs` names what the step is made from with a digest each (it raises `MissingPartition` where an input is not
-    there); `settings` are the parts of the recipe it depends on; `run` does the work and returns its figures. `stands`
-    says whether the output of the same fingerprint is still there: by default, whether every table in `outputs` is.
+    there); `settings` are the parts of the recipe it depends on; `run` does the work and returns its figures. A step whose
+    output is gone runs again: `notes` are the files it leaves beside the tables, and `stands` says whether all else of the
+    same fingerprint is still there, by default, whether every table in `outputs` is.
     """
 
     name: str
@@ -107,11 +109,22 @@ class Step:
     settings: Callable[[Recipe], Any]
     run: Callable[[Night], Figures]
     stands: Callable[[Night], bool] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def run_step(step: Step, recipe: Recipe, day: str) -> StepManifest:
-    """Run a step for a night, or say that nothing changed since it last ran; its manifest is printed and returned."""
+    """Run a step for a night, or say that nothing changed since it last ran; its manifest is printed and returned.
+
+    Of two that are started at once, in one store, the second waits for the first.
+    """
     Lake(recipe.store.lake).check_writable()
+    # The second would do the same work beside the first; and trainings of one fingerprint meet in one folder.
+    lock = Path(recipe.store.work) / "locks" / f"{step.name}-{day}.lock"
+    with locked(lock, f"{step.name} {day}: another run of it is at work in this store; waiting for it"):
+        return _run_alone(step, recipe, day)
+
+
+def _run_alone(step: Step, recipe: Recipe, day: str) -> StepManifest:
     night = night_of(step, recipe, day)
     before = night.step_manifest(step.name)
     if before is not None and before.fingerprint == night.fingerprint and _stands(step, night):
@@ -145,10 +158,11 @@ def night_of(step: Step, recipe: Recipe, day: str) -> Night:
 
 
 def _stands(step: Step, night: Night) -> bool:
+    if any(night.lake.read_note(note, night.day) is None for note in step.notes):
+        return False
     if step.stands is not None:
         return step.stands(night)
-    found = [night.lake.find_manifest(table, night.day) for table in step.outputs]
-    return all(manifest is not None and manifest.fingerprint == night.fingerprint for manifest in found)
+    return all(night.lake.stands(table, night.day, night.fingerprint) for table in step.outputs)
 
 
 def _plain(settings: Any) -> Any:

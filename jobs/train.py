@@ -27,6 +27,7 @@ INPUTS = ("catalogue", "histories", "people")
 # What the report page draws: losses, validation, the figures of the model and of the baselines.
 NOTE = "training.json"
 FIRST_CHAMPION = "the first version; there was nothing to compare it with"
+LOST_CHAMPION = "the files of version {} are gone; there was nothing to compare it with"
 # Tags that say what a version was shown.
 HOLDOUT, REFIT, SETTINGS = "holdout", "refit", "settings"
 # Nobody is tested where nothing is held out: a model's soundness shows in the vectors of so many people.
@@ -51,8 +52,22 @@ def run(night: Night) -> Figures:
 
     version = trained(night)
     registry = Registry(night.recipe.store)
-    champion = registry.champion() or registry.promote(version, FIRST_CHAMPION, by="train")
+    champion = _ensure_champion(version, registry)
     return {"version": version.name, "champion": champion.name, **version.figures}
+
+
+def _ensure_champion(version: "Version", registry: "Registry") -> "Version":
+    """The champion, which a new version becomes itself where no other can serve: there is none, or its files are gone."""
+    from artrec_core.model.registry import AnotherChampion
+
+    champion = registry.champion()
+    if champion is not None and registry.has_files(champion):
+        return champion
+    why = FIRST_CHAMPION if champion is None else LOST_CHAMPION.format(champion.name)
+    try:
+        return registry.promote(version, why, by="train", instead_of=champion and champion.name)
+    except AnotherChampion:  # another training ended at the same moment
+        return _ensure_champion(version, registry)
 
 
 def run_challenger(night: Night) -> Figures:
@@ -71,7 +86,7 @@ def trained(night: Night) -> "Version":
 
     registry, folder, begun = Registry(night.recipe.store), _run_folder(night), time.monotonic()
     there = registry.find(night.fingerprint)
-    if there is not None and not folder.exists():
+    if there is not None and registry.has_files(there) and not folder.exists():
         return there
     recipe = _with_passes(night.recipe, registry)
     tags = _tags(night) | {FINGERPRINT: night.fingerprint}
@@ -101,6 +116,7 @@ def trained(night: Night) -> "Version":
     registry.end_run(follower.run_id)
     curves = {
         "version": version.name,
+        "model": version.model_digest,
         "lines": follower.lines,
         "figures": figures,
         "tags": tags,
@@ -321,13 +337,23 @@ def _flat(measured: dict[str, dict[str, float]]) -> list[tuple[str, float, int]]
 def _registered(night: Night) -> bool:
     from artrec_core.model.registry import Registry
 
-    return Registry(night.recipe.store).find(night.fingerprint) is not None
+    registry = Registry(night.recipe.store)
+    version = registry.find(night.fingerprint)
+    return version is not None and registry.has_files(version)
 
 
 def _has_champion(night: Night) -> bool:
     from artrec_core.model.registry import Registry
 
     return Registry(night.recipe.store).champion() is not None
+
+
+def _champion_has_files(night: Night) -> bool:
+    from artrec_core.model.registry import Registry
+
+    registry = Registry(night.recipe.store)
+    champion = registry.champion()
+    return champion is not None and registry.has_files(champion)
 
 
 def run_if_needed(night: Night) -> Figures:
@@ -341,7 +367,7 @@ def run_if_needed(night: Night) -> Figures:
 
 
 HELP = "Train a model version, measure it beside popularity, ALS and EASE, and register it."
-STEP = Step("train", HELP, (), inputs, settings, run, lambda night: _registered(night) and _has_champion(night))
+STEP = Step("train", HELP, (), inputs, settings, run, lambda night: _registered(night) and _champion_has_files(night))
 # The nightly run: the champion stands whatever the day's data.
 IF_NEEDED = Step("train", HELP, (), inputs, settings, run_if_needed, _has_champion)
 # A retrain: the gate decides about the champion.

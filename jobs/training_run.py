@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artrec_core.config import Recipe
-from artrec_core.errors import ArtrecError
 from jobs.progress import progress
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class Follower:
 def followed(registry: "Registry", recipe: Recipe, tags: dict[str, str], file: Path) -> Iterator[Follower]:
     """Follow the lines of a file while training goes on; a training that fails closes its run as failed.
 
-    Raises `ArtrecError` where MLflow cannot be written.
+    Trouble with MLflow is raised when the training is over.
     """
     follower = Follower(registry, recipe, tags, file)
     follower.thread.start()
@@ -83,7 +82,7 @@ def followed(registry: "Registry", recipe: Recipe, tags: dict[str, str], file: P
     follower.ended.set()
     follower.thread.join()
     if follower.error is not None:
-        raise ArtrecError(f"MLflow at {recipe.store.mlflow} cannot be written ({follower.error})") from follower.error
+        raise follower.error
 
 
 def seconds_of(lines: Lines, launched: float) -> dict[str, float]:

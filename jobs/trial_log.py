@@ -60,9 +60,7 @@ class Log(tune.Callback):  # type: ignore[misc]
     def check(self, errors: list[Exception]) -> None:
         """Say which trials broke for a reason that lies not in their point; `ArtrecError` where all did, or MLflow could not be written."""
         if self._error is not None:
-            raise ArtrecError(
-                f"MLflow at {self.recipe.store.mlflow} cannot be written ({self._error}); the trials are kept in {self.folder}"
-            ) from self._error
+            raise ArtrecError(f"{self._error}; the trials are kept in {self.folder}") from self._error
         if errors:
             said = f"{len(errors)} trials broke ({str(errors[0]).strip().splitlines()[-1]})"
             said += "; run the same line again to try them once more"

@@ -36,6 +36,7 @@ from jobs.step import Figures, Night, Step, main
 PART_ROWS = 200_000
 RECEIVED = "received"
 STOPPED_QUARANTINE = "quarantine-stopped.parquet"
+VERDICTS, PAGE = "validation.json", "validation.html"
 
 # A table's name in the gates -> (raw table, checked table, columns).
 TABLES: dict[str, tuple[str, str, Schema]] = {
@@ -221,8 +222,8 @@ def _write_report(night: Night, verdicts: list[TableVerdict]) -> str:
     from expectations.report import validation_page
 
     validation = Validation(recipe=night.recipe.name, run_date=night.day, tables=verdicts)
-    night.lake.write_note("validation.json", night.day, validation.to_json())
-    return night.lake.write_note("validation.html", night.day, validation_page(validation))
+    night.lake.write_note(VERDICTS, night.day, validation.to_json())
+    return night.lake.write_note(PAGE, night.day, validation_page(validation))
 
 
 def _stop_unless_sound(night: Night, verdicts: list[TableVerdict], quarantine: pl.DataFrame, report: str) -> None:
@@ -282,6 +283,7 @@ STEP = Step(
     inputs=inputs,
     settings=lambda recipe: [recipe.sources, recipe.events, recipe.users, recipe.rules],
     run=run,
+    notes=(VERDICTS, PAGE),
 )
 
 if __name__ == "__main__":

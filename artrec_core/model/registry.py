@@ -5,20 +5,25 @@ Every promotion and every step back is kept with the registered model, so that i
 MLflow takes seconds to import, so that happens where it is first needed.
 """
 
+import hashlib
 import json
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from types import EllipsisType
 from typing import Any
 
 from artrec_core.config import Store
 from artrec_core.errors import ArtrecError
+from artrec_core.locks import locked
+from artrec_core.model.mlflow_store import database_file, open_client
 from artrec_core.model.promotions import Promotion, served_before, step_back
 
 MODEL = "artrec"
@@ -26,7 +31,8 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 FINGERPRINT = "fingerprint"
 _FIGURES = "figures"
-_FOLDER = "folder"
+# The folder of a version below `models`, which a digest of its files names, and the size of each file, as JSON.
+_FOLDER, _FILES = "folder", "files"
 # What the gate decided about a version, as JSON (`jobs/retrain.py`).
 GATE = "gate"
 # Tags of a version that tell of its latest promotion.
@@ -44,6 +50,17 @@ class Version:
     figures: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def model_digest(self) -> str:
+        """A digest of the model's files, which also names their folder. What a model made is known by it."""
+        # The name begins anew with each registry. The fingerprint tells of inputs and code alone, and from the same ones
+        # another processor trains other weights.
+        return self.tags[_FOLDER]
+
+
+class AnotherChampion(ArtrecError):
+    """The champion is not the one that was decided about."""
+
 
 class Registry:
     """The versions of one store."""
@@ -54,28 +71,13 @@ class Registry:
     @cached_property
     def client(self) -> Any:
         """MLflow's client on this store."""
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        import logging
-
-        for noisy in ("alembic", "mlflow"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
-        from mlflow.tracking import MlflowClient
-
-        path = self._database
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        return MlflowClient(tracking_uri=self.store.mlflow, registry_uri=self.store.mlflow)
-
-    @property
-    def _database(self) -> Path | None:
-        """The file of an SQLite store."""
-        prefix = "sqlite:///"
-        return Path(self.store.mlflow.removeprefix(prefix)) if self.store.mlflow.startswith(prefix) else None
+        return open_client(self.store.mlflow)
 
     @property
     def _begun(self) -> bool:
         # Before anything was registered, nothing is asked of MLflow: creating its database alone takes seconds.
-        return self._database is None or self._database.exists()
+        file = database_file(self.store.mlflow)
+        return file is None or file.exists()
 
     def champion(self) -> Version | None:
         """The version that nights are served with, or None while there is none."""
@@ -94,26 +96,46 @@ class Registry:
         return [_version(one, aliases) for one in sorted(found, key=lambda one: int(one.version))]
 
     def find(self, fingerprint: str) -> Version | None:
-        """The version trained from these inputs by this code, or None."""
-        return next((one for one in self.versions() if one.tags.get(FINGERPRINT) == fingerprint), None)
+        """The latest version trained from these inputs by this code, or None."""
+        return next((one for one in reversed(self.versions()) if one.tags.get(FINGERPRINT) == fingerprint), None)
+
+    def has_files(self, version: Version) -> bool:
+        """Whether every file of a version is where it was put, in its size."""
+        folder, sizes = self._folder(version), json.loads(version.tags.get(_FILES, "{}"))
+        if not sizes:  # registered before the sizes were kept
+            return (folder / "config.json").exists()
+        return all((folder / name).exists() and (folder / name).stat().st_size == size for name, size in sizes.items())
 
     def register(
         self, folder: Path, figures: dict[str, Any], tags: dict[str, str], run_id: str | None = None
     ) -> Version:
-        """Add a version from a complete model folder (it is copied); the same fingerprint is never added twice."""
-        there = self.find(tags[FINGERPRINT])
-        if there is not None:
-            return self._as_challenger(there)
-        kept = self._keep(folder, tags[FINGERPRINT])
+        """Add a version from a complete model folder (it is copied), as the challenger.
+
+        The same fingerprint is added once. Where that version's files are gone, the same files are put back, and others
+        become a version of their own: what a version's name stands for never changes.
+        """
+        model_digest = folder_digest(folder)
+        version = self.find(tags[FINGERPRINT])
+        if version is None or not self.has_files(version):
+            self._keep(folder, model_digest)
+        with self._locked():
+            version = self.find(tags[FINGERPRINT])
+            if version is None or not self.has_files(version):
+                version = self._add(folder, model_digest, figures, tags, run_id)
+            return self._as_challenger(version)
+
+    def _add(
+        self, folder: Path, model_digest: str, figures: dict[str, Any], tags: dict[str, str], run_id: str | None
+    ) -> Version:
         from mlflow.exceptions import MlflowException
 
-        try:
+        with suppress(MlflowException):  # it is there already; trouble comes as an `ArtrecError`
             self.client.create_registered_model(MODEL)
-        except MlflowException:
-            self.client.get_registered_model(MODEL)  # it is there already; any other trouble is raised here again
-        every = {**tags, _FOLDER: kept.name, _FIGURES: json.dumps(figures)}
-        made = self.client.create_model_version(MODEL, kept.resolve().as_uri(), run_id=run_id, tags=every)
-        return self._as_challenger(self.version(str(made.version)))
+        sizes = {str(file.relative_to(folder)): file.stat().st_size for file in files_of(folder)}
+        every = {**tags, _FOLDER: model_digest, _FILES: json.dumps(sizes), _FIGURES: json.dumps(figures)}
+        source = (self._models / model_digest).resolve().as_uri()
+        made = self.client.create_model_version(MODEL, source, run_id=run_id, tags=every)
+        return self.version(str(made.version))
 
     def _as_challenger(self, version: Version) -> Version:
         """The latest version is the challenger, unless it is the champion."""
@@ -122,26 +144,44 @@ class Registry:
         self.client.set_registered_model_alias(MODEL, CHALLENGER, version.name)
         return self.version(version.name)
 
-    def promote(self, version: Version | str, why: str, *, by: str = "shell", back: bool = False) -> Version:
+    def promote(
+        self,
+        version: Version | str,
+        why: str,
+        *,
+        by: str = "shell",
+        back: bool = False,
+        instead_of: str | EllipsisType | None = ...,
+    ) -> Version:
         """Make a version the champion, and keep why and by whom. A champion stays as it is.
 
-        `by` is `gate`, `train`, `shell:<user>` or `person:<name>`; `back` says that an earlier champion returns.
+        `by` is `gate`, `train`, `shell:<user>` or `person:<name>`; `back` says that an earlier champion returns. Where
+        `instead_of` is given and that version (None: no version) is not the champion at this moment, `AnotherChampion` is
+        raised: of two that decide at once, one does.
         """
-        found = self.version(version.name if isinstance(version, Version) else version)
-        if CHAMPION in found.aliases:
-            return found
-        champion = self.champion()
-        promotion = Promotion(
-            found.name,
-            champion.name if champion else None,
-            why,
-            by,
-            datetime.now(UTC).isoformat(timespec="seconds"),
-            back,
-        )
+        with self._locked():
+            found = self.version(version.name if isinstance(version, Version) else version)
+            if CHAMPION in found.aliases:
+                return found
+            champion = self.champion()
+            served = champion.name if champion else None
+            if instead_of is not ... and instead_of != served:
+                raise AnotherChampion(
+                    f"version {found.name} was to take the place of {instead_of or 'none'}, but the champion is {served or 'none'}"
+                    " now; look at `artrec models` and decide again"
+                )
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            return self._promote(found, Promotion(found.name, served, why, by, now, back))
+
+    def _promote(self, found: Version, promotion: Promotion) -> Version:
         # The alias moves last: what a kill leaves before that is an entry of a promotion that never was.
         self.client.set_registered_model_tag(MODEL, self._next_entry(), json.dumps(asdict(promotion)))
-        tags = {WHY: why, PROMOTED_BY: by, PROMOTED_AT: promotion.at, PROMOTED_FROM: promotion.instead_of or ""}
+        tags = {
+            WHY: promotion.why,
+            PROMOTED_BY: promotion.by,
+            PROMOTED_AT: promotion.at,
+            PROMOTED_FROM: promotion.instead_of or "",
+        }
         for name, value in tags.items():
             self.client.set_model_version_tag(MODEL, found.name, name, value)
         self.client.set_registered_model_alias(MODEL, CHAMPION, found.name)
@@ -160,7 +200,7 @@ class Registry:
 
     def roll_back(self, version: str | None, why: str, *, by: str = "shell") -> Version:
         """Put an earlier champion back: the one before, or the one named. `ArtrecError` where it never served before."""
-        earlier = self.earlier_champions()
+        champion, earlier = self.champion(), self.earlier_champions()
         if version is None and not earlier:
             raise ArtrecError("no version served before the champion, so there is nothing to roll back to")
         if version is not None:
@@ -170,7 +210,8 @@ class Registry:
                 raise ArtrecError(
                     f"version {version} did not serve before the champion ({told}); `artrec models promote {version}` makes it champion"
                 )
-        return self.promote(version or earlier[-1], why, by=by, back=True)
+        # Somebody else may have promoted another one since we looked.
+        return self.promote(version or earlier[-1], why, by=by, back=True, instead_of=champion and champion.name)
 
     def was_rolled_back(self, version: str) -> Promotion | None:
         """The step back that took this version's place, unless it was promoted again since."""
@@ -202,10 +243,12 @@ class Registry:
 
     def fetch(self, version: Version) -> Path:
         """The folder of a version; `ArtrecError` where its files are gone."""
-        folder = self._models / version.tags[_FOLDER]
-        if not (folder / "config.json").exists():
+        folder = self._folder(version)
+        if not self.has_files(version):
+            night = version.tags.get("run_date", "DATE")
             raise ArtrecError(
-                f"the files of model version {version.name} are not in {folder}; train again with `artrec train`"
+                f"the files of model version {version.name} are not whole in {folder}; put them back,"
+                f" or train again with `artrec train --date {night}`"
             )
         return folder
 
@@ -213,14 +256,23 @@ class Registry:
     def _models(self) -> Path:
         return Path(self.store.artifacts) / "models"
 
-    def _keep(self, folder: Path, fingerprint: str) -> Path:
-        kept = self._models / fingerprint
-        if kept.exists():  # copied by a run that was killed before it registered
-            return kept
-        building = self._models / f".{fingerprint}.{uuid.uuid4().hex}"
+    def _folder(self, version: Version) -> Path:
+        return self._models / version.model_digest
+
+    def _locked(self) -> AbstractContextManager[None]:
+        """One at a time looks what there is and changes it by that; to be held for moments only."""
+        return locked(self._models / ".lock", "another run is changing the model registry; waiting for it")
+
+    def _keep(self, folder: Path, model_digest: str) -> None:
+        """Copy a model to where its digest names it, unless it is there already."""
+        kept = self._models / model_digest
+        if kept.exists() and folder_digest(kept) == model_digest:
+            return
+        building = self._models / f".{model_digest}.{uuid.uuid4().hex}"
         shutil.copytree(folder, building)
-        os.replace(building, kept)
-        return kept
+        with self._locked():
+            shutil.rmtree(kept, ignore_errors=True)
+            os.replace(building, kept)
 
     def _by_alias(self, alias: str) -> Version | None:
         if not self._begun:
@@ -242,10 +294,8 @@ class Registry:
 
         try:
             return self.client.get_registered_model(MODEL)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return None
-            raise ArtrecError(f"MLflow at {self.store.mlflow} cannot be read ({error.message})") from error
+        except MlflowException:  # its answer; trouble comes as an `ArtrecError`
+            return None
 
     def _entries(self) -> list[tuple[str, Promotion]]:
         """Tag and content of each promotion; of the last one only if it came to be."""
@@ -265,14 +315,18 @@ class Registry:
         """Begin a run and return its id; runs of the same fingerprint that were killed are closed."""
         from mlflow.entities import Param
 
-        location = Path(self.store.artifacts).resolve() / "runs"
-        found = self.client.get_experiment_by_name(experiment)
-        where = found.experiment_id if found else self.client.create_experiment(experiment, location.as_uri())
+        with self._locked():
+            where = self._experiment(experiment)
         for left in self._open_runs(where, tags[FINGERPRINT]):
             self.end_run(left, "KILLED")
         run_id = str(self.client.create_run(where, tags=tags).info.run_id)
         self.client.log_batch(run_id, params=[Param(name, str(value)[:500]) for name, value in parameters.items()])
         return run_id
+
+    def _experiment(self, name: str) -> str:
+        location = Path(self.store.artifacts).resolve() / "runs"
+        found = self.client.get_experiment_by_name(name)
+        return str(found.experiment_id if found else self.client.create_experiment(name, location.as_uri()))
 
     def open_runs(self, experiment: str, fingerprint: str) -> list[str]:
         """Ids of this fingerprint's runs that go on, or were killed before they could be closed."""
@@ -300,6 +354,20 @@ class Registry:
     def end_run(self, run_id: str, status: str = "FINISHED") -> None:
         """Close a run."""
         self.client.set_terminated(run_id, status)
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a model, in the order of their names."""
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def folder_digest(folder: Path) -> str:
+    """A digest of a model's files: their names and what they hold."""
+    digest = hashlib.blake2b(digest_size=12)
+    for file in files_of(folder):
+        with open(file, "rb") as raw:
+            digest.update(str(file.relative_to(folder)).encode() + b"\0" + hashlib.file_digest(raw, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _version(found: Any, aliases: dict[str, tuple[str, ...]]) -> Version:

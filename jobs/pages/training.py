@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from artrec_core.config import Store
 from artrec_core.errors import ArtrecError
+from jobs.embed import CHAMPION
 from jobs.pages import plots, words
 from jobs.step import Night
 
@@ -94,26 +95,30 @@ def training_note(night: Night) -> dict[str, Any] | None:
     """
     scored = night.lake.find_manifest("recommendations", night.day)
     served = None if scored is None else scored.model_version
+    vectors = night.lake.find_manifest("item_vectors", night.day)
+    # A registry that was made anew calls another model version 1 too.
+    model = None if served is None or vectors is None else vectors.made_from.get(CHAMPION)
     latest: dict[str, Any] | None = None
     for day in reversed(night.lake.days("catalogue", night.day)):
         raw = night.lake.read_note(TRAINING, day)
         if raw is None:
             continue
         note: dict[str, Any] = json.loads(raw)
-        if served in (None, note.get("version")):
+        if served in (None, note.get("version")) and model in (None, note.get("model", model)):
             return note
-        latest = latest or note
-    return _registered(night.recipe.store, served) or latest
+        if served != note.get("version"):
+            latest = latest or note
+    return _registered(night.recipe.store, served, model) or latest
 
 
-def _registered(store: Store, version: str | None) -> dict[str, Any] | None:
+def _registered(store: Store, version: str | None, model: str | None) -> dict[str, Any] | None:
     """The registry's figures of a version; None where it does not know it or cannot be asked."""
     if version is None:
         return None
     from artrec_core.model.registry import Registry
 
     try:
-        found = [one for one in Registry(store).versions() if one.name == version]
+        found = [one for one in Registry(store).versions() if one.name == version and model in (None, one.model_digest)]
     except (ArtrecError, OSError):
         return None
     return {"version": version, "figures": found[0].figures, "tags": found[0].tags} if found else None

@@ -81,6 +81,20 @@ def test_a_writer_is_found_again_only_for_the_same_fingerprint(lake: Lake) -> No
     assert lake.find_writer("catalogue", DAY, "tate", "f2") is None
 
 
+def test_a_day_whose_part_is_gone_does_not_stand_and_says_what_to_run(lake: Lake, tmp_path: Path) -> None:
+    parts = [lake.write_part("catalogue", DAY, catalogue(one)) for one in ("a", "b")]
+    lake.commit_writer("catalogue", DAY, "tate", parts, "f")
+    committed(lake, {"w": parts})
+    assert lake.stands("catalogue", DAY, "f")
+    assert not lake.stands("catalogue", DAY, "other inputs")
+    (tmp_path / "catalogue" / f"run_date={DAY}" / f"part-{parts[1].digest}.parquet").unlink()
+    assert not lake.stands("catalogue", DAY, "f")
+    assert lake.find_writer("catalogue", DAY, "tate", "f") is None
+    for read in (lambda: lake.read("catalogue", DAY), lambda: lake.read_rows("catalogue", DAY, parts[1], 0, 0)):
+        with pytest.raises(ArtrecError, match=f"is gone, .*run `artrec prepare --date {DAY}` again"):
+            read()
+
+
 def test_days_are_those_committed_up_to_the_night(lake: Lake) -> None:
     for day in ("2026-01-03", "2026-01-01", "2026-01-09"):
         committed(lake, {"w": [lake.write_part("catalogue", day, catalogue("a"))]}, day)

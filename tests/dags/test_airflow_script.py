@@ -1,8 +1,10 @@
 """`infra/airflow.sh test`: a real run of the real DAG in a terminal."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -24,15 +26,33 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("airflow")
 
 
-def run(home: Path, day: str, recipe: Path | str, **environment: str) -> subprocess.CompletedProcess[str]:
+def started(home: Path, day: str, recipe: Path | str, **environment: str) -> subprocess.Popen[str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    return subprocess.run(
+    return subprocess.Popen(
         [ROOT / "infra" / "airflow.sh", "test", "nightly", day, str(recipe)],
         env={**own, "ARTREC_AIRFLOW_HOME": str(home), **environment},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
+        start_new_session=True,
     )
+
+
+def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    stdout, stderr = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def run(home: Path, day: str, recipe: Path | str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return ended(started(home, day, recipe, **environment))
+
+
+def job(folder: Path) -> Path:
+    """A Python whose jobs only say and note that they ran; where they note it is `folder / "ran"`."""
+    python = folder / "python"
+    python.write_text(JOB.format(ran=folder / "ran", day=DAY))
+    python.chmod(0o755)
+    return python
 
 
 def test_a_date_in_the_wrong_form_gets_one_clear_line(home: Path) -> None:
@@ -52,9 +72,7 @@ def test_a_recipe_that_is_not_there_gets_one_clear_line(home: Path) -> None:
 
 @pytest.mark.slow
 def test_a_night_shows_the_jobs_lines_and_none_of_airflows(home: Path, tmp_path: Path) -> None:
-    python, ran = tmp_path / "python", tmp_path / "ran"
-    python.write_text(JOB.format(ran=ran, day=DAY))
-    python.chmod(0o755)
+    python, ran = job(tmp_path), tmp_path / "ran"
     done = run(home, DAY, small_recipe(tmp_path), ARTREC_PYTHON=str(python))
     assert done.returncode == 0, done.stdout + done.stderr
     assert ran.read_text().split() == ["crawl", *STEPS]
@@ -66,15 +84,47 @@ def test_a_night_shows_the_jobs_lines_and_none_of_airflows(home: Path, tmp_path:
 
 @pytest.mark.slow
 def test_a_night_that_fails_says_where_and_stops_there(home: Path, tmp_path: Path) -> None:
-    python, ran = tmp_path / "python", tmp_path / "ran"
-    python.write_text(JOB.format(ran=ran, day=DAY))
-    python.chmod(0o755)
+    python, ran = job(tmp_path), tmp_path / "ran"
     done = run(home, DAY, small_recipe(tmp_path), ARTREC_PYTHON=str(python), FAILS="embed")
     assert done.returncode == 1
     assert ran.read_text().split() == ["crawl", "crawl", "validate", "prepare", "train"]
     assert f"embed {DAY} failed with exit status 1: artrec: no catalogue; run prepare first\n" in done.stdout
     assert "Traceback" not in done.stdout
     assert "run the same line again" in done.stderr
+
+
+@pytest.mark.slow
+def test_two_nights_that_are_started_at_once_in_a_fresh_home_follow_each_other(tmp_path: Path) -> None:
+    recipe, python = small_recipe(tmp_path), job(tmp_path)
+    both = [started(tmp_path / "airflow", DAY, recipe, ARTREC_PYTHON=str(python)) for _ in range(2)]
+    done = [ended(one) for one in both]
+    assert [one.returncode for one in done] == [0, 0], done
+    assert sum(f"nightly {DAY}: another run of it is at work here; waiting for it" in one.stdout for one in done) == 1
+    assert (tmp_path / "ran").read_text().split() == ["crawl", *STEPS] * 2
+
+
+@pytest.mark.slow
+def test_nights_of_two_dates_that_are_started_at_once_set_airflow_up_once(tmp_path: Path) -> None:
+    recipe, python = small_recipe(tmp_path), job(tmp_path)
+    both = [started(tmp_path / "airflow", day, recipe, ARTREC_PYTHON=str(python)) for day in (DAY, "2026-03-31")]
+    done = [ended(one) for one in both]
+    assert [one.returncode for one in done] == [0, 0], done
+    assert sum("setting up Airflow 3" in one.stdout for one in done) == 1
+
+
+@pytest.mark.slow
+def test_a_night_that_was_killed_while_airflow_was_set_up_can_be_run_again(tmp_path: Path) -> None:
+    recipe, python, home = small_recipe(tmp_path), job(tmp_path), tmp_path / "airflow"
+    first = started(home, DAY, recipe, ARTREC_PYTHON=str(python))
+    building = home / ".airflow.db.building"
+    while not (building.exists() and building.stat().st_size):
+        assert first.poll() is None, ended(first)
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    ended(first)
+    assert not (home / "airflow.db").exists()
+    done = run(home, DAY, recipe, ARTREC_PYTHON=str(python))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from artrec_core.config import Recipe
-from artrec_core.errors import GateFailed, MissingPartition, ValidatorBroke
+from artrec_core.errors import ArtrecError, GateFailed, MissingPartition, ValidatorBroke
 from artrec_core.lake import Lake
 from artrec_core.warehouse import Warehouse, open_warehouse
 from expectations.verdict import Validation
@@ -99,9 +99,29 @@ def test_tables_of_two_model_versions_are_not_published(recipe: Recipe) -> None:
     lake = Lake(recipe.store.lake)
     other = lake.read("popular_artworks", DAY).with_columns(pl.lit("2").alias("model_version"))
     part = lake.write_part("popular_artworks", DAY, other)
-    lake.commit("popular_artworks", DAY, {"all": [part]}, fingerprint="g", code_version="c")
+    lake.commit("popular_artworks", DAY, {"all": [part]}, fingerprint="f", code_version="c")
     with pytest.raises(GateFailed, match=r"several model versions \(1, 2\)"):
         run_step(publish.STEP, recipe, DAY)
+
+
+def test_tables_of_a_score_that_was_killed_halfway_are_not_published(recipe: Recipe) -> None:
+    lake = Lake(recipe.store.lake)
+    # Of another model, perhaps, that its registry calls version 1 as well.
+    parts = lake.manifest("popular_artworks", DAY).parts
+    lake.commit("popular_artworks", DAY, {"all": parts}, fingerprint="g", code_version="c")
+    with pytest.raises(ArtrecError, match=f"several runs of score; run `artrec score --date {DAY}` again"):
+        run_step(publish.STEP, recipe, DAY)
+
+
+def test_a_warehouse_or_an_audit_that_is_gone_is_made_again(recipe: Recipe, tmp_path: Path) -> None:
+    run_step(publish.STEP, recipe, DAY)
+    Path(recipe.store.warehouse).unlink()
+    run_step(publish.STEP, recipe, DAY)
+    assert warehouse_of(recipe).publications().get_column("status").to_list() == ["published"]
+    lake = Lake(recipe.store.lake)
+    Path(lake.note_address(publish.AUDIT_NOTE, DAY)).unlink()
+    run_step(publish.STEP, recipe, DAY)
+    assert lake.read_note(publish.AUDIT_NOTE, DAY) is not None
 
 
 def test_a_night_that_was_not_scored_says_what_to_run(recipe: Recipe) -> None:

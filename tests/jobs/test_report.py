@@ -17,6 +17,7 @@ from artrec_core.columns import LAKE, PUBLICATION, conform
 from artrec_core.config import Recipe
 from artrec_core.warehouse import open_warehouse
 from expectations.verdict import Counts, TableVerdict, Validation
+from jobs.pages.training import training_note
 from jobs.report import STEP
 from jobs.step import Night, StepManifest, run_step
 
@@ -343,3 +344,19 @@ def test_the_browser_would_have_told(tmp_path: Path) -> None:
     assert "<title>ran</title>" in seen.document
     assert "CONSOLE" in seen.log
     assert seen.asked_for == ["http://pictures.example/1.png"]
+
+
+def test_curves_of_another_model_of_the_same_name_are_not_shown(recipe: Recipe) -> None:
+    earlier, night = Night(recipe, "2026-03-29"), Night(recipe, DAY)
+    for one in (earlier, night):
+        one.commit("catalogue", {})
+    night.made_from = {"champion": "digest of the model"}
+    night.commit("item_vectors", {}, model_version="1")
+    night.commit("recommendations", {}, model_version="1")
+    notes = [(earlier, "digest of the model"), (night, "digest of one that another registry called version 1")]
+    for one, model in notes:
+        note = {"version": "1", "model": model, "figures": {}, "tags": {}}
+        one.lake.write_note("training.json", one.day, json.dumps(note).encode())
+    found = training_note(night)
+    assert found is not None
+    assert found["model"] == "digest of the model"

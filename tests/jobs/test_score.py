@@ -155,6 +155,16 @@ def test_what_does_not_fit_says_what_to_run(tmp_path: Path, table: str, frame: d
         scored(tmp_path)
 
 
+def test_vectors_of_an_embed_that_was_killed_halfway_are_not_scored(tmp_path: Path) -> None:
+    lake = Lake(recipe_in(tmp_path).store.lake)
+    write_world(lake)
+    # Of another model, perhaps, that its registry calls version 3 as well.
+    parts = lake.manifest("item_vectors", DAY).parts
+    lake.commit("item_vectors", DAY, {"all": parts}, fingerprint="g", code_version="c")
+    with pytest.raises(ArtrecError, match=f"several runs of embed; run `artrec embed --date {DAY}` again"):
+        scored(tmp_path)
+
+
 def test_a_missing_input_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(ArtrecError, match="run `artrec prepare --date 2026-03-30` first"):
         run_step(STEP, recipe_in(tmp_path), DAY)

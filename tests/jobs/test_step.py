@@ -1,5 +1,9 @@
 """What every step has in common: fingerprints, skipping, figures, errors without a traceback."""
 
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,10 @@ def recipe_in(folder: Path, **sections: Any) -> Recipe:
             **sections,
         }
     )
+
+
+def parts_of(folder: Path, table: str) -> list[Path]:
+    return sorted((folder / "lake" / table / f"run_date={DAY}").glob("part-*"))
 
 
 def counting_step(ran: list[str], made_from: dict[str, str]) -> Step:
@@ -109,3 +117,47 @@ def test_an_error_a_person_can_mend_is_one_line_and_a_status(
         run_command(command, "artrec")
     assert ended.value.code == 1
     assert capsys.readouterr().err.splitlines() == ["artrec: put the file there"]
+
+
+def test_a_step_whose_parts_or_notes_are_gone_runs_again(tmp_path: Path) -> None:
+    ran: list[str] = []
+    step = replace(counting_step(ran, {"file": "1"}), notes=("page.html",))
+
+    def run(night: Night) -> Figures:
+        night.lake.write_note("page.html", DAY, b"page")
+        return counting_step(ran, {}).run(night)
+
+    step = replace(step, run=run)
+    run_step(step, recipe_in(tmp_path), DAY)
+    (part,) = parts_of(tmp_path, "raw_artworks")
+    part.unlink()
+    run_step(step, recipe_in(tmp_path), DAY)
+    assert parts_of(tmp_path, "raw_artworks") == [part]
+    (tmp_path / "lake" / "_notes" / f"run_date={DAY}" / "page.html").unlink()
+    run_step(step, recipe_in(tmp_path), DAY)
+    run_step(step, recipe_in(tmp_path), DAY)
+    assert len(ran) == 3
+
+
+def test_of_two_that_are_started_at_once_the_second_waits_and_finds_it_done(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO, "artrec")
+    ran: list[str] = []
+    counting = counting_step(ran, {"file": "1"})
+
+    def run(night: Night) -> Figures:
+        # The work takes until the other one is waiting for it.
+        deadline = time.monotonic() + 60
+        while not caplog.messages and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return counting.run(night)
+
+    with ThreadPoolExecutor(2) as together:
+        manifests = list(
+            together.map(lambda _: run_step(replace(counting, run=run), recipe_in(tmp_path), DAY), range(2))
+        )
+    assert ran == [DAY]
+    assert manifests[0] == manifests[1]
+    assert caplog.messages == [f"crawl {DAY}: another run of it is at work in this store; waiting for it"]
+    assert "unchanged" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """The steps train and embed on a small night: a tiny random text tower, in one process."""
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,7 @@ import torch
 
 from artrec_core.columns import CATALOGUE, USER, conform
 from artrec_core.config import Recipe, load
-from artrec_core.errors import GateFailed
+from artrec_core.errors import ArtrecError, GateFailed
 from artrec_core.lake import Lake
 from artrec_core.model.registry import Registry
 from jobs import embed, train
@@ -246,3 +247,77 @@ def test_a_night_after_a_rollback_is_served_by_the_version_that_came_back(recipe
     # The night that was served by the other is embedded anew when it is run again.
     run_step(embed.STEP, recipe, DAY)
     assert lake.manifest("item_vectors", DAY).model_version == "1"
+
+
+def seeded(recipe: Recipe, seed: int) -> Recipe:
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": seed})})
+
+
+def with_registry_anew(recipe: Recipe, folder: Path) -> Recipe:
+    """The registry is lost and begins again, whose first version is version 1 too; the lake is kept."""
+    return recipe.model_copy(
+        update={"store": recipe.store.model_copy(update={"mlflow": f"sqlite:///{folder}/anew.db"})}
+    )
+
+
+def test_vectors_of_another_model_of_the_same_name_are_never_taken_over(recipe: Recipe, tmp_path: Path):
+    prepared(recipe, DAY)
+    run_step(train.STEP, recipe, DAY)
+    run_step(embed.STEP, recipe, DAY)
+    lake = Lake(recipe.store.lake)
+    before = lake.read("user_vectors", DAY)
+    recipe = with_registry_anew(recipe, tmp_path)
+    run_step(train.STEP, seeded(recipe, 1), DAY)
+    again = run_step(embed.STEP, recipe, DAY).figures
+    assert (again["model_version"], again["people_encoded"], again["people_reused"]) == ("1", 9, 0)
+    assert not lake.read("user_vectors", DAY).equals(before)
+    prepared(recipe, NEXT)
+    following = run_step(embed.STEP, recipe, NEXT).figures
+    assert (following["people_encoded"], following["people_reused"]) == (0, 9)
+    assert lake.read("user_vectors", NEXT).equals(lake.read("user_vectors", DAY))
+
+
+def test_the_same_model_in_a_registry_made_anew_is_known_again(recipe: Recipe, tmp_path: Path):
+    prepared(recipe, DAY)
+    run_step(train.STEP, recipe, DAY)
+    run_step(embed.STEP, recipe, DAY)
+    recipe = with_registry_anew(recipe, tmp_path)
+    run_step(train.STEP, recipe, DAY)
+    prepared(recipe, NEXT)
+    assert run_step(embed.STEP, recipe, NEXT).figures["people_reused"] == 9
+
+
+def test_a_version_whose_files_are_gone_is_trained_again(recipe: Recipe, capsys: pytest.CaptureFixture[str]):
+    prepared(recipe, DAY)
+    run_step(train.STEP, recipe, DAY)
+    shutil.rmtree(recipe.store.artifacts)
+    with pytest.raises(ArtrecError, match=f"train again with `artrec train --date {DAY}`"):
+        run_step(embed.STEP, recipe, DAY)
+    run_step(train.STEP, recipe, DAY)
+    assert "unchanged" not in capsys.readouterr().out
+    assert [version.aliases for version in Registry(recipe.store).versions()] == [("champion",)]
+    assert run_step(embed.STEP, recipe, DAY).figures["model_version"] == "1"
+
+
+def test_a_new_version_serves_where_the_champions_files_are_gone(recipe: Recipe):
+    prepared(recipe, DAY)
+    run_step(train.STEP, recipe, DAY)
+    registry = Registry(recipe.store)
+    shutil.rmtree(registry.fetch(registry.version("1")))
+    made = run_step(train.STEP, seeded(recipe, 1), DAY)
+    assert (made.figures["version"], made.figures["champion"]) == ("2", "2")
+    assert registry.promotions()[-1].why == "the files of version 1 are gone; there was nothing to compare it with"
+    # A retrain leaves it to the gate, and trains what is gone.
+    assert run_step(train.CHALLENGER, recipe, DAY).figures["version"] == "1"
+    assert registry.has_files(registry.version("1"))
+
+
+def test_an_earlier_night_whose_files_are_gone_is_only_not_taken_over(recipe: Recipe, tmp_path: Path):
+    prepared(recipe, DAY)
+    run_step(train.STEP, recipe, DAY)
+    run_step(embed.STEP, recipe, DAY)
+    for table in embed.TABLES:
+        next((tmp_path / "lake" / table / f"run_date={DAY}").glob("part-*")).unlink()
+    prepared(recipe, NEXT)
+    figures = run_step(embed.STEP, recipe, NEXT).figures
+    assert (figures["documents_encoded"], figures["people_encoded"]) == (20, 9)

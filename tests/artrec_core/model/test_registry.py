@@ -1,10 +1,12 @@
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from artrec_core.config import Store
 from artrec_core.errors import ArtrecError
-from artrec_core.model.registry import CHALLENGER, CHAMPION, Registry
+from artrec_core.model.registry import CHALLENGER, CHAMPION, AnotherChampion, Registry
 
 
 @pytest.fixture
@@ -20,10 +22,11 @@ def registry(tmp_path: Path) -> Registry:
     )
 
 
-def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    folder.mkdir()
+def model(tmp_path: Path, weights: str = "1 2 3") -> Path:
+    folder = tmp_path / f"model of {weights}"
+    (folder / "text").mkdir(parents=True)
     (folder / "config.json").write_text("{}")
+    (folder / "text" / "weights").write_text(weights)
     return folder
 
 
@@ -146,3 +149,92 @@ def test_a_registry_that_does_not_answer_is_not_taken_for_an_empty_one(
     for ask in (away.champion, away.versions, away.check):
         with pytest.raises(ArtrecError, match="cannot be read"):
             ask()
+
+
+def test_a_model_is_known_by_its_files_whatever_registry_names_it(registry: Registry, tmp_path: Path):
+    first = registry.register(model(tmp_path), {}, {"fingerprint": "abc"})
+    anew = Registry(registry.store.model_copy(update={"mlflow": f"sqlite:///{tmp_path}/anew.db"}))
+    other = anew.register(model(tmp_path, "3 2 1"), {}, {"fingerprint": "abc"})
+    assert (first.name, other.name) == ("1", "1")
+    assert first.model_digest != other.model_digest
+    # What the same inputs made on another machine is served, not what was left of the first.
+    assert (anew.fetch(other) / "text" / "weights").read_text() == "3 2 1"
+    assert anew.register(model(tmp_path / "again"), {}, {"fingerprint": "def"}).model_digest == first.model_digest
+
+
+def test_a_version_whose_files_are_gone_or_cut_short_says_so(registry: Registry, tmp_path: Path):
+    version = registry.register(model(tmp_path), {}, {"fingerprint": "abc", "run_date": "2026-03-30"})
+    weights = registry.fetch(version) / "text" / "weights"
+    weights.write_text("1 2")
+    assert not registry.has_files(version)
+    weights.unlink()
+    with pytest.raises(ArtrecError, match="put them back, or train again with `artrec train --date 2026-03-30`"):
+        registry.fetch(version)
+
+
+def test_lost_files_are_put_back_under_their_version_and_other_ones_are_another_version(
+    registry: Registry, tmp_path: Path
+):
+    first = registry.register(model(tmp_path), {}, {"fingerprint": "abc"})
+    shutil.rmtree(registry.store.artifacts)
+    same = registry.register(model(tmp_path / "again"), {}, {"fingerprint": "abc"})
+    assert (same.name, registry.has_files(first)) == ("1", True)
+    (registry.fetch(first) / "text" / "weights").unlink()
+    other = registry.register(model(tmp_path, "3 2 1"), {}, {"fingerprint": "abc"})
+    assert (other.name, other.aliases) == ("2", (CHALLENGER,))
+    found = registry.find("abc")
+    assert found is not None
+    assert (found.name, registry.has_files(found)) == ("2", True)
+
+
+def test_of_two_that_decide_at_once_one_promotes(registry: Registry, tmp_path: Path):
+    versions(registry, tmp_path, 3)
+    registry.promote("1", "the first", instead_of=None)
+    registry.promote("2", "better", instead_of="1")
+    with pytest.raises(AnotherChampion, match="was to take the place of 1, but the champion is 2 now"):
+        registry.promote("3", "better", instead_of="1")
+    assert registry.promote("2", "once more", instead_of="1").aliases == (CHAMPION,)
+
+
+def test_what_is_registered_and_promoted_at_once_is_one_version_and_one_champion(registry: Registry, tmp_path: Path):
+    folder = model(tmp_path)
+
+    def train(number: int) -> tuple[str, bool]:
+        own = Registry(registry.store)
+        version = own.register(folder, {}, {"fingerprint": "same"})
+        own.start_run("artrec", {"fingerprint": f"{number}"}, {})
+        try:
+            own.promote(own.register(folder, {}, {"fingerprint": f"own {number}"}), "first", instead_of=None)
+        except AnotherChampion:
+            return version.name, False
+        return version.name, True
+
+    with ThreadPoolExecutor(4) as together:
+        ended = list(together.map(train, range(4)))
+    assert len({name for name, _ in ended}) == 1
+    assert sum(promoted for _, promoted in ended) == 1
+    assert len(registry.versions()) == 5
+    assert len(registry.promotions()) == 1
+
+
+@pytest.mark.parametrize("promoted", [None, "4"])
+def test_a_step_back_is_taken_from_the_champion_that_was_looked_at(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, promoted: str | None
+):
+    versions(registry, tmp_path, 4)
+    for name in ("1", "2", "3"):
+        registry.promote(name, "better")
+
+    def meanwhile() -> list[str]:
+        # Somebody else steps back, or promotes, at the same moment.
+        other = Registry(registry.store)
+        other.promote(promoted, "better") if promoted else other.roll_back(None, "complaints")
+        return ["1", "2"]
+
+    monkeypatch.setattr(registry, "earlier_champions", meanwhile)
+    if promoted is None:
+        assert registry.roll_back(None, "complaints").name == "2"
+        assert len(registry.promotions()) == 4
+    else:
+        with pytest.raises(AnotherChampion, match="but the champion is 4 now"):
+            registry.roll_back(None, "complaints")
