@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from artrec_core.errors import ConfigError
+from artrec_core.urls import redacted
 
 Share = Annotated[float, Field(ge=0, le=1)]
 # Settled from the data when they are known (`model/sizing.py`).
@@ -22,7 +23,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 class Section(BaseModel):
     """A part of a recipe: a key it does not know is an error that names it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A value may be a URL with its password, which no message of pydantic may quote.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Store(Section):
@@ -34,6 +36,10 @@ class Store(Section):
     artifacts: str = Field(description="folder of MLflow's artifacts (model weights)")
     models: str = Field(".artrec/models", description="cache of base models")
     work: str = Field(description="scratch folder of runs: Ray Train storage, checkpoints")
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """What is shown of the addresses where the recipe is printed: no passwords."""
+        return [(name, redacted(address)) for name, address in self]
 
 
 class Source(Section):

@@ -1,8 +1,16 @@
 """Errors that a person at a terminal can act on: one line that says what to do next."""
 
+from artrec_core.urls import redacted
+
 
 class ArtrecError(Exception):
-    """Something a person can put right; the command line prints its message alone, without a traceback."""
+    """Something a person can put right; the command line prints its message alone, without a traceback.
+
+    URLs in the message lose their user names and passwords: it ends up in terminals, logs and Airflow's pages.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))
 
 
 class ConfigError(ArtrecError):

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from artrec_core.config import Range, load
+from artrec_core.config import Range, Store, load
 from artrec_core.errors import ConfigError
 
 RECIPES = sorted((Path(__file__).parents[2] / "infra" / "recipes").glob("*.toml"))
@@ -165,3 +166,31 @@ def test_choices_are_as_the_recipe_would_hold_them_and_an_override_replaces_them
 def test_a_search_that_cannot_be_says_why(tmp_path: Path, override: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         load(written(tmp_path, SMALLEST), [override])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "store.warehouse=['postgresql://u:s3cret@h/db']",
+        "store.warehouse.url=postgresql://u:s3cret@h/db",
+        "store.warehose=postgresql://u:s3cret@h/db",
+        "postgresql://u:s3cret@h/db",
+        "sources.name=postgresql://u:s3cret@h/db",
+    ],
+)
+def test_an_error_never_quotes_a_password(override: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("infra/recipes/demo.toml", [override])
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_recipe_that_is_printed_shows_no_password() -> None:
+    recipe = load("infra/recipes/demo.toml", ["store.warehouse=postgresql://u:s3cret@h/db"])
+    assert "warehouse='postgresql://***@h/db'" in repr(recipe)
+    assert "s3cret" not in f"{recipe!r} {recipe.store}"
+
+
+def test_pydantic_quotes_no_value() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Store.model_validate({"warehouse": ["postgresql://u:s3cret@h/db"]})
+    assert "s3cret" not in str(caught.value)
