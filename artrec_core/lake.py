@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict
 
 from artrec_core.columns import LAKE, VOLATILE, conform, empty
 from artrec_core.errors import ArtrecError, MissingPartition
+from artrec_core.stores import AdvisedCalls, Place, advised, check_folder
 
 # The step that writes each table, for messages that say what to run.
 WRITERS = {
@@ -113,9 +114,14 @@ class Lake:
     """The tables of one store."""
 
     def __init__(self, root: str) -> None:
-        """`root` is a folder or a URL that fsspec knows, such as `s3://bucket/prefix`."""
+        """`root` is a folder or a URL that fsspec knows, such as `s3://bucket/prefix`; `ArtrecError` where it knows none such."""
         self.root = root
-        self._fs, self._path = fsspec.core.url_to_fs(root)
+        self._place = Place("the lake", root, "store.lake")
+        try:
+            files, self._path = fsspec.core.url_to_fs(root)
+        except (ValueError, ImportError) as error:
+            raise ArtrecError(f"{self._place.shown} cannot be used ({error}); correct store.lake") from error
+        self._fs: Any = AdvisedCalls(files, self._place)
         self._local = "file" in self._fs.protocol
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -295,19 +301,18 @@ class Lake:
         """How much the disk of a store in a folder has left; None for an object store, which has no such limit."""
         if not self._local:
             return None
-        os.makedirs(self._path, exist_ok=True)
+        with advised(self._place):
+            os.makedirs(self._path, exist_ok=True)
         return shutil.disk_usage(self._path).free
 
     def check_writable(self) -> None:
         """Write and remove a file; `ArtrecError` where the store refuses it."""
+        if self._local:
+            check_folder(self._place)
+            return
         path = posixpath.join(self._path, f".writable-{uuid.uuid4().hex}")
-        try:
-            self._swap_in(path, b"")
-            self._fs.rm_file(path)
-        except (OSError, PermissionError) as error:
-            raise ArtrecError(
-                f"cannot write to the store {self.root} ({error}); give this user write access or set store.lake to another place"
-            ) from error
+        self._fs.pipe_file(path, b"")
+        self._fs.rm_file(path)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -350,22 +355,27 @@ class Lake:
         if not self._local:
             self._fs.pipe_file(path, raw)
             return
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        # A dot file of its own name: two writers never share one, and a killed one leaves only this behind.
-        building = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{uuid.uuid4().hex}")
-        try:
-            with open(building, "wb") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(building, path)
-        except BaseException:
-            if os.path.exists(building):
-                os.remove(building)
-            raise
+        with advised(self._place):
+            _replace(path, raw)
 
     def _modified(self, path: str) -> float:
         return float(self._fs.modified(path).timestamp())
+
+
+def _replace(path: str, raw: bytes) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    # A dot file of its own name: two writers never share one, and a killed one leaves only this behind.
+    building = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{uuid.uuid4().hex}")
+    try:
+        with open(building, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(building, path)
+    except BaseException:
+        if os.path.exists(building):
+            os.remove(building)
+        raise
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:

@@ -17,6 +17,7 @@ import polars as pl
 import polars.selectors as cs
 
 from artrec_core.errors import MissingInput
+from artrec_core.stores import Place, advised
 
 _PARQUET_ROWS = 50_000
 # A cell of a CSV file may be as long as a page of text, not as the rest of a file whose quote never closes.
@@ -34,7 +35,7 @@ def path_on(path: str, day: str) -> str:
 def file_digest(name: str, path: str) -> str:
     """The sha256 of a file. Raises `MissingInput`, which names the source, where it is not there."""
     digest = hashlib.sha256()
-    with closing(_opened(name, path)) as file:
+    with closing(opened(name, path)) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -61,7 +62,7 @@ def records(name: str, path: str) -> Iterator[str]:
 
 def lines(name: str, path: str, *, keep_ends: bool = False) -> Iterator[str]:
     """The lines of a text file, unpacked where it is gzipped; errors as in `records`."""
-    with closing(_opened(name, path)) as file:
+    with closing(opened(name, path)) as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         raw: Iterable[bytes] = gzip.GzipFile(fileobj=file) if packed else file
@@ -86,12 +87,16 @@ def as_records(frame: pl.DataFrame) -> pl.Series:
     return plain.select(pl.struct(pl.all()).struct.json_encode()).to_series()
 
 
-def _opened(name: str, path: str) -> IO[bytes]:
-    try:
-        file: IO[bytes] = fsspec.open(path, "rb").open()
-    except (FileNotFoundError, IsADirectoryError):
-        raise MissingInput(f"{name}: there is no file {path}; put it there, or correct `path` in the recipe") from None
-    return file
+def opened(name: str, path: str) -> IO[bytes]:
+    """The file that a source names, in a folder or at a URL. Raises `MissingInput`, which names the source, where it is not there."""
+    with advised(Place(f"{name}: the file", path, "its `path`")):
+        try:
+            file: IO[bytes] = fsspec.open(path, "rb").open()
+        except (FileNotFoundError, IsADirectoryError):
+            raise MissingInput(
+                f"{name}: there is no file {path}; put it there, or correct `path` in the recipe"
+            ) from None
+        return file
 
 
 def malformed(record: dict[str, Any]) -> str | None:
@@ -188,7 +193,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 
 def _parquet_records(name: str, path: str) -> Iterator[str]:
-    with closing(_opened(name, path)) as file:
+    with closing(opened(name, path)) as file:
         try:
             frame = pl.read_parquet(io.BytesIO(file.read()), hive_partitioning=False)
         except pl.exceptions.PolarsError as error:

@@ -1,16 +1,21 @@
 """The warehouse that apps read: one small interface, a DuckDB file or a Postgres database behind it."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import polars as pl
 
 from artrec_core.errors import ArtrecError
+from artrec_core.urls import redacted
 
 # Warehouse table -> its rows of the day, in as many frames as they come in.
 Tables = Mapping[str, Iterable[pl.DataFrame]]
 # Told how many rows each table holds in the day that is about to be served; what it raises stops the publication.
 Audit = Callable[[Mapping[str, int]], None]
+
+# Of one letter it is a drive of Windows.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 class Warehouse(Protocol):
@@ -40,15 +45,23 @@ class Warehouse(Protocol):
         """The rows of a SELECT; `$1`, `$2` stand for the parameters. `ArtrecError` where nothing is published yet."""
         ...
 
+    def check(self) -> None:
+        """Try what a publication needs and undo it; `ArtrecError` where it is refused, or the warehouse cannot be reached."""
+        ...
+
 
 def open_warehouse(url: str) -> Warehouse:
     """The warehouse at a `postgresql://` URL or in a DuckDB file; nothing is touched before it is used."""
     if url.startswith(("postgresql://", "postgres://")):
-        from artrec_core.warehouse.postgres import PostgresWarehouse
-
+        try:
+            from artrec_core.warehouse.postgres import PostgresWarehouse
+        except ImportError as error:
+            raise ArtrecError(
+                f"store.warehouse is in PostgreSQL, whose client is missing ({error}); pip install 'artrec[postgres]'"
+            ) from error
         return PostgresWarehouse(url)
-    if "://" in url:
-        raise ArtrecError(f"store.warehouse {url!r} is neither a path of a DuckDB file nor a postgresql:// URL")
+    if _SCHEME.match(url):
+        raise ArtrecError(f"store.warehouse {redacted(url)} is neither a path of a DuckDB file nor a postgresql:// URL")
     from artrec_core.warehouse.duckdb import DuckDBWarehouse
 
     return DuckDBWarehouse(url)

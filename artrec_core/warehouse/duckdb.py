@@ -18,6 +18,7 @@ import polars as pl
 
 from artrec_core.columns import PUBLICATION, PUBLISHED_AT, RUN_DATE, STATUS, WAREHOUSE, conform, empty
 from artrec_core.errors import ArtrecError
+from artrec_core.stores import Place, advised, check_folder
 from artrec_core.warehouse import Audit, Tables
 from artrec_core.warehouse.schema import (
     NOTHING_PUBLISHED,
@@ -43,6 +44,7 @@ class DuckDBWarehouse:
     def __init__(self, path: str, *, lock_seconds: float = 600) -> None:
         """`lock_seconds` is how long a publisher waits for another one."""
         self._path = Path(path)
+        self._place = Place("the warehouse", path, "store.warehouse")
         self._lock_seconds = lock_seconds
         if self._path.stem == SCHEMA:
             # DuckDB names a database after its file: `artrec.x` could then be either.
@@ -73,40 +75,53 @@ class DuckDBWarehouse:
 
     def publications(self) -> pl.DataFrame:
         """See `Warehouse.publications`."""
-        if not self._path.exists():
-            return empty(PUBLICATION)
-        return conform(
-            self.query(f"SELECT * FROM {SCHEMA}.{PUBLICATIONS} ORDER BY {PUBLISHED_AT}, {RUN_DATE}, {STATUS} DESC"),
-            PUBLICATION,
-        )
+        with self._reading() as connection:
+            if connection is None:
+                return empty(PUBLICATION)
+            everything = f"SELECT * FROM {SCHEMA}.{PUBLICATIONS} ORDER BY {PUBLISHED_AT}, {RUN_DATE}, {STATUS} DESC"
+            return conform(_frame(connection, everything, ()), PUBLICATION)
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
         """See `Warehouse.query`."""
-        try:
-            handle = os.open(self._path, os.O_RDONLY)
-        except FileNotFoundError:
-            raise ArtrecError(NOTHING_PUBLISHED.format(where=self._path)) from None
-        try:
-            # DuckDB opens a path twice, and would read a file that was renamed over it in between by the old one's header.
-            with _open(f"/dev/fd/{handle}", "READ_ONLY") as connection:
-                return _frame(connection, sql, parameters)
-        except duckdb.IOException as error:
-            raise ArtrecError(f"{self._path} cannot be read as a DuckDB file: {error}") from error
-        finally:
-            os.close(handle)
+        with self._reading() as connection:
+            if connection is None:
+                raise ArtrecError(NOTHING_PUBLISHED.format(where=self._path))
+            return _frame(connection, sql, parameters)
+
+    def check(self) -> None:
+        """See `Warehouse.check`."""
+        self.publications()
+        check_folder(Place(self._place.what, str(self._path.parent), self._place.setting))
+
+    @contextmanager
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """A connection to the file as it is now; None where it is not there, or nothing was ever published in it."""
+        with advised(self._place):
+            try:
+                handle = os.open(self._path, os.O_RDONLY)
+            except FileNotFoundError:
+                yield None
+                return
+            try:
+                # DuckDB opens a path twice, and would read a file that was renamed over it in between by the old one's header.
+                with _open(f"/dev/fd/{handle}", "READ_ONLY") as connection:
+                    yield connection if _exists(connection) else None
+            finally:
+                os.close(handle)
 
     @contextmanager
     def _building(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection to a copy of the warehouse, which takes its place if all went well."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._locked():
+        with advised(self._place), self._locked():
             building = self._path.with_name(f".{self._path.name}.building")
             # The lock is ours, so this is what a killed publisher left behind.
             _remove(building)
             if self._path.exists():
                 shutil.copyfile(self._path, building)
             try:
-                with _open(building, f"STORAGE_VERSION '{STORAGE_VERSION}'") as connection:
+                # A file that is there keeps its version; DuckDB refuses to lower it.
+                version = "READ_WRITE" if building.exists() else f"STORAGE_VERSION '{STORAGE_VERSION}'"
+                with _open(building, version) as connection:
                     _prepare(connection)
                     yield connection
                     _run(connection, "CHECKPOINT")
@@ -117,6 +132,7 @@ class DuckDBWarehouse:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One publisher at a time; the system frees the lock of a killed one."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         with open(self._path.with_name(f".{self._path.name}.lock"), "a") as file:
             deadline = time.monotonic() + self._lock_seconds
             while True:
@@ -139,6 +155,11 @@ def _open(path: Path | str, options: str) -> duckdb.DuckDBPyConnection:
     _run(connection, f"ATTACH '{quoted}' AS warehouse ({options})")
     _run(connection, "USE warehouse")
     return connection
+
+
+def _exists(connection: duckdb.DuckDBPyConnection) -> bool:
+    found = f"SELECT 1 FROM duckdb_views() WHERE database_name = 'warehouse' AND schema_name = '{SCHEMA}' AND view_name = 'served'"
+    return bool(_run(connection, found))
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection) -> None:

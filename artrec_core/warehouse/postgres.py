@@ -5,6 +5,7 @@ one transaction around both commits. A publisher that dies leaves nothing behind
 """
 
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,8 @@ from psycopg import sql as pgsql
 from artrec_core.columns import PUBLICATION, PUBLISHED_AT, RUN_DATE, STATUS, WAREHOUSE, Schema, conform, empty
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import digest_of
+from artrec_core.stores import Place, advised
+from artrec_core.urls import redacted
 from artrec_core.warehouse import Audit, Tables
 from artrec_core.warehouse.schema import (
     NOTHING_PUBLISHED,
@@ -36,6 +39,15 @@ _PUBLISHER_LOCK = 0x61727472
 # A reader that is in the way is waited for this long; everybody behind us in the queue waits as long.
 _SWAP_LOCK_SECONDS = 2
 _SWAP_TRIES = 15
+
+_CHECK_SECONDS = 5
+
+# What a publisher alters without owning it is refused to it. A member of the owning role counts as the owner.
+_OF_OTHERS = (
+    "SELECT c.relname, pg_get_userbyid(c.relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    f" WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('r', 'p', 'v') AND NOT pg_has_role(c.relowner, 'USAGE')"
+    " ORDER BY c.relname"
+)
 
 _COPY_TYPES = {
     "TEXT": "text",
@@ -67,6 +79,7 @@ class PostgresWarehouse:
     def __init__(self, url: str, *, lock_seconds: float = 600, swap_tries: int = _SWAP_TRIES) -> None:
         """`lock_seconds` is how long a publisher waits for another one, `swap_tries` how often it asks readers to let go."""
         self._url = url
+        self._place = Place("the warehouse", url, "store.warehouse")
         self._lock_seconds = lock_seconds
         self._swap_tries = swap_tries
 
@@ -113,17 +126,48 @@ class PostgresWarehouse:
                 raise ArtrecError(NOTHING_PUBLISHED.format(where=connection.info.dbname))
             return _frame(connection, sql, parameters)
 
+    def check(self) -> None:
+        """See `Warehouse.check`."""
+        with self._connected() as connection:
+            _run(connection, f"SET LOCAL statement_timeout = {_CHECK_SECONDS * 1000}")
+            with connection.transaction(force_rollback=True):
+                _create_schema(connection)
+                _run(connection, f"CREATE TABLE {SCHEMA}.check_{uuid.uuid4().hex} ()")
+            owners = _run(connection, _OF_OTHERS).fetchall()
+        if owners:
+            found = ", ".join(f"{relation} of {owner}" for relation, owner in owners[:3])
+            raise ArtrecError(
+                f"{self._place.shown} cannot be published to: in the schema {SCHEMA} this role does not own {found};"
+                " publish as that role, or make this one a member of it"
+            )
+
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        """One transaction."""
-        try:
-            connection = psycopg.connect(self._url, connect_timeout=10)
-        except psycopg.OperationalError as error:
-            # The error names the host, and never the password.
-            why = " ".join(str(error).split())
-            raise ArtrecError(f"cannot reach the warehouse ({why}); start it or correct store.warehouse") from None
-        with connection:
+        """One transaction; what PostgreSQL refuses becomes advice (`stores.advised`)."""
+        with advised(self._place), self._connect() as connection:
             yield connection
+
+    def _connect(self) -> Connection:
+        try:
+            # PGCLIENTENCODING of this user's shell may name an encoding that lacks most titles' letters.
+            connection = psycopg.connect(self._url, connect_timeout=10, client_encoding="utf8")
+        except (psycopg.Error, ValueError) as error:
+            why = " ".join(redacted(str(error), self._url).split())
+            if isinstance(error, psycopg.OperationalError):
+                raise ArtrecError(f"cannot reach the warehouse ({why}); start it or correct store.warehouse") from None
+            raise ArtrecError(
+                f"store.warehouse is no URL that PostgreSQL's client can read ({why}); in its user and password write % as"
+                " %25, @ as %40, / as %2F, : as %3A"
+            ) from None
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding not in ("UTF8", None):
+            database = connection.info.dbname
+            connection.close()
+            raise ArtrecError(
+                f"the database {database} is encoded in {encoding}, which cannot hold every title; make another with"
+                " CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0 and name it in store.warehouse"
+            )
+        return connection
 
     @contextmanager
     def _publishing(self) -> Iterator[Connection]:
@@ -137,6 +181,7 @@ class PostgresWarehouse:
             yield connection
 
     def _wait_for_publishers(self, connection: Connection) -> None:
+        _lift_time_limits(connection)
         _run(connection, f"SET LOCAL lock_timeout = {int(self._lock_seconds * 1000)}")
         try:
             _run(connection, f"SELECT pg_advisory_xact_lock({_PUBLISHER_LOCK})")
@@ -151,6 +196,14 @@ def _run(connection: Connection, statement: str) -> psycopg.Cursor[tuple[Any, ..
     return connection.execute(pgsql.SQL(statement))
 
 
+def _lift_time_limits(connection: Connection) -> None:
+    """A day is loaded in one transaction, which waits while the audit reads: no limit meant for apps may end it."""
+    limits = ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
+    names = ", ".join(f"'{name}'" for name in limits)
+    # From pg_settings, for servers before 17 know no transaction_timeout.
+    _run(connection, f"SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN ({names})")
+
+
 def _exists(connection: Connection) -> bool:
     return _run(connection, f"SELECT to_regclass('{SCHEMA}.served')").fetchone() != (None,)
 
@@ -162,7 +215,7 @@ def _prepare(connection: Connection) -> None:
     found = _run(connection, f"SELECT obj_description(to_regnamespace('{SCHEMA}'), 'pg_namespace')").fetchone()
     if found == (stamp,):
         return
-    _run(connection, f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+    _create_schema(connection)
     for view in reversed(views()):
         _run(connection, f"DROP VIEW IF EXISTS {SCHEMA}.{view}")
     for creation, (table, (schema, _)) in zip(creations, TABLES.items(), strict=True):
@@ -172,6 +225,12 @@ def _prepare(connection: Connection) -> None:
     for view, select in views().items():
         _run(connection, f"CREATE VIEW {SCHEMA}.{view} AS {select}")
     _run(connection, f"COMMENT ON SCHEMA {SCHEMA} IS '{stamp}'")
+
+
+def _create_schema(connection: Connection) -> None:
+    # IF NOT EXISTS asks for the right to create one even where there is one, which its owner need not have.
+    if _run(connection, f"SELECT to_regnamespace('{SCHEMA}')").fetchone() == (None,):
+        _run(connection, f"CREATE SCHEMA {SCHEMA}")
 
 
 def _partitions(connection: Connection) -> dict[tuple[str, str], str]:

