@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from artrec_core.config import load
+from artrec_core.urls import redacted
 from jobs.step import ConfigOption, SetOption
 
 
@@ -19,6 +20,11 @@ def command(
     from artrec_core.model.mlflow_store import set_up
 
     store = load(config, overrides).store
+    if store.mlflow.startswith(("http://", "https://")):
+        typer.echo(f"the runs are on the page of their own server: {redacted(store.mlflow)}")
+        return
     set_up(store.mlflow)
-    line = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.mlflow, "--host", "127.0.0.1"]
+    # Not on the command line, which every user of the machine can read.
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = store.mlflow
+    line = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1"]
     os.execv(sys.executable, [*line, "--port", str(port)])

@@ -29,6 +29,7 @@ from artrec_core.columns import (
 )
 from artrec_core.config import Recipe
 from artrec_core.errors import GateFailed, ValidatorBroke
+from artrec_core.urls import redacted
 from artrec_core.warehouse import Tables, open_warehouse
 from artrec_core.warehouse.checksum import Tally
 from artrec_core.warehouse.schema import FAILED, PUBLISHED
@@ -75,7 +76,8 @@ def inputs(night: Night) -> dict[str, str]:
 def settings(recipe: Recipe) -> list[Any]:
     """What is published where, and what the audit is told of the strategies."""
     told = [[one.name, one.reranks, one.block.model_dump()] for one in recipe.strategies]
-    return [recipe.publish, recipe.store.warehouse, recipe.score.block, told]
+    # Another password makes no other publication, and none belongs in a digest that is shown.
+    return [recipe.publish, redacted(recipe.store.warehouse), recipe.score.block, told]
 
 
 def run(night: Night) -> Figures:

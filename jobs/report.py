@@ -7,6 +7,7 @@ from importlib.resources import files
 from artrec_core.columns import LAKE, PUBLISHED_AT
 from artrec_core.config import Recipe
 from artrec_core.lake import digest_of
+from artrec_core.urls import redacted
 from jobs.nightly import STEPS
 from jobs.step import Figures, Night, Step, main
 
@@ -72,7 +73,7 @@ def settings(recipe: Recipe) -> list[object]:
     """What the page depends on besides the night: the served strategy, and the template and its style."""
     folder = files("jobs.pages")
     shape = [folder.joinpath(name).read_text(encoding="utf-8") for name in (PAGE, "style.css")]
-    return [recipe.name, recipe.publish, recipe.store.warehouse, digest_of(shape)]
+    return [recipe.name, recipe.publish, redacted(recipe.store.warehouse), digest_of(shape)]
 
 
 STEP = Step(

@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +21,8 @@ from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake, Manifest, Part, day_of, digest_of
 from artrec_core.locks import locked
+from artrec_core.stores import Place, advised
+from artrec_core.urls import redacted
 
 Figures = dict[str, Any]
 log = logging.getLogger("artrec")
@@ -224,9 +227,37 @@ def run_command(command: Any, name: str) -> None:
     except ArtrecError as error:
         print(f"artrec: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
+    except Exception as error:
+        print(_last_words(error), file=sys.stderr, flush=True)
+        sys.exit(1)
+
+
+def _last_words(error: Exception) -> str:
+    """One line where it is a file that cannot be written or read; else the traceback, without a password that it quotes."""
+    try:
+        if isinstance(error, OSError):
+            with advised(Place("a file", str(error.filename or ""), "its key in the recipe")):
+                raise error
+    except ArtrecError as advice:
+        return f"artrec: {advice}"
+    except OSError:
+        pass
+    return redacted("".join(traceback.format_exception(error)).rstrip())
+
+
+class RedactedFormatter(logging.Formatter):
+    """Lines of a log in which URLs have no passwords, whoever wrote them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter`."""
+        return redacted(super().format(record))
 
 
 def set_up_log() -> None:
     """Plain log lines on standard error; libraries are heard only when they warn."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
+    # MLflow prints where to look at a run by the URL it was given, password and all.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    handler = logging.StreamHandler()
+    handler.setFormatter(RedactedFormatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     log.setLevel(os.environ.get("ARTREC_LOG_LEVEL", "INFO"))

@@ -9,27 +9,32 @@ import tomlkit
 from artrec_core.config import apply_override, load
 from artrec_core.errors import ArtrecError
 from artrec_core.model.search_space import Values, setting, with_values
+from artrec_core.urls import redacted
 
 
 def write(config: str, overrides: list[str], values: Values, out: Path, opening: list[str]) -> None:
     """Write `config` with its overrides and with these values to `out`; `opening` are its first lines.
 
-    Where a value changed, a remark says what it was. The file is read back: it must be the recipe that was tried.
+    Where a value changed, a remark says what it was. An override that holds a password is left out, and a remark says
+    that it must be given again. The file is read back: it must be the recipe that was tried.
     """
     before = load(config, overrides)
     document: Any = tomlkit.parse(Path(config).read_text(encoding="utf-8"))
+    secret = [override for override in overrides if redacted(override) != override]
     for override in overrides:
-        apply_override(document, override)
+        if override not in secret:
+            apply_override(document, override)
     for key, value in values.items():
         was = setting(before, key)
         if was != value:
             _put(document, key, value, was)
-    text = _opened(tomlkit.dumps(document), opening)
+    again = [f"give again, with its password: --set {redacted(override)}" for override in secret]
+    text = _opened(tomlkit.dumps(document), [*opening, *again])
     out.parent.mkdir(parents=True, exist_ok=True)
     building = out.with_name(f".{out.name}.{os.getpid()}")
     building.write_text(text, encoding="utf-8")
     try:
-        if load(building) != with_values(before, values):
+        if load(building, secret) != with_values(before, values):
             raise ArtrecError(f"{config} could not be written with other values; set them in it by hand: {values}")
         os.replace(building, out)
     finally:

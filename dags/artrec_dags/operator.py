@@ -16,6 +16,7 @@ import structlog
 from airflow.sdk import BaseOperator, XComArg
 
 from artrec_core.errors import ArtrecError
+from artrec_core.urls import redacted
 from artrec_dags.recipes import HOME
 
 # Airflow's own loggers are structlog's: only theirs heed `namespace_levels`, by which infra/airflow.sh hears us alone.
@@ -78,7 +79,7 @@ class JobOperator(BaseOperator):
     def execute(self, context: Any) -> Any:
         """Run the job to its end; what it answered, if it did, is returned. Raises `JobFailed`."""
         command = self.command()
-        log.info("--- %s: %s", self.job, shlex.join(["python", *command[1:]]))
+        log.info("--- %s: %s", self.job, redacted(shlex.join(["python", *command[1:]])))
         self._process = process = subprocess.Popen(
             command,
             cwd=HOME,
@@ -99,7 +100,7 @@ class JobOperator(BaseOperator):
             for line in process.stdout:
                 if line.startswith(ANSWER):
                     answer = json.loads(line.removeprefix(ANSWER))
-                elif text := line.rstrip():
+                elif text := redacted(line.rstrip()):
                     log.info("%s", text)
                     said = _worth_telling(said, text)
         except BaseException:

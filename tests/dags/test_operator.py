@@ -56,6 +56,13 @@ def test_what_other_tasks_answered_stands_among_the_arguments() -> None:
     assert task.command()[7:] == ["--set", "a.b=1", "--version", "4"]
 
 
+def test_no_password_is_logged(fake_python: Path) -> None:
+    fake_python.write_text("#!/bin/sh\necho cannot reach http://u:s3cret@h\n")
+    lines = lines_of(job(arguments=["--set", "store.warehouse=postgresql://u:s3cret@h/db"]))
+    assert lines[0].endswith("--set store.warehouse=postgresql://***@h/db")
+    assert lines[1] == "cannot reach http://***@h"
+
+
 def test_every_line_is_logged_in_order_and_as_it_was(fake_python: Path) -> None:
     fake_python.write_text("#!/bin/sh\necho one 100%\necho two >&2\necho\nprintf 'thr\\351e'\n")
     assert lines_of(job()) == [

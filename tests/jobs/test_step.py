@@ -1,6 +1,9 @@
 """What every step has in common: fingerprints, skipping, figures, errors without a traceback."""
 
 import logging
+import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +17,7 @@ from artrec_core.columns import LAKE, LINE, RECORD, SOURCE, conform
 from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError
 from jobs.step import Figures, Night, Step, StepManifest, run_command, run_step
+from tests.conftest import ROOT
 
 DAY = "2026-01-05"
 
@@ -161,3 +165,41 @@ def test_of_two_that_are_started_at_once_the_second_waits_and_finds_it_done(
     assert manifests[0] == manifests[1]
     assert caplog.messages == [f"crawl {DAY}: another run of it is at work in this store; waiting for it"]
     assert "unchanged" in capsys.readouterr().out
+
+
+def test_a_traceback_and_a_log_line_hold_no_password(tmp_path: Path) -> None:
+    script = tmp_path / "broken.py"
+    script.write_text(
+        "import logging\n"
+        "from jobs.step import run_command\n"
+        "def command() -> None:\n"
+        "    logging.getLogger('artrec').info('asking %s', 'http://u:s3cret@h')\n"
+        "    raise KeyError('postgresql://u:s3cret@h/db')\n"
+        "run_command(command, 'broken')\n"
+    )
+    done = run_script(script)
+    assert done.returncode == 1
+    assert "INFO asking http://***@h" in done.stderr
+    assert "KeyError: 'postgresql://***@h/db'" in done.stderr
+    assert "s3cret" not in done.stderr.replace(script.read_text(), "").replace(
+        "raise KeyError('postgresql://u:s3cret@h/db')", ""
+    )
+
+
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    script = tmp_path / "full.py"
+    script.write_text(
+        "from jobs.step import run_command\n"
+        "def command() -> None:\n"
+        "    open('/dev/full', 'w').write('x' * 100_000)\n"
+        "run_command(command, 'full')\n"
+    )
+    done = run_script(script)
+    assert done.returncode == 1
+    assert done.stderr.startswith("artrec: a file cannot be used ([Errno 28] No space left on device): its disk")
+    assert done.stderr.count("\n") == 1
+
+
+def run_script(script: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)

@@ -48,3 +48,15 @@ def test_every_recipe_shipped_can_be_written_with_other_values(path: Path, tmp_p
     values = {"model.dropout": 0.123, "model.id_dropout": 0.3, "train.user_learning_rate": 0.0077, "train.patience": 3}
     tuned_recipe.write(str(path), [], values, tmp_path / "best.toml", ["artrec nightly"])
     assert load(tmp_path / "best.toml").model.dropout == 0.123
+
+
+def test_a_password_of_the_command_line_is_not_kept(tmp_path: Path) -> None:
+    old, out = tmp_path / "old.toml", tmp_path / "best.toml"
+    old.write_text(RECIPE)
+    overrides = ["store.warehouse=postgresql://u:s3cret@h/db", "train.user_epochs=7"]
+    tuned_recipe.write(str(old), overrides, {"model.layers": 1}, out, ["found"])
+    text = out.read_text()
+    assert "s3cret" not in text
+    assert text.startswith("# found\n# give again, with its password: --set store.warehouse=postgresql://***@h/db\n")
+    assert load(out).store.warehouse == "w.duckdb"
+    assert load(out).train.user_epochs == 7
