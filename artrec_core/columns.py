@@ -70,6 +70,8 @@ SCORE = "score"
 BECAUSE_OF = "because_of"
 OTHER_ARTWORK_ID = "other_artwork_id"
 SEGMENT = "segment"
+# The segment of all artworks; others are `museum:<name>` and `movement:<name>`.
+OVERALL = "overall"
 
 # Publications
 ROWS = "rows"

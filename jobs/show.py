@@ -15,10 +15,12 @@ from artrec_core.columns import (
     ARTWORK_ID,
     CREATORS,
     DATE_TEXT,
+    HISTORY,
     INTERESTS,
     KIND,
     MODEL_VERSION,
     OCCURRED_AT,
+    OVERALL,
     RANK,
     REASON,
     RUN_DATE,
@@ -28,10 +30,12 @@ from artrec_core.columns import (
     STRATEGY,
     TITLE,
     USER_ID,
+    empty,
 )
 from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake, day_of
+from artrec_core.urls import redacted
 from artrec_core.warehouse import Warehouse, open_warehouse
 from artrec_core.warehouse.schema import FAILED, NOTHING_PUBLISHED, PUBLISHED
 from jobs.report import PAGE
@@ -76,7 +80,7 @@ def examples(recipe: Recipe, n: int = 3, day: str | None = None) -> None:
     print()
     if night.lake.read_note(PAGE, night.day) is not None:
         print(f"report:    {night.lake.note_address(PAGE, night.day)}")
-    print(f"warehouse: {recipe.store.warehouse}")
+    print(f"warehouse: {redacted(recipe.store.warehouse)}")
 
 
 @dataclass(frozen=True)
@@ -98,10 +102,8 @@ class PublishedNight:
         return self._rows("recommendations_v1", f"{STRATEGY} = $2 AND {USER_ID} = $3", self.publication[STRATEGY], user)
 
     def popular(self) -> pl.DataFrame:
-        """What somebody unknown gets: the segment `all`, or the first there is."""
-        every = self._rows("popular_artworks_v1", "1 = 1")
-        segments = every.get_column(SEGMENT).unique().sort().to_list()
-        return every.filter(pl.col(SEGMENT) == ("all" if "all" in segments else next(iter(segments), "")))
+        """What an unknown user gets: the artworks that are popular overall."""
+        return self._rows("popular_artworks_v1", f"{SEGMENT} = $2", OVERALL)
 
     def works(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """What is shown of these works."""
@@ -110,16 +112,14 @@ class PublishedNight:
 
     def history(self, user: str) -> pl.DataFrame:
         """The person's events, latest first; none where the lake no longer has the day."""
-        if self.lake.find_manifest("histories", self.day) is None:
-            return self.lake.read_or_empty("histories", self.day)
-        frames = self.lake.iterate("histories", self.day)
+        there = self.lake.find_manifest("histories", self.day) is not None
+        frames = self.lake.iterate("histories", self.day) if there else []
         mine = [frame.filter(pl.col(USER_ID) == user) for frame in frames]
-        return pl.concat(mine).sort(OCCURRED_AT, descending=True, maintain_order=True) if mine else pl.DataFrame()
+        return pl.concat([empty(HISTORY), *mine]).sort(OCCURRED_AT, descending=True, maintain_order=True)
 
-    def interests(self, user: str) -> str | None:
-        """What the person stated, if anything."""
-        people = self.lake.read_or_empty("people", self.day).filter(pl.col(USER_ID) == user)
-        return people.get_column(INTERESTS).item() if people.height else None
+    def person(self, user: str) -> pl.DataFrame:
+        """What is known of the person besides events: a row, or none."""
+        return self.lake.read_or_empty("people", self.day).filter(pl.col(USER_ID) == user)
 
     def _rows(self, table: str, condition: str, *parameters: Any) -> pl.DataFrame:
         order = RANK if table != "artworks_v1" else ARTWORK_ID
@@ -177,26 +177,30 @@ def _print(night: PublishedNight, users: Sequence[str], most: int | None) -> Non
 
 def _print_person(console: Console, night: PublishedNight, user: str, most: int | None) -> None:
     recommended = night.recommendations(user)
-    known = recommended.height > 0
+    served = recommended.height > 0
+    events, person = night.history(user), night.person(user)
+    known = served or events.height > 0 or person.height > 0
     rows = recommended if known else night.popular()
     rows = rows if most is None else rows.head(most)
-    events = night.history(user)
     works = night.works([*rows.get_column(ARTWORK_ID), *events.head(LATEST_EVENTS).get_column(ARTWORK_ID).drop_nulls()])
     heading = Text(_plain(user), "bold")
-    if rows.get_column(SIMULATED).any():
+    if any(frame.get_column(SIMULATED).any() for frame in (rows, events, person)):
         # What is popular may be so among simulated people, though the asker is not one.
         heading.append("  SIMULATED" if known else "  popular among SIMULATED visitors", "bold magenta")
     console.print(heading)
-    interests = night.interests(user)
-    if interests:
+    for interests in person.get_column(INTERESTS).drop_nulls():
         console.print(Text(f"stated interests: {_plain(interests)}"))
     if not known:
         console.print(
             Text("nobody known by this name: this is what somebody unknown gets, the popular works", "yellow")
         )
+    elif not served:
+        console.print(Text("nothing left to recommend: every work that may be shown was seen", "yellow"))
     left, right = _history(events, works), _recommendations(rows, works, known)
     if not known:
         console.print(right)
+    elif not served:
+        console.print(left)
     elif console.width < SIDE_BY_SIDE_FROM:
         console.print(left, right)
     else:

@@ -4,10 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from artrec_core.columns import ARTWORK_ID, MOVEMENT, MUSEUM, POSITIVE, RANK, SCORE, SEGMENT, USER_ID
+from artrec_core.columns import ARTWORK_ID, MOVEMENT, MUSEUM, OVERALL, POSITIVE, RANK, SCORE, SEGMENT, USER_ID
 from artrec_core.recs.topk import Floats
 
-OVERALL = "overall"
 _PEOPLE = "people"
 _GROUP = "group"
 _ROUND = "round"

@@ -27,14 +27,21 @@ def recipe_in(folder: object, *overrides: str) -> Recipe:
     return load("infra/recipes/demo.toml", [*stores, *overrides])
 
 
-def write_day(recipe: Recipe, day: str = DAY, model_version: str = "1", *, show_seen: bool = False) -> None:
-    """Put a night's tables into the lake; with `show_seen`, people are recommended what they have seen."""
+def write_day(
+    recipe: Recipe,
+    day: str = DAY,
+    model_version: str = "1",
+    *,
+    show_seen: bool = False,
+    seen: dict[str, list[str]] = SEEN,
+) -> None:
+    """Put a night's tables into the lake: of people who have `seen` these works; with `show_seen` they are shown them again."""
     stamp = {"run_date": day, "model_version": model_version, "simulated": True}
     recommendations = []
-    for person, seen in SEEN.items():
-        works = [work for work in WORKS if show_seen or work not in seen][:3]
+    for person, known in seen.items():
+        works = [work for work in WORKS if show_seen or work not in known][:3]
         for rank, work in enumerate(works, 1):
-            why = f"because you liked {WORKS[seen[0]]}" if seen else "popular among visitors"
+            why = f"because you liked {WORKS[known[0]]}" if known else "popular among visitors"
             row = {
                 "strategy": "main",
                 "user_id": person,
@@ -43,7 +50,7 @@ def write_day(recipe: Recipe, day: str = DAY, model_version: str = "1", *, show_
                 "score": 1 / rank,
                 "reason": why,
             }
-            recommendations.append({**row, "because_of": seen[0] if seen else None, **stamp})
+            recommendations.append({**row, "because_of": known[0] if known else None, **stamp})
     events = [
         {
             "user_id": person,
@@ -56,10 +63,10 @@ def write_day(recipe: Recipe, day: str = DAY, model_version: str = "1", *, show_
             "seen": True,
             "simulated": True,
         }
-        for person, seen in SEEN.items()
-        for number, work in enumerate(seen)
+        for person, known in seen.items()
+        for number, work in enumerate(known)
     ]
-    people = [{"user_id": one, "simulated": True, "interests": None if SEEN[one] else "waves"} for one in SEEN]
+    people = [{"user_id": one, "simulated": True, "interests": None if seen[one] else "waves"} for one in seen]
     creator = {
         "name": "Vincent van Gogh",
         "role": None,
@@ -87,7 +94,11 @@ def write_day(recipe: Recipe, day: str = DAY, model_version: str = "1", *, show_
     _commit(recipe, day, "similar_artworks", similar, model_version)
     audience = [{"artwork_id": "demo:1", "rank": 1, "user_id": "visitor-2", "score": 0.9, **stamp}]
     _commit(recipe, day, "artwork_audiences", audience, model_version)
-    popular = [{"segment": "all", "rank": 1, "artwork_id": "demo:6", "score": 9.0, **stamp}]
+    # Segments as `popular_artworks` writes them; the first by name is not the one of all works.
+    popular = [
+        {"segment": "movement:Cubism", "rank": 1, "artwork_id": "demo:5", "score": 2.0, **stamp},
+        {"segment": "overall", "rank": 1, "artwork_id": "demo:6", "score": 9.0, **stamp},
+    ]
     _commit(recipe, day, "popular_artworks", popular, model_version)
 
 

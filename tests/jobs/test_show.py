@@ -1,14 +1,18 @@
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
+from artrec_core.columns import CATALOGUE, OVERALL, conform
 from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError, GateFailed
 from artrec_core.lake import Lake
+from artrec_core.recs.popular import popular_artworks
 from jobs import publish
-from jobs.show import command, examples, show
+from jobs.show import command, examples, open_night, show
 from jobs.step import run_step
-from tests.jobs.published_world import DAY, NEXT_DAY, recipe_in, write_day
+from tests.jobs.published_world import DAY, NEXT_DAY, WORKS, recipe_in, write_day
 
 Captured = pytest.CaptureFixture[str]
 
@@ -47,12 +51,42 @@ def test_stated_interests_are_shown(recipe: Recipe, capsys: Captured) -> None:
     assert "no events" in out
 
 
-def test_somebody_unknown_gets_the_popular_works_and_is_told(recipe: Recipe, capsys: Captured) -> None:
+def test_somebody_unknown_gets_what_is_popular_overall_and_is_told(recipe: Recipe, capsys: Captured) -> None:
     show(recipe, "nobody")
     out = capsys.readouterr().out
     assert "nobody known by this name" in out
     assert "Guernica" in out
+    assert "Olympia" not in out  # the first of a movement
     assert "popular among SIMULATED visitors" in out
+
+
+def test_the_segment_of_somebody_unknown_is_one_that_tables_have() -> None:
+    catalogue = conform(pl.DataFrame({"artwork_id": ["a"], "museum": ["Tate"]}), CATALOGUE)
+    segments = popular_artworks(catalogue, np.ones(1, np.float32), 1)["segment"].to_list()
+    assert segments == ["museum:Tate", OVERALL]
+
+
+def test_somebody_who_has_seen_everything_is_known_and_told(tmp_path: Path, capsys: Captured) -> None:
+    made = recipe_in(tmp_path)
+    write_day(made, seen={"visitor-1": list(WORKS), "visitor-2": ["demo:3"]})
+    run_step(publish.STEP, made, DAY)
+    capsys.readouterr()
+    show(made, "visitor-1")
+    out = capsys.readouterr().out
+    assert "nothing left to recommend: every work that may be shown was seen" in out
+    assert "visitor-1  SIMULATED" in out
+    assert "the latest 6 of 6 events" in out
+    assert "nobody known" not in out
+    assert "popular" not in out
+
+
+def test_the_warehouse_is_shown_without_its_password(recipe: Recipe, capsys: Captured) -> None:
+    night = open_night(recipe)
+    told = recipe.store.model_copy(update={"warehouse": "postgresql://u:s3cret@h/db"})
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("jobs.show.open_night", lambda *_: night)
+        examples(recipe.model_copy(update={"store": told}), 1)
+    assert capsys.readouterr().out.splitlines()[-1] == "warehouse: postgresql://***@h/db"
 
 
 def test_an_older_night_can_be_asked_for(recipe: Recipe, capsys: Captured) -> None:
