@@ -15,10 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from artrec_core.config import EventSource, Recipe, Source, UserSource, load
-from artrec_core.errors import ArtrecError
-from artrec_core.lake import Lake
+from artrec_core.data.files import opened
+from artrec_core.errors import ArtrecError, MissingInput
 from artrec_core.processor import auto_precision, describe_machine
+from artrec_core.urls import redacted
 from jobs.step import SetOption, run_command
+from jobs.store_checks import Check, faults, store_checks
 
 MIN_FREE_GB = 5
 PACKAGES = ("torch", "transformers", "deepspeed", "ray", "polars", "great-expectations", "mlflow", "duckdb")
@@ -42,7 +44,8 @@ def command(
     findings = list(machine_findings())
     if config is not None:
         findings += list(recipe_findings(load(config, overrides)))
-    Console().print(_table(findings))
+    # A log or a pipe is no terminal: its lines need not be folded at 80 letters.
+    Console(width=None if sys.stdout.isatty() else 160).print(_table(findings))
     wrong = sum(finding.fine is False for finding in findings)
     if wrong:
         raise ArtrecError(f"{wrong} of {len(findings)} checks failed; the last column says what to do")
@@ -66,16 +69,12 @@ def machine_findings() -> Iterator[Finding]:
 
 def recipe_findings(recipe: Recipe) -> Iterator[Finding]:
     """Whether what a recipe names is there."""
-    yield _tried("lake", recipe.store.lake, lambda: Lake(recipe.store.lake).check_writable())
     named: list[Source | EventSource | UserSource] = [*recipe.sources, *recipe.events, *recipe.users]
-    for source in named:
-        if source.path is not None and "{date}" not in source.path:
-            there = Path(source.path).exists()
-            needed = source.required or there
-            advice = (
-                "put the file there, or name another with `path` (ARTREC_DATA is the folder of the shipped recipes)"
-            )
-            yield Finding(f"source {source.name}", there if needed else None, source.path, advice)
+    sources = {f"source {one.name}": one for one in named if one.path is not None and "{date}" not in one.path}
+    checks = [*store_checks(recipe), *(_source_check(what, str(one.path)) for what, one in sources.items())]
+    for check, fault in zip(checks, faults(checks), strict=True):
+        needed = fault is None or check.what not in sources or sources[check.what].required
+        yield Finding(check.what, fault is None if needed else None, redacted(check.address), str(fault or ""))
     yield _base_model_finding(recipe)
     if recipe.train.use_gpu and recipe.model.tuning != "frozen":
         yield from _memory_finding(recipe)
@@ -94,6 +93,16 @@ def _package_finding(package: str) -> Finding:
         return Finding(package, True, importlib.metadata.version(package))
     except importlib.metadata.PackageNotFoundError:
         return Finding(package, False, "not installed", "run `make setup`")
+
+
+def _source_check(what: str, path: str) -> Check:
+    def check() -> None:
+        try:
+            opened(what, path).close()
+        except MissingInput as error:
+            raise ArtrecError(f"{error} (ARTREC_DATA is the folder of the shipped recipes)") from None
+
+    return Check(what, path, "its `path`", check)
 
 
 def _base_model_finding(recipe: Recipe) -> Finding:

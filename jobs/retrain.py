@@ -13,7 +13,7 @@ from rich.text import Text
 
 from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError, ConfigError, GateFailed
-from artrec_core.lake import Lake, day_of, digest_of
+from artrec_core.lake import day_of, digest_of
 from jobs.step import ConfigOption, DateOption, SetOption, night_of, run_command, run_step
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def check_settings(recipe: Recipe) -> None:
     """All that can be known before anything starts. Raises `ArtrecError` with what to do."""
     from artrec_core.model.base_models import resolve
     from artrec_core.model.deepspeed_settings import deepspeed_file
-    from artrec_core.model.registry import Registry
-    from artrec_core.warehouse import open_warehouse
+    from jobs.store_checks import check_stores
 
     if recipe.model.dim % recipe.model.heads:
         raise ConfigError(f"model.dim {recipe.model.dim} must be a multiple of model.heads {recipe.model.heads}")
@@ -93,9 +92,7 @@ def check_settings(recipe: Recipe) -> None:
             json.loads(settings.read_text())
         except ValueError as error:
             raise ConfigError(f"train.deepspeed {settings} is not JSON: {error}") from None
-    Lake(recipe.store.lake).check_writable()
-    Registry(recipe.store).check()
-    open_warehouse(recipe.store.warehouse).publications()
+    check_stores(recipe)
 
 
 def _train(recipe: Recipe, day: str) -> str:
