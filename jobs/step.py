@@ -255,8 +255,6 @@ class RedactedFormatter(logging.Formatter):
 
 def set_up_log() -> None:
     """Plain log lines on standard error; libraries are heard only when they warn."""
-    # MLflow prints where to look at a run by the URL it was given, password and all.
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     handler = logging.StreamHandler()
     handler.setFormatter(RedactedFormatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)

@@ -59,6 +59,8 @@ def database_file(url: str) -> Path | None:
 def open_client(url: str) -> Any:
     """MLflow's client on a store that is set up; its errors come as `advice` says."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # It prints where to look at a run by the URL it was given, password and all.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # MLflow logs a traceback of what it then raises.
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)

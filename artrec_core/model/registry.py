@@ -133,7 +133,9 @@ class Registry:
             self.client.create_registered_model(MODEL)
         sizes = {str(file.relative_to(folder)): file.stat().st_size for file in files_of(folder)}
         every = {**tags, _FOLDER: model_digest, _FILES: json.dumps(sizes), _FIGURES: json.dumps(figures)}
-        source = (self._models / model_digest).resolve().as_uri()
+        # A server of MLflow refuses a path of this machine as a source; where the files are, a tag says.
+        served = self.store.mlflow.startswith(("http://", "https://"))
+        source = f"artrec:///{model_digest}" if served else (self._models / model_digest).resolve().as_uri()
         made = self.client.create_model_version(MODEL, source, run_id=run_id, tags=every)
         return self.version(str(made.version))
 

@@ -7,16 +7,21 @@ from tests.conftest import ROOT
 DAY = "2026-03-30"
 
 
-def small_recipe(folder: Path, extra: str = "") -> Path:
-    """Write the recipe of a small night whose every store lies in the folder; its path."""
+def small_recipe(folder: Path, extra: str = "", **urls: str) -> Path:
+    """Write the recipe of a small night whose every store lies in the folder, or at one of `urls`; its path."""
+    stores = {
+        "lake": f"{folder}/lake",
+        "warehouse": f"{folder}/warehouse.duckdb",
+        "mlflow": f"sqlite:///{folder}/mlflow.db",
+    } | urls
     path = folder / "small.toml"
     path.write_text(
         f"""
 name = "small"
 [store]
-lake = "{folder}/lake"
-warehouse = "{folder}/warehouse.duckdb"
-mlflow = "sqlite:///{folder}/mlflow.db"
+lake = "{stores["lake"]}"
+warehouse = "{stores["warehouse"]}"
+mlflow = "{stores["mlflow"]}"
 artifacts = "{folder}/artifacts"
 work = "{folder}/work"
 models = "{ROOT}/.artrec/models"
