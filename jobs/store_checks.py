@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from artrec_core.config import Recipe, Store
 from artrec_core.errors import ArtrecError
@@ -14,7 +13,6 @@ from artrec_core.warehouse import open_warehouse
 
 # An address that swallows packets never answers, and the clients of MLflow and S3 wait for minutes.
 ANSWER_SECONDS = 10.0
-_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -100,11 +98,11 @@ class _Trial:
 
 
 def _check_mlflow(store: Store) -> None:
+    from artrec_core.model.mlflow_store import database_file
     from artrec_core.model.registry import Registry
 
-    if store.mlflow.startswith(_SQLITE):
-        folder = Path(store.mlflow.removeprefix(_SQLITE)).parent
-        check_folder(Place("MLflow's database in", str(folder), "store.mlflow"))
+    if (file := database_file(store.mlflow)) is not None:
+        check_folder(Place("MLflow's database in", str(file.parent), "store.mlflow"))
     Registry(store).check()
 
 
