@@ -33,6 +33,7 @@ from artrec_core.columns import (
     empty,
 )
 from artrec_core.config import Recipe, load
+from artrec_core.data.values import identifier
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake, day_of
 from artrec_core.urls import redacted
@@ -70,7 +71,11 @@ def command(
 
 def show(recipe: Recipe, user: str, day: str | None = None) -> None:
     """Print one person as of a published night, the one served by default; `ArtrecError` where there is none."""
-    _print(open_night(recipe, day), [user], None)
+    try:
+        user_id = identifier(user) or user
+    except ValueError as error:
+        raise ArtrecError(f"the user id {error}") from None
+    _print(open_night(recipe, day), [user_id], None)
 
 
 def examples(recipe: Recipe, n: int = 3, day: str | None = None) -> None:

@@ -44,6 +44,11 @@ def test_markup_and_control_characters_of_titles_are_shown_not_obeyed(recipe: Re
     assert "\x1b[31m" not in capsys.readouterr().out
 
 
+def test_a_user_id_is_spelt_as_the_tables_spell_it(recipe: Recipe, capsys: Captured) -> None:
+    show(recipe, " visitor-2 ")
+    assert "nobody known" not in capsys.readouterr().out
+
+
 def test_stated_interests_are_shown(recipe: Recipe, capsys: Captured) -> None:
     show(recipe, "visitor-3")
     out = capsys.readouterr().out
