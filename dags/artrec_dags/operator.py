@@ -16,6 +16,7 @@ import structlog
 from airflow.sdk import BaseOperator, XComArg
 
 from artrec_core.errors import ArtrecError
+from artrec_core.processes import tethered
 from artrec_dags.recipes import HOME
 
 # Airflow's own loggers are structlog's: only theirs heed `namespace_levels`, by which infra/airflow.sh hears us alone.
@@ -47,7 +48,8 @@ class JobOperator(BaseOperator):
 
     Among the arguments may stand lists of arguments, which other tasks answered.
     `ARTREC_PYTHON` names the Python to run it with, by default Airflow's own. The job gets a session of its own, so that
-    whatever it started dies with it: when the task is killed or times out, and when the job ends.
+    whatever it started dies with it: when the task is killed or times out, and when the job ends. Where the task's process is
+    ended before it can see to that, the job gets SIGTERM from the kernel (Linux).
     """
 
     template_fields: Sequence[str] = ("config", "date", "arguments")
@@ -80,7 +82,7 @@ class JobOperator(BaseOperator):
         command = self.command()
         log.info("--- %s: %s", self.job, shlex.join(["python", *command[1:]]))
         self._process = process = subprocess.Popen(
-            command,
+            tethered(command),
             cwd=HOME,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -150,8 +152,10 @@ def _worth_telling(before: str, line: str) -> str:
 
 
 def _ending(status: int) -> str:
-    if status >= 0:
+    # A command that leaves in order after a signal says so by its status, as a shell does.
+    number = -status if status < 0 else status - 128
+    if number not in set(signal.Signals):
         return f"failed with exit status {status}"
-    name = signal.Signals(-status).name
+    name = signal.Signals(number).name
     advice = " (out of memory?)" if name == "SIGKILL" else ""
     return f"was ended by {name}{advice}"
