@@ -82,9 +82,10 @@ def trained(night: Night) -> "Version":
         with ray_for(recipe):
             base, future, data = prepared.result()
             # Not before: what it brings would keep Ray waiting.
+            from artrec_core.model.run import METRICS
             from artrec_core.recs.held_out import held_out_ndcg
 
-            with followed(registry, recipe, tags, folder / "metrics.jsonl") as follower:
+            with followed(registry, recipe, tags, folder / METRICS) as follower:
                 launch(recipe, folder, base, held_out_ndcg if recipe.train.holdout else None)
                 launched = time.monotonic() - begun
                 measured = _measured(folder, data, future)
