@@ -29,6 +29,8 @@ export AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=$((port + 2))
 # Jobs take every core: a task that waits five seconds for the API server to answer has not failed.
 export AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT=${AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT:-60}
 export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=False
+# Each line when it is said, through a pipe too.
+export PYTHONUNBUFFERED=1
 
 # Airflow's own lines only where something is wrong; the jobs' lines as they are.
 quiet() {
@@ -36,7 +38,7 @@ quiet() {
     export AIRFLOW__LOGGING__NAMESPACE_LEVELS="artrec=INFO"
     export AIRFLOW__LOGGING__LOG_FORMAT="%(message)s"
     export AIRFLOW__LOGGING__COLORED_CONSOLE_LOG=False
-    export PYTHONWARNINGS=ignore PYTHONUNBUFFERED=1
+    export PYTHONWARNINGS=ignore
 }
 
 # Hold a lock in Airflow's home, until this script or the command it becomes ends; SAYS is said where another has it.
@@ -70,16 +72,8 @@ old.backup(new)' "$database" "$building"
     )
 }
 
-# The traceback of a failed task leads through Airflow, not to the fault: only its last line is kept.
-without_airflows_traceback() {
-    trap '' INT  # on Ctrl-C Airflow still has a job to stop
-    awk '/^Task failed with exception$/ { ours = 1; next }
-         ours && /^(Traceback |[ \t])/ { next }
-         { ours = 0; print; fflush() }'
-}
-
 run_once() {
-    local dag=$1 day=$2 recipe=$3 begun=$SECONDS conf
+    local dag=$1 day=$2 recipe=$3 conf
     export ARTREC_RECIPE=$recipe ARTREC_RETRIES=0
     conf=$(python -c '
 import json, sys
@@ -101,12 +95,7 @@ print(json.dumps({"date": day, "recipe": recipe}))
     # Airflow keeps one run of a DAG and a date: a second one that starts takes the first one's away from under it.
     hold "$dag-$day" "$dag $day: another run of it is at work here; waiting for it"
     migrate
-    if airflow dags test "$dag" "$day" --conf "$conf" 2>&1 | without_airflows_traceback; then
-        echo "$dag $day: done in $((SECONDS - begun)) s"
-    else
-        echo "artrec: $dag of $day stopped at the step above; mend what it says and run the same line again" >&2
-        exit 1
-    fi
+    exec python -m dags.artrec_dags.terminal test "$dag" "$day" "$conf"
 }
 
 standalone() {
@@ -116,7 +105,7 @@ standalone() {
     echo "  $AIRFLOW_HOME/simple_auth_manager_passwords.json.generated"
     echo "The DAGs are loaded and paused. Switched on, a DAG runs its latest night at once and then by its schedule;"
     echo "its Trigger button asks for the parameters and runs it now."
-    exec airflow standalone
+    exec python -m dags.artrec_dags.terminal standalone
 }
 
 case "${1:-}" in

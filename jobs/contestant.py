@@ -1,18 +1,20 @@
 """A model that answers in a process of its own, watched for the memory it takes."""
 
 import json
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import STDOUT, Popen
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
 from artrec_core.errors import ArtrecError
+from artrec_core.processes import child
 from jobs.answer import ANSWER
-from jobs.progress import progress
+from jobs.progress import stages
+from jobs.training_stages import LinesFile, stages_of
 
 LOG = "log.txt"
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -41,13 +43,8 @@ class Contestant:
         line = [sys.executable, "-m", "jobs.answer", "--config", config, "--question", str(self.question)]
         line += ["--model", self.model, "--seed", str(self.seed), "--into", str(self.folder)]
         line += [part for override in overrides for part in ("--set", override)]
-        with open(self.folder / LOG, "wb") as log:
-            process = subprocess.Popen(line, stdout=log, stderr=subprocess.STDOUT)
-            try:
-                peak = self._watched(process)
-            finally:
-                process.kill()
-                process.wait()
+        with open(self.folder / LOG, "wb") as log, child(line, stdout=log, stderr=STDOUT) as process:
+            peak = self._watched(process)
         if process.returncode or not path.exists():
             raise ArtrecError(self._why(process.returncode))
         told = json.loads(path.read_text())
@@ -55,17 +52,17 @@ class Contestant:
         path.write_text(json.dumps(told, indent=1))
         return told
 
-    def _watched(self, process: "subprocess.Popen[bytes]") -> int:
+    def _watched(self, process: Popen[bytes]) -> int:
         """The largest resident memory (bytes) of the process and all it started, looked at while it runs."""
-        peak, lines = 0, 0
-        with progress(f"evaluate: {self.model}, seed {self.seed}, steps and passes", None) as advance:
+        peak, file = 0, LinesFile(self.folder / WATCHED)
+        with stages(f"evaluate: {self.model}, seed {self.seed}") as show:
             while process.poll() is None:
                 peak = max(peak, _resident(process.pid))
-                fresh = _lines(self.folder / WATCHED) - lines
-                if fresh:
-                    advance(fresh)
-                lines += fresh
+                known = len(file.lines)
+                if len(lines := file.read()) > known:
+                    show(stages_of(lines))
                 time.sleep(SECONDS_BETWEEN_LOOKS)
+            show(stages_of(file.read()))
         return peak
 
     def _why(self, status: int) -> str:
@@ -91,7 +88,3 @@ def _resident(pid: int) -> int:
         except psutil.NoSuchProcess:
             continue
     return total
-
-
-def _lines(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.exists() else 0

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from artrec_core.config import load
+from artrec_core.processes import run
 from artrec_core.urls import redacted
 from jobs.step import ConfigOption, SetOption
 
@@ -27,4 +28,5 @@ def command(
     # Not on the command line, which every user of the machine can read.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store.mlflow
     line = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1"]
-    os.execv(sys.executable, [*line, "--port", str(port)])
+    # One person looks at it. MLflow's four workers are more to wait for, and may be waited for in vain when it ends.
+    raise typer.Exit(run([*line, "--port", str(port), "--workers", "1"]))

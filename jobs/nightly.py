@@ -1,6 +1,5 @@
 """A whole night without Airflow: each step in a process of its own, as the DAG runs them."""
 
-import subprocess
 import sys
 import time
 
@@ -9,6 +8,7 @@ import typer
 from artrec_core.config import load
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import day_of
+from artrec_core.processes import run
 from jobs.step import ConfigOption, DateOption, SetOption, run_command
 
 # The steps in their order, with what each is told besides the recipe and the date.
@@ -33,7 +33,7 @@ def command(config: ConfigOption, date: DateOption, overrides: SetOption = []) -
         line = [sys.executable, "-m", f"jobs.{step}", "--config", config, "--date", day, *arguments]
         for override in overrides:
             line += ["--set", override]
-        status = subprocess.run(line, check=False).returncode
+        status = run(line)
         if status != 0:
             again = f"artrec nightly --config {config} --date {day}"
             raise ArtrecError(

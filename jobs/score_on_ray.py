@@ -7,13 +7,14 @@ object store. A task whose machine is lost runs again on another.
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake, WriterManifest
+from artrec_core.model.launch import ray_running
 from artrec_core.processor import instruction_limit
 from jobs.shards import Made, Shard, committed
 from jobs.step import Night, code_version
@@ -62,17 +63,15 @@ class OnRay:
     def __init__(self, night: Night, scored: "Scored") -> None:
         self.night, self.scored = night, scored
         self.workers = night.recipe.score.workers
-        self._started = self._ours = False
+        self._ray = ExitStack()
+        self._started = False
         self._rows: dict[int, PeopleRows] = {}
 
     def __enter__(self) -> "OnRay":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._ours:
-            import ray
-
-            ray.shutdown()
+        self._ray.close()
 
     def make(self, table: str, size: int, shards: list[Shard]) -> Made:
         """Shards in the order in which they are done.
@@ -135,15 +134,10 @@ class OnRay:
             return
         import ray
 
-        asked, address = self.scored.score.threads, os.environ.get("ARTREC_RAY_ADDRESS")
-        quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
-        self._ours = not ray.is_initialized()
-        if self._ours and address is not None:
-            ray.init(address=address, **quiet)
-        elif self._ours:
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            threads = asked or max(1, len(os.sched_getaffinity(0)) // self.workers)
-            ray.init(num_cpus=threads * self.workers, include_dashboard=False, **quiet)
+        asked = self.scored.score.threads
+        threads = asked or max(1, len(os.sched_getaffinity(0)) // self.workers)
+        # What its tasks share lies in the object store.
+        self._ray.enter_context(ray_running(self.night.recipe, threads * self.workers, object_store_bytes=None))
         machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
         self._threads = threads_a_task(self.workers, machines, asked)
         shared = Shared(

@@ -1,6 +1,7 @@
 """What every step has in common: its night, its fingerprint, its figures, its command line."""
 
 import hashlib
+import io
 import logging
 import os
 import resource
@@ -21,6 +22,7 @@ from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake, Manifest, Part, day_of, digest_of
 from artrec_core.locks import locked
+from artrec_core.processes import ending_in_order
 from artrec_core.stores import Place, advised
 from artrec_core.urls import redacted
 
@@ -216,20 +218,24 @@ def main(step: Step) -> None:
 
 
 def run_command(command: Any, name: str) -> None:
-    """Run a typer command (or app); an `ArtrecError` ends it with one line and exit status 1."""
+    """Run a typer command (or app); an `ArtrecError` ends it with one line and exit status 1, a signal in order."""
     set_up_log()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Through a pipe too, each line is there when it is said.
+        sys.stdout.reconfigure(line_buffering=True)
     app = command
     if not isinstance(command, typer.Typer):
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         app.command()(command)
-    try:
-        app(prog_name=name)
-    except ArtrecError as error:
-        print(f"artrec: {error}", file=sys.stderr, flush=True)
-        sys.exit(1)
-    except Exception as error:
-        print(_last_words(error), file=sys.stderr, flush=True)
-        sys.exit(1)
+    with ending_in_order():
+        try:
+            app(prog_name=name)
+        except ArtrecError as error:
+            print(f"artrec: {error}", file=sys.stderr, flush=True)
+            sys.exit(1)
+        except Exception as error:
+            print(_last_words(error), file=sys.stderr, flush=True)
+            sys.exit(1)
 
 
 def _last_words(error: Exception) -> str:

@@ -65,7 +65,7 @@ def _ensure_champion(version: "Version", registry: "Registry") -> "Version":
         return champion
     why = FIRST_CHAMPION if champion is None else LOST_CHAMPION.format(champion.name)
     try:
-        return registry.promote(version, why, by="train", instead_of=champion and champion.name)
+        return registry.promote(version, why, by="train", instead_of=None if champion is None else champion.name)
     except AnotherChampion:  # another training ended at the same moment
         return _ensure_champion(version, registry)
 
@@ -97,9 +97,10 @@ def trained(night: Night) -> "Version":
         with ray_for(recipe):
             base, future, data = prepared.result()
             # Not before: what it brings would keep Ray waiting.
+            from artrec_core.model.run import METRICS
             from artrec_core.recs.held_out import held_out_ndcg
 
-            with followed(registry, recipe, tags, folder / "metrics.jsonl") as follower:
+            with followed(registry, recipe, tags, folder / METRICS) as follower:
                 launch(recipe, folder, base, held_out_ndcg if recipe.train.holdout else None)
                 launched = time.monotonic() - begun
                 measured = _measured(folder, data, future)

@@ -1,19 +1,17 @@
 """A training run as it goes: the lines its workers write, shown and logged to MLflow, and what they say in the end."""
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from artrec_core.config import Recipe
-from jobs.progress import progress
+from jobs.progress import Show, stages
+from jobs.training_stages import Lines, LinesFile, stages_of
 
 if TYPE_CHECKING:
     from artrec_core.model.registry import Registry
-
-Lines = list[dict[str, Any]]
 
 
 class Follower:
@@ -24,7 +22,7 @@ class Follower:
     """
 
     def __init__(self, registry: "Registry", recipe: Recipe, tags: dict[str, str], file: Path) -> None:
-        self.registry, self.recipe, self.tags, self.file = registry, recipe, tags, file
+        self.registry, self.recipe, self.tags, self.file = registry, recipe, tags, LinesFile(file)
         self.lines: Lines = []
         self.run_id = ""
         self.ended = threading.Event()
@@ -34,25 +32,31 @@ class Follower:
     def _follow(self) -> None:
         try:
             parameters = {**self.recipe.model.model_dump(), **self.recipe.train.model_dump()}
-            while not self._begun() and not self.ended.wait(0.2):
-                pass
-            self.run_id = self.registry.start_run(self.recipe.train.experiment, self.tags, parameters)
-            with progress("train: steps of the text tower, then passes of the user tower", None) as advance:
+            with stages("train") as show:
+                while not self._begun() and not self.ended.wait(0.2):
+                    pass
+                show(stages_of(self.file.read()))
+                self.run_id = self.registry.start_run(self.recipe.train.experiment, self.tags, parameters)
                 while not self.ended.wait(1.0):
-                    self._log(advance)
-                self._log(advance)
+                    self._tell(show)
+                self._tell(show)
         except Exception as error:  # raised again where the training is waited for
             self.error = error
 
     def _begun(self) -> bool:
-        """Whether a step or a pass was done."""
-        return self.file.exists() and any(name in self.file.read_text() for name in ('"loss"', '"done"'))
+        """Whether a step or an epoch was done."""
+        return any("loss" in line or "done" in line for line in self.file.read())
 
-    def _log(self, advance: Any) -> None:
-        lines = [json.loads(line) for line in self.file.read_text().splitlines()] if self.file.exists() else []
+    def _tell(self, show: Show) -> None:
+        lines = self.file.read()
+        show(stages_of(lines))
         fresh, self.lines = lines[len(self.lines) :], lines
         metrics = [
-            (f"{line['phase']}/{name}", float(line[name]), int(line.get("step", line.get("epoch", 0))))
+            (
+                f"{line['phase']}/{name}",
+                float(line[name]),
+                int(line["step"] if "step" in line else line.get("epoch", 0)),
+            )
             for line in fresh
             for name in ("loss", "validation")
             if name in line
@@ -60,7 +64,6 @@ class Follower:
         metrics += [(name, float(size), 0) for line in fresh for name, size in line.get("sizes", {}).items()]
         if metrics:
             self.registry.log_metrics(self.run_id, metrics)
-        advance(sum("epoch" in line or "loss" in line for line in fresh))
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def text_vectors(folder: Path, recipe: Recipe, data: "TrainingData") -> "NDArray
     kept = text_file(folder, recipe)
     with _alone(kept):
         if not kept.exists():
-            work = kept.with_suffix("")
+            work = text_folder(folder, recipe)
             work.mkdir(parents=True, exist_ok=True)
             if not (work / DATA).exists():
                 (work / DATA).symlink_to(folder.resolve() / DATA)
@@ -136,6 +136,11 @@ def text_vectors(folder: Path, recipe: Recipe, data: "TrainingData") -> "NDArray
 def text_file(folder: Path, recipe: Recipe) -> Path:
     """Where a search keeps the text vectors of a recipe."""
     return folder / TEXT / f"{digest_of(text_settings(recipe))}.npy"
+
+
+def text_folder(folder: Path, recipe: Recipe) -> Path:
+    """Where the text tower of a recipe is trained for a search."""
+    return text_file(folder, recipe).with_suffix("")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError
 from artrec_core.model.registry import FINGERPRINT, Registry
 from artrec_core.model.search_space import Space, Values, with_values
+from jobs.progress import Show, Stage, time_left
 from jobs.trial import values_of
 from jobs.trial_records import Trial, ranked, trials_in
 
@@ -26,10 +27,11 @@ OF_CURVE = ("pass", "figure", "best_pass", "validation", "loss")
 class Log(tune.Callback):  # type: ignore[misc]
     """The files and runs of a search's trials. Trouble with MLflow is raised when the trials are over (`check`)."""
 
-    def __init__(self, recipe: Recipe, space: Space, folder: Path, tags: dict[str, str]) -> None:
+    def __init__(self, recipe: Recipe, space: Space, folder: Path, tags: dict[str, str], expected: int = 0) -> None:
         self.recipe, self.space, self.folder, self.tags = recipe, space, folder, tags
         self.registry = Registry(recipe.store)
-        self.advance: Callable[[int], None] = lambda n: None
+        self.expected = expected
+        self.show: Show = lambda stages: None
         before = trials_in(folder)
         # What was under way when the search was killed is begun again under its number.
         self._again = [one for one in before if one.ended is None]
@@ -38,6 +40,7 @@ class Log(tune.Callback):  # type: ignore[misc]
         self._trials: dict[str, Trial] = {}
         self._runs: dict[str, str] = {}
         self._begun: dict[str, float] = {}
+        self._begun_at = time.monotonic()
         self._parent = ""
         self._error: Exception | None = None
 
@@ -95,7 +98,7 @@ class Log(tune.Callback):  # type: ignore[misc]
         told.curve.append({name: result[name] for name in OF_CURVE})
         metrics = [(f"user/{name}", float(result[name]), int(result["pass"])) for name in ("loss", "validation")]
         self._to_mlflow(lambda: self.registry.log_metrics(self._runs[trial.trial_id], metrics))
-        self.advance(1)
+        self._show()
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A trial is over; it was ended early if it did not say so itself."""
@@ -104,10 +107,23 @@ class Log(tune.Callback):  # type: ignore[misc]
         told.seconds = round(time.monotonic() - self._begun[trial.trial_id], 1)
         told.save(self.folder)
         self._to_mlflow(lambda: self._end_run(self._runs[trial.trial_id], told))
+        self._show()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A trial broke: its file stays open, so that it is tried again."""
         self._to_mlflow(lambda: self.registry.end_run(self._runs[trial.trial_id], "FAILED"))
+
+    def _show(self) -> None:
+        ours = list(self._trials.values())
+        over, total = [*self._over, *(one for one in ours if one.ended is not None)], len(self._over) + self.expected
+        facts = [f"{len(over)} of {total} trials over, {sum(len(one.curve) for one in ours)} epochs trained"]
+        best = max([*self._over, *ours], key=lambda one: one.figure)
+        facts.append(f"best validation NDCG@10 {best.figure:.3f}".replace(" 0.", " .") + f" of trial {best.number}")
+        now_over = len(over) - len(self._over)
+        if 0 < now_over < self.expected:
+            pace = (time.monotonic() - self._begun_at) / now_over
+            facts.append(time_left(pace * (self.expected - now_over)))
+        self.show([Stage("trials", len(over), total, ", ".join(facts))])
 
     # -- MLflow --------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from artrec_core.errors import ArtrecError
 from artrec_core.lake import day_of, digest_of
 from jobs import train
 from jobs.step import ConfigOption, DateOption, Night, SetOption, code_version, run_command
+from jobs.training_stages import shown
 
 if TYPE_CHECKING:
     from artrec_core.model.search_space import Space, Values
@@ -136,11 +137,12 @@ def _digest(night: Night, space: "Space") -> str:
 
 def prepared(night: Night, space: "Space", folder: Path) -> tuple[int, "Values"]:
     """Put what all trials read into the search's folder; how many people validate, and the recipe's values that the data settle."""
+    from artrec_core.model.run import METRICS
     from artrec_core.model.search_space import touches_text
     from artrec_core.model.sizing import sized
     from artrec_core.model.training_data import TrainingData
     from jobs.future import future_of
-    from jobs.trial import DATA, text_vectors
+    from jobs.trial import DATA, text_folder, text_vectors
 
     if not (folder / DATA).exists():
         future = future_of(night)
@@ -156,7 +158,8 @@ def prepared(night: Night, space: "Space", folder: Path) -> tuple[int, "Values"]
     if not touches_text(night.recipe, space):
         if night.recipe.model.tuning == "frozen":
             _take_frozen(night, data, folder)
-        text_vectors(folder, night.recipe, data)
+        with shown("tune", text_folder(folder, night.recipe) / METRICS):
+            text_vectors(folder, night.recipe, data)
     return len(data.validation), sized(night.recipe.model, night.recipe.train, data).as_parameters()
 
 

@@ -21,7 +21,7 @@ from ray.tune.search.optuna import OptunaSearch
 from artrec_core.config import Range, Recipe
 from artrec_core.model.launch import ray_running
 from artrec_core.model.search_space import Space, Values, draws, grid, size_of, starting_point, touches_text
-from jobs.progress import progress
+from jobs.progress import stages
 from jobs.score_on_ray import threads_a_task
 from jobs.step import code_version
 from jobs.trial import Order, trial
@@ -77,7 +77,7 @@ def run(search: Search) -> list[Trial]:
         left = len(points)
     if left <= 0:
         return before
-    log = Log(search.recipe, search.space, search.folder, search.tags)
+    log = Log(search.recipe, search.space, search.folder, search.tags, expected=left)
     with log.kept():
         _fit(search, over, points, left, log)
     return trials_in(search.folder)
@@ -110,8 +110,7 @@ def _fit(search: Search, over: list[Trial], points: list[Values] | None, left: i
             run_config=tune.RunConfig(name=RAY, storage_path=str(search.folder.resolve()), callbacks=[log], verbose=0),
         )
         shutil.rmtree(search.folder / RAY, ignore_errors=True)
-        with progress("tune: passes of trials", None) as advance:
-            log.advance = advance
+        with stages("tune") as log.show:
             found = tuner.fit()
     shutil.rmtree(search.folder / RAY, ignore_errors=True)
     log.check(found.errors)

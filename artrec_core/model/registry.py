@@ -213,7 +213,9 @@ class Registry:
                     f"version {version} did not serve before the champion ({told}); `artrec models promote {version}` makes it champion"
                 )
         # Somebody else may have promoted another one since we looked.
-        return self.promote(version or earlier[-1], why, by=by, back=True, instead_of=champion and champion.name)
+        return self.promote(
+            version or earlier[-1], why, by=by, back=True, instead_of=None if champion is None else champion.name
+        )
 
     def was_rolled_back(self, version: str) -> Promotion | None:
         """The step back that took this version's place, unless it was promoted again since."""

@@ -24,6 +24,8 @@ VECTORS = "text_vectors.npy"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 FAILED = "failed.txt"
+# How far a long epoch is, or an encoding, is noted so often.
+SECONDS_BETWEEN_NOTES = 5.0
 
 
 class TrainingDiverged(ArtrecError):
@@ -72,6 +74,19 @@ class Run:
         if self.world.rank == 0:
             with open(self.folder / METRICS, "a") as file:
                 file.write(json.dumps({**values, "at": round(time.time(), 3)}) + "\n")
+
+    def counting(self, unit: str, total: int, **values: object) -> Callable[[int], None]:
+        """`advance(n)`, which notes now and then how many units are done of `total` (`step` of `steps`), beside `values`."""
+        done, noted = 0, time.monotonic()
+
+        def advance(n: int) -> None:
+            nonlocal done, noted
+            done = min(done + n, total)
+            if time.monotonic() - noted >= SECONDS_BETWEEN_NOTES:
+                noted = time.monotonic()
+                self.note(**values, **{unit: done, f"{unit}s": total})
+
+        return advance
 
     def check_finite(self, loss: float, where: str) -> float:
         """The loss as the mean over the workers; all of them stop together where it is not finite."""

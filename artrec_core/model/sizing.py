@@ -63,10 +63,15 @@ def sized(model: Model, train: Train, data: TrainingData) -> Sizes:
 
 def text_steps(train: Train, works: int, workers: int) -> int:
     """How many steps each of the workers takes with the text tower."""
-    a_pass = max(1, math.ceil(works / (train.text_batch * workers)))
+    epoch = text_steps_in_epoch(train, works, workers)
     if isinstance(train.text_epochs, str):
-        return max(FEWEST_TEXT_STEPS, TEXT_PASSES * a_pass)
-    return train.text_epochs * a_pass
+        return max(FEWEST_TEXT_STEPS, TEXT_PASSES * epoch)
+    return train.text_epochs * epoch
+
+
+def text_steps_in_epoch(train: Train, works: int, workers: int) -> int:
+    """After how many steps all workers together have encoded as many artworks as there are."""
+    return max(1, math.ceil(works / (train.text_batch * workers)))
 
 
 def _fewness(events: float, few: float, many: float) -> float:

@@ -5,6 +5,7 @@ runs in a plain process and in the workers that Ray Train starts (`launch.py`).
 """
 
 import json
+import math
 import os
 import shutil
 import time
@@ -19,7 +20,7 @@ from artrec_core.model.batches import Ints
 from artrec_core.model.checkpoints import Checkpoints
 from artrec_core.model.engines import engine_for, weights_kept_in
 from artrec_core.model.run import CHECKPOINTS, MODEL, VECTORS, Evaluator, Run, schedule
-from artrec_core.model.sizing import text_steps
+from artrec_core.model.sizing import text_steps, text_steps_in_epoch
 from artrec_core.model.text_encoder import TextEncoder, encode, tune
 from artrec_core.model.text_phase import TextBatches, TextPhase
 from artrec_core.model.training_data import TrainingData
@@ -86,7 +87,13 @@ def _text_vectors(run: Run, data: TrainingData, building: Path) -> NDArray[np.fl
     path = run.folder / VECTORS
     if not path.exists():
         encoder = TextEncoder.load(building / TEXT).to(run.world.device)
-        share = encode(encoder, texts[run.world.rank :: run.world.size], batch_tokens=run.encode.batch_tokens)
+        advance = run.counting("text", len(texts), phase="encode")
+        share = encode(
+            encoder,
+            texts[run.world.rank :: run.world.size],
+            batch_tokens=run.encode.batch_tokens,
+            advance=lambda n: advance(n * run.world.size),
+        )
         np.save(run.folder / f"share-{run.world.rank}.npy", share)
         run.world.barrier()
         if run.world.rank == 0:
@@ -117,6 +124,8 @@ def train_text(run: Run, data: TrainingData, encoder: TextEncoder, folder: Path)
         matching=train.matching > 0,
     )
     steps = text_steps(train, len(data.documents), world.size)
+    in_epoch = text_steps_in_epoch(train, len(data.documents), world.size)
+    of = {"steps": steps, "epochs": math.ceil(steps / in_epoch)}
     kept = Checkpoints(run.folder / CHECKPOINTS, world.rank, world.size, train.checkpoint_steps, world.barrier)
     kept.load_weights(phase)
     engine = engine_for(run, phase, train.text_learning_rate)
@@ -128,7 +137,8 @@ def train_text(run: Run, data: TrainingData, encoder: TextEncoder, folder: Path)
         batch = batches.draw(step)
         torch.manual_seed(batches.dropout_seed(step))
         loss = run.check_finite(engine.step(batch), f"at step {step + 1} of the text tower")
-        run.note(phase="text", step=step + 1, loss=loss, padding_share=round(batch.padding_share, 4))
+        epoch, padding = step // in_epoch + 1, round(batch.padding_share, 4)
+        run.note(phase="text", in_epoch=epoch, step=step + 1, **of, loss=loss, padding_share=padding)
         kept.save(engine, step + 1, steps)
     engine.save(lambda: encoder.save(folder))
 

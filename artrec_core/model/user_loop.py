@@ -74,6 +74,8 @@ def _fit_user(
         moving.train()
         phase.begin_pass(random)
         total = 0.0
+        of = {"phase": "user" if evaluator else "refit", "epochs": passes}
+        advance = run.counting("step", steps, **of, in_epoch=epoch - first + 1)
         batches = length_batches(data.histories.lengths[people], batch, random)
         for step in range(steps):
             rate = train.user_learning_rate * schedule(epoch * steps + step, sizes.passes * steps, first * steps)
@@ -86,12 +88,13 @@ def _fit_user(
             nn.utils.clip_grad_norm_(tower.parameters(), 1.0)
             optimizer.step()
             total += loss.item()
-        mean = run.check_finite(total / steps, f"in pass {epoch + 1} of the user tower")
+            advance(1)
+        mean = run.check_finite(total / steps, f"in epoch {epoch + 1} of the user tower")
         if evaluator is None:
-            run.note(phase="refit", epoch=epoch - first + 1, loss=mean)
+            run.note(**of, epoch=epoch - first + 1, loss=mean)
             continue
         figure = _validate(run, tower, phase, data, evaluator)
-        run.note(phase="user", epoch=epoch + 1, loss=mean, validation=figure)
+        run.note(**of, epoch=epoch + 1, loss=mean, validation=figure)
         waited += 1
         if figure > best:
             best, best_weights, taken, waited = figure, copy.deepcopy(tower.state_dict()), epoch + 1, 0

@@ -16,6 +16,7 @@ import structlog
 from airflow.sdk import BaseOperator, XComArg
 
 from artrec_core.errors import ArtrecError
+from artrec_core.processes import tethered
 from artrec_core.urls import redacted
 from artrec_dags.recipes import HOME
 
@@ -48,7 +49,8 @@ class JobOperator(BaseOperator):
 
     Among the arguments may stand lists of arguments, which other tasks answered.
     `ARTREC_PYTHON` names the Python to run it with, by default Airflow's own. The job gets a session of its own, so that
-    whatever it started dies with it: when the task is killed or times out, and when the job ends.
+    whatever it started dies with it: when the task is killed or times out, and when the job ends. Where the task's process is
+    ended before it can see to that, the job gets SIGTERM from the kernel (Linux).
     """
 
     template_fields: Sequence[str] = ("config", "date", "arguments")
@@ -81,7 +83,7 @@ class JobOperator(BaseOperator):
         command = self.command()
         log.info("--- %s: %s", self.job, redacted(shlex.join(["python", *command[1:]])))
         self._process = process = subprocess.Popen(
-            command,
+            tethered(command),
             cwd=HOME,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -151,8 +153,10 @@ def _worth_telling(before: str, line: str) -> str:
 
 
 def _ending(status: int) -> str:
-    if status >= 0:
+    # A command that leaves in order after a signal says so by its status, as a shell does.
+    number = -status if status < 0 else status - 128
+    if number not in set(signal.Signals):
         return f"failed with exit status {status}"
-    name = signal.Signals(-status).name
+    name = signal.Signals(number).name
     advice = " (out of memory?)" if name == "SIGKILL" else ""
     return f"was ended by {name}{advice}"

@@ -7,11 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jobs.nightly import STEPS
 from tests.conftest import ROOT
 from tests.end_to_end.small_world import DAY, small_recipe
+from tests.waiting import wait_until
 
 JOB = """#!/bin/sh
 [ "$2" = "jobs.$FAILS" ] && {{ echo "artrec: no catalogue; run prepare first" >&2; exit 1; }}
@@ -26,11 +28,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("airflow")
 
 
-def started(home: Path, day: str, recipe: Path | str, **environment: str) -> subprocess.Popen[str]:
+def environment_of(home: Path, **environment: str) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    return {**own, "ARTREC_AIRFLOW_HOME": str(home), **environment}
+
+
+def started(home: Path, day: str, recipe: Path | str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [ROOT / "infra" / "airflow.sh", "test", "nightly", day, str(recipe)],
-        env={**own, "ARTREC_AIRFLOW_HOME": str(home), **environment},
+        env=environment_of(home, **environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -136,3 +142,18 @@ def test_a_small_night_from_end_to_end(home: Path, tmp_path: Path) -> None:
     for step in STEPS:
         assert f"\n{step} {DAY}: " in done.stdout
     assert (tmp_path / "warehouse.duckdb").exists()
+
+
+@pytest.mark.slow
+def test_a_night_that_is_ended_leaves_no_process_behind(home: Path, tmp_path: Path) -> None:
+    python, running = tmp_path / "python", tmp_path / "running"
+    python.write_text(f"#!/bin/sh\ntouch {running}\nexec sleep 600\n")
+    python.chmod(0o755)
+    line = [ROOT / "infra" / "airflow.sh", "test", "nightly", DAY, str(small_recipe(tmp_path))]
+    with subprocess.Popen(line, env=environment_of(home, ARTREC_PYTHON=str(python)), start_new_session=True) as script:
+        wait_until(running.exists)
+        everything = psutil.Process(script.pid).children(recursive=True)
+        script.terminate()
+    assert script.returncode == 128 + signal.SIGTERM
+    assert len(everything) >= 2
+    wait_until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in everything))

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ import structlog
 from artrec_dags import operator
 from artrec_dags.operator import JobFailed, JobOperator, stop_group
 from tests.conftest import ROOT
+from tests.waiting import wait_until
 
 
 def job(name: str = "score", **arguments: object) -> JobOperator:
@@ -196,3 +198,26 @@ def test_a_group_that_is_gone_is_stopped_already() -> None:
 def test_the_grace_is_shorter_than_airflows_own() -> None:
     # Airflow's supervisor sends SIGKILL to the task five seconds after SIGTERM.
     assert operator.GRACE_SECONDS < 5
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child that its parent died")
+def test_a_job_ends_with_a_task_that_is_killed(fake_python: Path, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    fake_python.write_text(f"#!/bin/sh\necho $$ > {pids}\nexec sleep 600\n")
+    code = "from artrec_dags.operator import JobOperator\n"
+    code += "JobOperator(task_id='score', job='score', config='r.toml', date='2026-03-30').execute({})"
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "dags")])
+    with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths}) as task:
+        (job_pid,) = wait_for(pids, 1)
+        task.kill()
+    wait_until(lambda: not alive(job_pid))
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [("kill -TERM $$", "was ended by SIGTERM"), ("exit 143", "was ended by SIGTERM"), ("exit 200", "exit status 200")],
+)
+def test_a_job_that_a_signal_ended_is_told_so(fake_python: Path, script: str, told: str) -> None:
+    fake_python.write_text(f"#!/bin/sh\n{script}\n")
+    with pytest.raises(JobFailed, match=told):
+        job().execute({})

@@ -15,6 +15,7 @@ from artrec_core.lake import Lake
 from artrec_core.model.registry import Registry
 from jobs import embed, train
 from jobs.step import Night, StepManifest, run_step
+from jobs.training_stages import stages_of
 from tests.artrec_core.model.worlds import WORDS, history, tiny_settings
 from tests.conftest import ROOT
 
@@ -70,6 +71,9 @@ def test_training_registers_one_version_measured_beside_the_baselines(recipe: Re
     assert {"seed", "data", "code_version", "fingerprint"} <= versions[0].tags.keys()
     note = json.loads(Lake(recipe.store.lake).read_note(train.NOTE, DAY) or b"")
     assert {"loss", "validation"} <= set(next(line for line in note["lines"] if "epoch" in line))
+    last = [stage.text.split(", loss")[0] for stage in stages_of(note["lines"])]
+    assert last[0] == "text tower epoch 1 of 1, step 1 of 1"
+    assert last[1] == "user tower epoch 2 of 2"
 
 
 def test_a_night_with_a_champion_does_not_train(recipe: Recipe):

@@ -188,7 +188,7 @@ def test_a_grid_tries_each_combination_once_and_a_rate_too_small_to_learn_loses(
     assert sorted(tried) == [(rate, layers) for rate in (TOO_SLOW, GOOD, TOO_FAST) for layers in (1, 2)]
     assert [rate for rate, _ in tried] == [GOOD, GOOD, TOO_SLOW, TOO_SLOW, TOO_FAST, TOO_FAST]
     assert {one["ended"] for one in note["trials"][:4]} == {"trained"}
-    assert "the loss is nan in pass" in note["trials"][-1]["why"]
+    assert "the loss is nan in epoch" in note["trials"][-1]["why"]
     assert note["people_validated"] == 16
     best = note["trials"][0]
     # The best recipe holds what was found, and everything else as it was.

@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,3 +99,38 @@ def test_training_joins_the_cluster_that_the_environment_names_and_leaves_it_run
     # A local Ray that the job had started would be gone now.
     with ray.init(address=cluster, log_to_driver=False, configure_logging=False):
         assert ray.cluster_resources()["CPU"] == 3
+
+
+# Starts a cluster of our own, and lets another process, which has not its token, try to join it.
+CLOSED = """
+import os, subprocess, sys
+from artrec_core.config import load
+from artrec_core.model.launch import ray_running
+with ray_running(load("infra/recipes/demo.toml"), 1):
+    import ray
+    assert ray.get(ray.remote(lambda: 1).remote()) == 1
+    join = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False)"
+    others = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    line = [sys.executable, "-c", join, ray.get_runtime_context().gcs_address]
+    print(subprocess.run(line, env=others, capture_output=True).returncode)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("token", [None, "t" * 64], ids=["no-token-file", "a-token-file"])
+def test_a_cluster_of_our_own_is_closed_to_others_and_says_nothing_of_it(tmp_path: Path, token: str | None):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "ARTREC_RAY"))}
+    kept = tmp_path / ".ray" / "auth_token"
+    if token is not None:
+        kept.parent.mkdir()
+        kept.write_text(token)
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED],
+        cwd=ROOT,
+        env=environment | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
+    assert kept.exists() == (token is not None)

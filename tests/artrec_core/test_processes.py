@@ -1,0 +1,147 @@
+"""What a command has started ends with it, whichever way it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from artrec_core import processes
+from artrec_core.processes import child, run, tethered
+from tests.conftest import ROOT
+from tests.waiting import wait_until
+
+PYTHON = sys.executable
+# Says its process id and waits; its child, which heeds no signal, does the same.
+STUBBORN = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with open(sys.argv[1], "a") as file:
+    file.write(f"{os.getpid()}\\n")
+if len(sys.argv) == 2:
+    subprocess.Popen([sys.executable, "-c", os.environ["STUBBORN"], sys.argv[1], "child"])
+time.sleep(600)
+"""
+# Starts a child as our commands do, and waits for it.
+COMMAND = """
+import sys, time
+from artrec_core import processes
+processes.COMMAND_SECONDS, processes.CHILD_SECONDS = float(sys.argv[2]), 0.5
+with processes.ending_in_order():
+    try:
+        with processes.child([sys.executable, "-c", sys.argv[3], sys.argv[1]]) as started:
+            started.wait()
+    finally:
+        print("in order", flush=True)
+        time.sleep(float(sys.argv[4]))
+"""
+
+
+def ids(file: Path, many: int) -> list[int]:
+    wait_until(lambda: file.exists() and len(file.read_text().split()) == many)
+    return [int(one) for one in file.read_text().split()]
+
+
+def command(file: Path, *, command_seconds: float = 8.0, tidying_seconds: float = 0.0) -> "subprocess.Popen[str]":
+    arguments = [str(file), str(command_seconds), STUBBORN, str(tidying_seconds)]
+    environment = os.environ | {"STUBBORN": STUBBORN, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([PYTHON, "-c", COMMAND, *arguments], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def gone(*pids: int) -> bool:
+    return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids)
+
+
+def test_a_child_ends_with_the_block_and_so_does_what_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "CHILD_SECONDS", 0.5)
+    monkeypatch.setenv("STUBBORN", STUBBORN)
+    with child([PYTHON, "-c", STUBBORN, str(tmp_path / "ids")]):
+        started = ids(tmp_path / "ids", 2)
+    assert gone(*started)
+
+
+def test_a_child_may_end_in_order(tmp_path: Path) -> None:
+    tidied, ready = tmp_path / "tidied", tmp_path / "ready"
+    script = f"trap 'touch {tidied}; exit 0' TERM; touch {ready}; while :; do sleep 0.05; done"
+    with child(["bash", "-c", script]) as process:
+        wait_until(ready.exists)
+    assert (tidied.exists(), process.returncode) == (True, 0)
+
+
+@pytest.mark.parametrize(("script", "status"), [("exit 3", 3), ("kill -9 $$", 137)])
+def test_the_exit_status_is_told_as_a_shell_tells_it(script: str, status: int) -> None:
+    assert run(["sh", "-c", script]) == status
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_in_order_with_all_it_started(tmp_path: Path, number: signal.Signals) -> None:
+    process = command(tmp_path / "ids")
+    started = ids(tmp_path / "ids", 2)
+    process.send_signal(number)
+    assert process.communicate(timeout=60)[0] == "in order\n"
+    assert process.returncode == 128 + number
+    assert gone(*started)
+
+
+def test_a_second_signal_does_not_cut_short_what_the_first_began(tmp_path: Path) -> None:
+    process = command(tmp_path / "ids")
+    started = ids(tmp_path / "ids", 2)
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP):
+        process.send_signal(number)
+    assert process.communicate(timeout=60)[0] == "in order\n"
+    assert process.returncode in (128 + signal.SIGTERM, 128 + signal.SIGHUP)
+    assert gone(*started)
+
+
+def test_a_command_that_does_not_come_to_its_end_is_killed_with_all_it_started(tmp_path: Path) -> None:
+    process = command(tmp_path / "ids", command_seconds=0.1, tidying_seconds=600)
+    started = ids(tmp_path / "ids", 2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    wait_until(lambda: gone(*started))
+
+
+def test_a_command_under_nohup_outlives_its_terminal() -> None:
+    code = "import os, signal; from artrec_core.processes import ending_in_order\n"
+    code += "with ending_in_order():\n    os.kill(os.getpid(), signal.SIGHUP); print('still here')"
+    line = ["nohup", PYTHON, "-c", code]
+    done = subprocess.run(line, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+    assert done.stdout == "still here\n"
+
+
+def test_signals_do_after_the_block_what_they_did_before() -> None:
+    before = [signal.getsignal(number) for number in processes.ENDING]
+    with processes.ending_in_order():
+        assert signal.getsignal(signal.SIGTERM) not in before
+    assert [signal.getsignal(number) for number in processes.ENDING] == before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child that its parent died")
+def test_a_child_ends_with_a_command_that_is_killed(tmp_path: Path) -> None:
+    (file := tmp_path / "ids").touch()
+    waits = "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'a')); time.sleep(600)"
+    code = f"from artrec_core.processes import run; run([{PYTHON!r}, '-c', {waits!r}, {str(file)!r}])"
+    process = subprocess.Popen([PYTHON, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    started = ids(file, 1)
+    process.kill()
+    process.wait()
+    wait_until(lambda: gone(*started))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child that its parent died")
+def test_a_child_whose_parent_died_meanwhile_does_not_begin() -> None:
+    line = tethered(["echo", "begun"])
+    line[line.index(str(os.getpid()))] = "1"
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    done = subprocess.run(tethered(["no-such-program"]), capture_output=True, text=True, check=False)
+    assert done.stderr == "artrec: no-such-program cannot be run: No such file or directory\n"
+    assert done.returncode == 1
