@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from artrec_core.errors import ConfigError
 
 Share = Annotated[float, Field(ge=0, le=1)]
-# Settled from the data when they are known (`model/sizing.py`).
+# Settled from the data when they are known (`model/auto_settings.py`).
 Auto = Literal["auto"]
 # It stands before ids, which are keys of the warehouse.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]

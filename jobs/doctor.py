@@ -101,8 +101,8 @@ def _base_model_finding(recipe: Recipe) -> Finding:
 
 def _memory_finding(recipe: Recipe) -> Iterator[Finding]:
     from artrec_core.model.base_models import CONFIG, resolve
-    from artrec_core.model.launch import deepspeed_file
-    from artrec_core.model.memory import Size, recipe_memory, told
+    from artrec_core.model.distributed.gpu_memory import Size, recipe_memory, told
+    from artrec_core.model.distributed.launch import deepspeed_file
 
     try:
         folder = resolve(recipe.model.base, recipe.store.models)

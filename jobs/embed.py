@@ -45,7 +45,7 @@ def run(night: Night) -> Figures:
     from artrec_core.columns import ARTWORK_ID, CONTENT_HASH, VECTOR
     from artrec_core.model.registry import Registry
     from artrec_core.model.two_tower import TwoTower
-    from artrec_core.recs.arrays import vectors_of
+    from artrec_core.recs.inputs.arrays import vectors_of
 
     if night.recipe.encode.threads is not None:
         torch.set_num_threads(night.recipe.encode.threads)
@@ -236,7 +236,7 @@ def _people(
         conform,
     )
     from artrec_core.model.embeddings import user_vectors
-    from artrec_core.recs.arrays import vectors_of
+    from artrec_core.recs.inputs.arrays import vectors_of
 
     def text_of(stated: list[str]) -> Any:
         return vectors_of(pl.Series(stated), interests, INTERESTS)[0]

@@ -8,17 +8,18 @@ import typer
 
 from artrec_core.config import load
 from artrec_core.errors import ArtrecError
+from artrec_core.evaluation.ablations import ABLATIONS, applicable
 from artrec_core.lake import day_of, digest_of
-from artrec_core.recs.ablations import ABLATIONS, applicable
-from jobs import answer, crawl, prepare, train, validate
-from jobs.asked import PROTOCOLS, Protocol, asked, marked
-from jobs.contestant import Contestant
-from jobs.scoreboard import show
+from jobs import crawl, prepare, train, validate
+from jobs.evaluation import worker as answer
+from jobs.evaluation.printed import show
+from jobs.evaluation.subprocess_run import Contestant
+from jobs.evaluation.task import PROTOCOLS, Protocol, asked, marked
 from jobs.step import ConfigOption, DateOption, Night, SetOption, code_version, run_command, run_step
 
 if TYPE_CHECKING:
-    from artrec_core.recs.question import Question
-    from artrec_core.recs.scorecard import Card, Exam
+    from artrec_core.evaluation.report import Card, Exam
+    from artrec_core.evaluation.task import Question
 
 BASELINES = ("popularity", "ease", "als")
 OWN = ("id-only", "text-only", "full")
@@ -133,13 +134,13 @@ def _applicable(night: Night) -> list[str]:
 
 
 def _summaries(cards: dict[str, list["Card"]], runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    from artrec_core.recs.scorecard import summary
+    from artrec_core.evaluation.report import summary
 
     return {model: {**summary(cards[model]), "runs": runs[model]} for model in cards}
 
 
 def _differences(cards: dict[str, list["Card"]]) -> dict[str, Any]:
-    from artrec_core.recs.scorecard import difference
+    from artrec_core.evaluation.report import difference
 
     ours = cards.get(COMPARED)
     if ours is None:
@@ -148,7 +149,7 @@ def _differences(cards: dict[str, list["Card"]]) -> dict[str, Any]:
 
 
 def _counts(question: "Question", exam: "Exam") -> dict[str, Any]:
-    from artrec_core.recs.scorecard import asked_a_segment
+    from artrec_core.evaluation.report import asked_a_segment
 
     return {
         "people": question.people.height,

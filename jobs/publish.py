@@ -195,7 +195,7 @@ def audit(night: Night, scored: Survey, loaded: Mapping[str, int]) -> None:
 
 def _blocked(night: Night, catalogue: pl.DataFrame) -> pl.DataFrame:
     """(STRATEGY, ARTWORK_ID) of what each strategy must not show."""
-    from artrec_core.recs.filters import blocked
+    from artrec_core.recs.strategies.filters import blocked
 
     frames = [
         catalogue.select(pl.lit(one.name).alias(STRATEGY), ARTWORK_ID).filter(

@@ -17,8 +17,8 @@ from artrec_core.lake import Lake, day_of, digest_of
 from jobs.step import ConfigOption, DateOption, SetOption, night_of, run_command, run_step
 
 if TYPE_CHECKING:
+    from artrec_core.evaluation.gate import Decision
     from artrec_core.model.registry import Version
-    from artrec_core.recs.promotion import Decision
 
 # Exit statuses, beside 0 and that of an error, 1.
 REFUSED, WAITING = 3, 4
@@ -80,7 +80,7 @@ def command(
 def check_settings(recipe: Recipe) -> None:
     """All that can be known before anything starts. Raises `ArtrecError` with what to do."""
     from artrec_core.model.base_models import resolve
-    from artrec_core.model.launch import deepspeed_file
+    from artrec_core.model.distributed.launch import deepspeed_file
     from artrec_core.model.registry import Registry
     from artrec_core.warehouse import open_warehouse
 
@@ -106,8 +106,8 @@ def _train(recipe: Recipe, day: str) -> str:
 
 def _gate(recipe: Recipe, day: str, name: str) -> "tuple[Version, Decision | None]":
     """The night's challenger and the decision about it, made once for this champion and these rules; None where it serves already."""
+    from artrec_core.evaluation.gate import Decision
     from artrec_core.model.registry import CHAMPION, FINGERPRINT, GATE, Registry
-    from artrec_core.recs.promotion import Decision
     from jobs.train import CHALLENGER
 
     night, registry = night_of(CHALLENGER, recipe, day), Registry(recipe.store)
@@ -123,7 +123,7 @@ def _gate(recipe: Recipe, day: str, name: str) -> "tuple[Version, Decision | Non
     if stored.get("key") == key:
         decision = Decision.from_json(stored["decision"])
     else:
-        from jobs.comparison import compared
+        from jobs.training.comparison import compared
 
         decision = compared(night, registry, challenger)
         told = {"key": key, "night": day, "against": against, "verdict": decision.verdict}
@@ -145,8 +145,8 @@ def _show(decision: "Decision", challenger: str, champion: str | None) -> None:
 
 def _answer(recipe: Recipe, challenger: "Version", decision: "Decision | None", promote: bool | None) -> dict[str, Any]:
     """What the DAG is told: the version, what follows, and the words for whoever is asked."""
+    from artrec_core.evaluation.gate import outcome
     from artrec_core.model.registry import Registry
-    from artrec_core.recs.promotion import outcome
 
     told: dict[str, Any] = {"version": challenger.name, "outcome": "keep", "told": "it is the champion already"}
     if decision is None:
@@ -166,7 +166,7 @@ def _concluded(
     recipe: Recipe, config: str, day: str, challenger: "Version", decision: "Decision | None", promote: bool | None
 ) -> int:
     """Do what follows from the decision and say so; the exit status."""
-    from artrec_core.recs.promotion import outcome
+    from artrec_core.evaluation.gate import outcome
 
     name = challenger.name
     if decision is None:
@@ -204,8 +204,8 @@ def promoted(recipe: Recipe, name: str, by: str, why: str) -> str:
 
     `by` is `gate`, or who was asked. Raises `GateFailed` where the decision does not allow it, or was about another champion.
     """
+    from artrec_core.evaluation.gate import Decision
     from artrec_core.model.registry import CHAMPION, GATE, Registry
-    from artrec_core.recs.promotion import Decision
 
     registry = Registry(recipe.store)
     version, champion = registry.version(name), registry.champion()

@@ -10,13 +10,13 @@ from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Part, digest_of
 from jobs.progress import progress
-from jobs.shards import InProcess, Maker, cut
+from jobs.scoring.shards import InProcess, Maker, cut
 from jobs.step import Figures, Night, Step, main
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from artrec_core.recs.tables import Scored
+    from artrec_core.recs.tables.scored_tables import Scored
 
 INPUTS = ("catalogue", "histories", "people", "item_vectors", "user_vectors")
 TABLES = ("recommendations", "similar_artworks", "artwork_audiences", "popular_artworks")
@@ -37,7 +37,7 @@ def inputs(night: Night) -> dict[str, str]:
 
 def block_digests(recipe: Recipe) -> dict[str, str]:
     """The files of block lists, each with a digest of what it says today."""
-    from artrec_core.recs.filters import block_files
+    from artrec_core.recs.strategies.filters import block_files
 
     blocks = [recipe.score.block, *(strategy.block for strategy in recipe.strategies)]
     return {f"block:{file}": digest_of(raw.hex()) for file, raw in block_files(blocks).items()}
@@ -61,9 +61,9 @@ def stands(night: Night) -> bool:
 
 def run(night: Night) -> Figures:
     """Make every table shard by shard, then swap all of them in."""
-    from artrec_core.recs.changes import changes
-    from artrec_core.recs.tables import Scored
-    from artrec_core.recs.world import Tables, World
+    from artrec_core.recs.inputs.scoring_data import Tables, World
+    from artrec_core.recs.tables.scored_tables import Scored
+    from artrec_core.recs.tables.strategy_impact import changes
 
     recipe, day, read = night.recipe, night.day, night.lake.read
     world = World(
@@ -112,7 +112,7 @@ def _maker(night: Night, scored: "Scored") -> Iterator[Maker]:
     if night.recipe.score.workers == 1:
         yield InProcess(night, scored)
         return
-    from jobs.score_on_ray import OnRay
+    from jobs.scoring.ray_shards import OnRay
 
     with OnRay(night, scored) as on_ray:
         yield on_ray
@@ -142,7 +142,7 @@ def _in_shards(
 
 def _all_pairs(night: Night, scored: "Scored", maker: Maker) -> dict[str, list[Part]]:
     """Every pair's score, some people at a time; refused where the disk could not hold them."""
-    from artrec_core.recs.pairs import BYTES_A_PAIR, people_in_piece
+    from artrec_core.recs.tables.all_pairs import BYTES_A_PAIR, people_in_piece
 
     people, works = scored.world.shape
     strategies = len(scored.foldings)

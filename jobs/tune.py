@@ -22,7 +22,7 @@ from jobs.step import ConfigOption, DateOption, Night, SetOption, code_version, 
 if TYPE_CHECKING:
     from artrec_core.model.search_space import Space, Values
     from artrec_core.model.training_data import TrainingData
-    from jobs.trial_records import Trial
+    from jobs.tuning.records import Trial
 
 NOTE = "tuning.json"
 BEST = "best.toml"
@@ -55,7 +55,7 @@ def command(
         f"{Path(config).name} with what `artrec tune` found: NDCG@10 {best.figure:.4f} on the validation works of {day},"
         f" trial {best.number} of {len(found.ranked)}.",
     ]
-    from jobs import tuned_recipe
+    from jobs.tuning import recipe as tuned_recipe
 
     tuned_recipe.write(config, overrides, best.values, target, opening)
     print(_conclusion(found, day, target), flush=True)
@@ -73,7 +73,7 @@ class Found:
     @property
     def ranked(self) -> list["Trial"]:
         """The trials that are over, the best first."""
-        from jobs.trial_records import ranked
+        from jobs.tuning.records import ranked
 
         return ranked(self.trials)
 
@@ -105,7 +105,7 @@ def tuned(recipe: Recipe, day: str) -> Found:
     people, settled = prepared(night, space, folder)
     night.recipe = with_values(night.recipe, settled)
     from artrec_core.model.registry import FINGERPRINT
-    from jobs import tuning
+    from jobs.tuning import search as tuning
 
     tags = {
         FINGERPRINT: digest,
@@ -136,11 +136,11 @@ def _digest(night: Night, space: "Space") -> str:
 
 def prepared(night: Night, space: "Space", folder: Path) -> tuple[int, "Values"]:
     """Put what all trials read into the search's folder; how many people validate, and the recipe's values that the data settle."""
+    from artrec_core.model.auto_settings import sized
     from artrec_core.model.search_space import touches_text
-    from artrec_core.model.sizing import sized
     from artrec_core.model.training_data import TrainingData
-    from jobs.future import future_of
-    from jobs.trial import DATA, text_vectors
+    from artrec_core.model.training_split import future_of
+    from jobs.tuning.trial import DATA, text_vectors
 
     if not (folder / DATA).exists():
         future = future_of(night)
@@ -164,9 +164,9 @@ def _take_frozen(night: Night, data: "TrainingData", folder: Path) -> None:
     """Vectors of a text tower that does not move, from where the night or an evaluation has them already."""
     import numpy as np
 
-    from artrec_core.model.distil import text_base
-    from jobs.asked import base_vectors
-    from jobs.trial import text_file
+    from artrec_core.model.distillation import text_base
+    from jobs.evaluation.task import base_vectors
+    from jobs.tuning.trial import text_file
 
     kept = text_file(folder, night.recipe)
     if kept.exists():

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from artrec_core.columns import INTERESTS, USER_ID
-from artrec_core.model.batches import NO_WORK, Ints, sequences
+from artrec_core.model.sequences import NO_WORK, Ints, sequences
 from artrec_core.model.text_encoder import encode
 from artrec_core.model.two_tower import TwoTower
 from artrec_core.model.user_phase import user_states

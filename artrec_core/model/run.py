@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from artrec_core.config import Encode, Model, Train
 from artrec_core.errors import ArtrecError
-from artrec_core.model.batches import Ints, Sequences
+from artrec_core.model.sequences import Ints, Sequences
 
 # (user vectors, artwork vectors, what these people have seen, the held-out work of each) -> a figure a person, higher is better.
 Evaluator = Callable[[NDArray[np.float32], NDArray[np.float32], Sequences, Ints], NDArray[np.float64]]

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from artrec_core.model.packed import can_pack, packed
-from artrec_core.model.threads import one_thread_each
+from artrec_core.model.cpu.onednn import can_pack, packed
+from artrec_core.model.cpu.threads import one_thread_each
 
 SETTINGS = "text_encoder.json"
 Pooling = Literal["mean", "last"]
@@ -192,7 +192,7 @@ class TextEncoder(nn.Module):
 
     def _fast_backbone(self) -> nn.Module:
         if self.precision == "int8":
-            from artrec_core.model.int8 import in_int8  # numba: half a second that the other precisions do not need
+            from artrec_core.model.cpu.int8 import in_int8  # numba: half a second that the other precisions do not need
 
             return in_int8(self.backbone)
         return packed(self.backbone, torch.bfloat16 if self.precision == "bfloat16" else torch.float32)

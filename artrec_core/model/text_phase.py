@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from artrec_core.model.augmentation import augmented, with_synonyms
-from artrec_core.model.batches import Ints
+from artrec_core.model.sequences import Ints
 from artrec_core.model.text_encoder import Group, TextEncoder
 from artrec_core.model.training_data import TrainingData
 

@@ -15,11 +15,11 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
-from artrec_core.model.batches import Ints
-from artrec_core.model.checkpoints import Checkpoints
-from artrec_core.model.engines import engine_for, weights_kept_in
+from artrec_core.model.auto_settings import text_steps
+from artrec_core.model.distributed.checkpoints import Checkpoints
+from artrec_core.model.distributed.engines import engine_for, weights_kept_in
 from artrec_core.model.run import CHECKPOINTS, MODEL, VECTORS, Evaluator, Run, schedule
-from artrec_core.model.sizing import text_steps
+from artrec_core.model.sequences import Ints
 from artrec_core.model.text_encoder import TextEncoder, encode, tune
 from artrec_core.model.text_phase import TextBatches, TextPhase
 from artrec_core.model.training_data import TrainingData

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from artrec_core.model.batches import Ints, Sequences
+from artrec_core.model.sequences import Ints, Sequences
 
 # So many texts that works may be asked for by teach the user tower to read stated interests; all of a large catalogue's would
 # take as long to encode as its documents.

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from artrec_core.errors import ArtrecError
-from artrec_core.model.batches import GAPS, SIGNALS
+from artrec_core.model.sequences import GAPS, SIGNALS
 from artrec_core.model.user_encoder import UserEncoder
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from artrec_core.config import Model
-from artrec_core.model.adamw import AdamW
-from artrec_core.model.batches import length_batches
+from artrec_core.model.auto_settings import Sizes, sized
+from artrec_core.model.cpu.adamw import AdamW
 from artrec_core.model.run import Evaluator, Run, schedule
-from artrec_core.model.sizing import Sizes, sized
+from artrec_core.model.sequences import length_batches
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import Shape, TwoTower
 from artrec_core.model.user_phase import UserPhase, user_states

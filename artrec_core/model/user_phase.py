@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from artrec_core.model.batches import NO_WORK, Ints, Sequences, padded, padded_targets
-from artrec_core.model.next_work import next_work_loss
+from artrec_core.model.sequences import NO_WORK, Ints, Sequences, padded, padded_targets
+from artrec_core.model.softmax_loss import next_work_loss
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
 

@@ -22,9 +22,9 @@ import polars as pl
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, OCCURRED_AT, POSITIVE, USER_ID
 from artrec_core.config import Recipe, load
 from artrec_core.data.holdout import leave_one_out
-from artrec_core.model.batches import sequences
-from artrec_core.recs.held_out import KS, seen_works
-from artrec_core.recs.metrics import rank_accuracy, ranks_of_scores
+from artrec_core.evaluation.metrics import rank_accuracy, ranks_of_scores
+from artrec_core.evaluation.ranking import KS, seen_works
+from artrec_core.model.sequences import sequences
 from jobs.crawl import Crawl
 from jobs.step import Night
 from jobs.train import NOTE, in_catalogue

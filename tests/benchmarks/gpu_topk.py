@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from artrec_core.recs import gpu_topk
+from artrec_core.recs.topk import gpu_engine as gpu_topk
 
 PEOPLE = (4096, 16_384)
 WORKS = 1_000_000
@@ -86,7 +86,7 @@ def engines(
     yield ("ours" if works.tile else "ours, no kernel"), lambda users: blocks(users, works, k)
     yield "ours, from and to the host", lambda users: gpu_topk.top_k_on_device(users.cpu().numpy(), works, k)
     if tiles and works.tile:
-        from artrec_core.recs.gpu_kernel import Tile
+        from artrec_core.recs.topk.gpu_kernel import Tile
 
         for cut in TILES:
             other = gpu_topk.prepare(items, device, fused=True, tile=Tile(*cut))

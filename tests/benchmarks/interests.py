@@ -19,17 +19,17 @@ from scipy.sparse import csr_array
 from artrec_core.columns import INTERESTS, POSITIVE, USER_ID
 from artrec_core.config import Recipe, load
 from artrec_core.data.holdout import MIN_POSITIVES, Holdout
-from artrec_core.model.batches import sequences
-from artrec_core.model.distil import text_base
+from artrec_core.evaluation.metrics import accuracy, bootstrap
+from artrec_core.evaluation.ranking import held_out_ndcg
+from artrec_core.model.distillation import text_base
 from artrec_core.model.embeddings import item_vectors, user_vectors
 from artrec_core.model.run import MODEL, VECTORS, Run, World
+from artrec_core.model.sequences import sequences
 from artrec_core.model.text_encoder import encode
 from artrec_core.model.train_loop import train
 from artrec_core.model.training_data import TrainingData
+from artrec_core.model.training_split import Future, future_of
 from artrec_core.model.two_tower import TwoTower
-from artrec_core.recs.held_out import held_out_ndcg
-from artrec_core.recs.metrics import accuracy, bootstrap
-from jobs.future import Future, future_of
 from jobs.step import Night
 from jobs.train import training_data
 

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from artrec_core.lake import Lake
-from artrec_core.recs.audiences import log_totals
-from artrec_core.recs.tables import Scored
-from artrec_core.recs.topk import top_k
-from artrec_core.recs.world import Tables, World
+from artrec_core.recs.inputs.scoring_data import Tables, World
+from artrec_core.recs.tables.audiences import log_totals
+from artrec_core.recs.tables.scored_tables import Scored
+from artrec_core.recs.topk.search import top_k
 from jobs.score import INPUTS, STEP, TABLES
 from jobs.step import run_step
 from tests.jobs.crowd import DAY, write_crowd

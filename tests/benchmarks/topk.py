@@ -27,9 +27,9 @@ from implicit.cpu.topk import topk as implicit_topk
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from artrec_core.recs import topk
-from artrec_core.recs.coded_topk import products_are_fast
-from artrec_core.recs.topk import top_k
+from artrec_core.recs.topk import search as topk
+from artrec_core.recs.topk.int8_engine import products_are_fast
+from artrec_core.recs.topk.search import top_k
 
 PEOPLE_IN_BATCH = 1024
 PEERS = ("faiss", "implicit", "torch")
@@ -67,8 +67,8 @@ def folded_inputs(lake: str, day: str, recipe: Path, works: int, rng: np.random.
     """The default strategy's folded vectors. People are drawn anew each time; works are repeated to reach `works`."""
     from artrec_core.config import load
     from artrec_core.lake import Lake
-    from artrec_core.recs.tables import Scored
-    from artrec_core.recs.world import Tables, World
+    from artrec_core.recs.inputs.scoring_data import Tables, World
+    from artrec_core.recs.tables.scored_tables import Scored
 
     settings, read = load(recipe), Lake(lake).read
     tables = ("catalogue", "people", "histories", "item_vectors", "user_vectors", "text_vectors")

@@ -16,9 +16,9 @@ import polars as pl
 from artrec_core.columns import ARTWORK_ID, OCCURRED_AT, POSITIVE, USER_ID
 from artrec_core.config import load
 from artrec_core.data.demo.tastes import Space, facet_vectors, own_vectors, unit
-from artrec_core.recs.metrics import rank_accuracy, ranks_of_scores
+from artrec_core.evaluation.metrics import rank_accuracy, ranks_of_scores
+from artrec_core.model.training_split import future_of
 from jobs.crawl import Crawl
-from jobs.future import future_of
 from jobs.step import Night
 
 K = 10

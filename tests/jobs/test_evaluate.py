@@ -12,13 +12,13 @@ from rich.console import Console
 
 from artrec_core.config import load
 from artrec_core.errors import ArtrecError
+from artrec_core.evaluation.lists import accuracy_of_lists, dumped
 from artrec_core.lake import Lake
-from artrec_core.recs.evaluation import accuracy_of_lists, dumped
 from jobs import evaluate
-from jobs.answer import AMONG_HIDDEN_LISTS, LISTS
-from jobs.asked import Protocol
-from jobs.contestant import Contestant
-from jobs.scoreboard import WIDTH_OF_A_LOG, show
+from jobs.evaluation.printed import WIDTH_OF_A_LOG, show
+from jobs.evaluation.subprocess_run import Contestant
+from jobs.evaluation.task import Protocol
+from jobs.evaluation.worker import AMONG_HIDDEN_LISTS, LISTS
 from jobs.step import Night
 from tests.artrec_core.model.worlds import tiny_settings
 from tests.artrec_core.recs.evaluation_worlds import ARTWORK_IDS, catalogue, people, question_of, tribes

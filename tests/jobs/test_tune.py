@@ -16,10 +16,11 @@ from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError, ConfigError, MissingPartition
 from artrec_core.lake import Lake
 from artrec_core.model.search_space import USUAL, setting, space_of, with_values
-from jobs import tune, tuning
+from jobs import tune
 from jobs.step import Night
-from jobs.trial_log import Log
-from jobs.trial_records import Trial, finished_alike, ranked, trials_in
+from jobs.tuning import search as tuning
+from jobs.tuning.callback import Log
+from jobs.tuning.records import Trial, finished_alike, ranked, trials_in
 from tests.artrec_core.model.worlds import tiny_settings
 from tests.artrec_core.recs.evaluation_worlds import catalogue, people, tribes, with_other_tests
 from tests.conftest import ROOT

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from transformers import Qwen3Config
 
 from artrec_core.config import Encode, Recipe, load
-from artrec_core.model.memory import GIB, Size, fewest_gpus, peak, recipe_memory
+from artrec_core.model.distributed.gpu_memory import GIB, Size, fewest_gpus, peak, recipe_memory
 from artrec_core.model.run import Run, World
 from artrec_core.model.text_encoder import TextEncoder, encode
 from artrec_core.model.train_loop import train_text

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from artrec_core.config import Encode, Model, Train
+from artrec_core.evaluation.ranking import held_out_ndcg
 from artrec_core.model.embeddings import item_vectors, text_vectors, user_vectors
 from artrec_core.model.run import VECTORS, Run, TrainingDiverged, World
 from artrec_core.model.text_encoder import TextEncoder, encode
 from artrec_core.model.train_loop import train
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
-from artrec_core.recs.held_out import held_out_ndcg
 from tests.artrec_core.model.worlds import small_data, tiny_model
 
 MODEL = Model(dim=16, layers=1, max_tokens=16, dropout=0.1)

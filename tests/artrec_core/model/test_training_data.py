@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from artrec_core.model import training_data
-from artrec_core.model.batches import NO_WORK
+from artrec_core.model.sequences import NO_WORK
 from artrec_core.model.training_data import TrainingData, asked_texts
 from tests.artrec_core.model.worlds import PEOPLE, small_data
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from artrec_core.model.batches import Sequences
+from artrec_core.model.sequences import Sequences
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import Shape, TwoTower
 from artrec_core.model.user_phase import UserPhase

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from artrec_core.columns import HISTORY, conform
 from artrec_core.data.holdout import leave_one_out
-from artrec_core.model.batches import sequences
+from artrec_core.model.sequences import sequences
 from artrec_core.model.training_data import TrainingData
 
 WORDS = [

@@ -7,7 +7,7 @@ import polars as pl
 
 from artrec_core.columns import ARTWORK_ID, CATALOGUE, DOCUMENT, POSITIVE, USER, USER_ID, conform
 from artrec_core.data.holdout import Holdout, leave_one_out
-from artrec_core.recs.question import Question
+from artrec_core.evaluation.task import Question
 from tests.artrec_core.model.worlds import WORDS, history
 
 WORKS, PEOPLE, EACH = 24, 16, 8

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from artrec_core.recs.selection import canonical
+from artrec_core.recs.topk.float32_loops import canonical
 
 KINDS = [
     "random",
