@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from artrec_core.arrays import Int32Array, Int64Array
 from artrec_core.evaluation.metrics import rank_accuracy, ranks_of_scores
 from artrec_core.evaluation.ranking import seen_works
 from artrec_core.evaluation.task import Question
-from artrec_core.model.sequences import Ints as Rows
 from artrec_core.model.sequences import Sequences
 from artrec_core.recs.interaction_models import PEOPLE_IN_BLOCK, Als, Baseline, Ease, Popularity
-from artrec_core.recs.topk.search import Ints
 
 Settings = dict[str, Any]
 SELECTED_BY = "ndcg@10"
@@ -78,7 +77,7 @@ def chosen(name: str, question: Question, *, seed: int = 0) -> Choice:
     return choice
 
 
-def _validated(model: Baseline, people: Rows, targets: Ints, exclude: csr_array) -> float:
+def _validated(model: Baseline, people: Int64Array, targets: Int32Array, exclude: csr_array) -> float:
     """NDCG@10 on the validation works, every order of ties equally likely."""
     total = 0.0
     for start in range(0, len(people), PEOPLE_IN_BLOCK):

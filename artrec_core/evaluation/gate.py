@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
+from artrec_core.arrays import Float64Array, Int32Array
 from artrec_core.config import Gate
 from artrec_core.evaluation.holdout import FrozenFuture, Reading
-from artrec_core.evaluation.metrics import Values, bootstrap, coverage
-from artrec_core.recs.topk.search import Ints
+from artrec_core.evaluation.metrics import bootstrap, coverage
 
 Verdict = Literal["accepted", "doubtful", "refused"]
 Outcome = Literal["promote", "keep", "refuse", "wait"]
@@ -174,7 +174,7 @@ def _beside_popularity(
 
 
 def _beside_champion(
-    rules: Gate, own: Values, champions: Values, tested: int
+    rules: Gate, own: Float64Array, champions: Float64Array, tested: int
 ) -> tuple[list[Criterion], dict[str, float]]:
     if not tested:
         return [], {}
@@ -223,7 +223,7 @@ def _overlap(rules: Gate, challenger: Reading, champion: Reading) -> Criterion:
     return _at_least("overlap", share, rules.min_overlap, says, doubt=True)
 
 
-def overlap(lists: Ints, before: Ints) -> float:
+def overlap(lists: Int32Array, before: Int32Array) -> float:
     """Mean share of each list (m, K) of `before` that stands in the same person's list too; NaN where nobody has one."""
     there = (before[:, :, None] == lists[:, None, :]).any(axis=2) & (before >= 0)
     lengths = (before >= 0).sum(axis=1)

@@ -10,13 +10,13 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 
-from artrec_core.evaluation.metrics import Values, rank_accuracy, ranks
+from artrec_core.arrays import Float32Array, Float64Array, Int32Array, Int64Array
+from artrec_core.evaluation.metrics import rank_accuracy, ranks
 from artrec_core.evaluation.ranking import seen_works
-from artrec_core.model.sequences import Ints as Rows
 from artrec_core.model.sequences import Sequences
 from artrec_core.recs.interaction_models import Popularity, people_a_work
 from artrec_core.recs.strategies.folding import Component, spread
-from artrec_core.recs.topk.search import Floats, Ints, padded, top_k
+from artrec_core.recs.topk.search import padded, top_k
 
 K = 10
 # Lists of so many people tell coverage and overlap to a percent.
@@ -37,12 +37,12 @@ class FrozenFuture:
     """
 
     seen: csr_array
-    tested: Rows
-    targets: Rows
-    listed: Rows
+    tested: Int64Array
+    targets: Int64Array
+    listed: Int64Array
 
     @classmethod
-    def of(cls, before: Sequences, works: int, tested: Rows, targets: Rows) -> "FrozenFuture":
+    def of(cls, before: Sequences, works: int, tested: Int64Array, targets: Int64Array) -> "FrozenFuture":
         """From everyone's histories before the test; people who have seen all works are not listed, others evenly spaced."""
         seen = seen_works(before, works)
         able = np.flatnonzero(np.diff(seen.indptr) < works)
@@ -55,25 +55,25 @@ class FrozenFuture:
         return int(self.seen.shape[1])
 
     @cached_property
-    def popular(self) -> Rows:
+    def popular(self) -> Int64Array:
         """Rows of the works that most people met, the most popular first."""
         few = max(1, round(self.works * MOST_OF_FEW))
         many = min(max(LEAST_POPULAR, round(self.works * POPULAR_SHARE)), few)
         return np.argsort(-people_a_work(self.seen), kind="stable")[:many]
 
-    def popular_ndcg(self) -> Values:
+    def popular_ndcg(self) -> Float64Array:
         """NDCG@10 of the popular list, (n,)."""
         popular = Popularity().fit(self.seen)
         return self.ndcg(popular.user_vectors, popular.item_vectors)
 
-    def ndcg(self, users: Floats, works: Floats) -> Values:
+    def ndcg(self, users: Float32Array, works: Float32Array) -> Float64Array:
         """NDCG@10 of vectors (U, d) and (I, d), (n,)."""
         if not len(self.tested):
             return np.zeros(0)
         better, tied = ranks(users[self.tested], works, self.targets.astype(np.int32), exclude=self.seen[self.tested])
         return rank_accuracy(better, tied, (K,))[f"ndcg@{K}"]
 
-    def lists(self, users: Floats, works: Floats) -> Ints:
+    def lists(self, users: Float32Array, works: Float32Array) -> Int32Array:
         """The ten best unseen works of the people listed, (m, 10), padded with -1."""
         return top_k(users[self.listed], works, K, exclude=self.seen[self.listed])[0]
 
@@ -82,12 +82,12 @@ class FrozenFuture:
 class Reading:
     """A model's NDCG@10 (n,) and lists (m, 10), or the fault for which it can have neither."""
 
-    ndcg: Values
-    lists: Ints
+    ndcg: Float64Array
+    lists: Int32Array
     fault: str | None = None
 
 
-def reading(users: Floats, works: Floats, future: FrozenFuture) -> Reading:
+def reading(users: Float32Array, works: Float32Array, future: FrozenFuture) -> Reading:
     """What a model of vectors (U, d) and (I, d) makes of the future."""
     if (fault := fault_of(users, works)) is not None:
         return broken(fault, future)
@@ -99,7 +99,7 @@ def broken(fault: str, future: FrozenFuture) -> Reading:
     return Reading(np.full(len(future.tested), np.nan), padded(len(future.listed), K)[0], fault)
 
 
-def fault_of(users: Floats, works: Floats) -> str | None:
+def fault_of(users: Float32Array, works: Float32Array) -> str | None:
     """Why a model of these vectors must not serve, however it ranks; None where it may."""
     if not (users.size and works.size):
         return "it has no vectors"

@@ -13,12 +13,12 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from artrec_core.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from artrec_core.columns import ARTWORK_ID, RANK, SCORE, USER_ID
-from artrec_core.evaluation.metrics import Values, accuracy
+from artrec_core.evaluation.metrics import accuracy
 from artrec_core.evaluation.ranking import KS
-from artrec_core.model.sequences import Ints as Rows
 from artrec_core.recs.interaction_models import Baseline, Factors
-from artrec_core.recs.topk.search import Floats, Ints, padded, top_k, top_k_of_scores
+from artrec_core.recs.topk.search import padded, top_k, top_k_of_scores
 
 # People of a block share one random order of the catalogue: few enough that what ties bring is averaged over many orders.
 PEOPLE_IN_BLOCK = 128
@@ -27,13 +27,13 @@ PEOPLE_IN_BLOCK = 128
 class Vectors(Factors):
     """Vectors from elsewhere, to be ranked as a baseline is."""
 
-    def __init__(self, name: str, user_vectors: Floats, item_vectors: Floats) -> None:
+    def __init__(self, name: str, user_vectors: Float32Array, item_vectors: Float32Array) -> None:
         self.name, self.user_vectors, self.item_vectors = name, user_vectors, item_vectors
 
 
 def best_works(
-    model: Baseline, people: Rows, k: int, *, exclude: Any, among: Rows | None = None, seed: int = 0
-) -> tuple[Ints, Floats]:
+    model: Baseline, people: Int64Array, k: int, *, exclude: Any, among: Int64Array | None = None, seed: int = 0
+) -> tuple[Int32Array, Float32Array]:
     """The k best works of these rows of people, ids and scores (n, k) as `top_k` gives them, but ties in random order.
 
     `top_k` breaks ties by the row of the work. Where a model's ties fall together with the order of the catalogue (old works first,
@@ -57,7 +57,7 @@ def best_works(
     return ids, scores
 
 
-def dump(path: Path, user_ids: list[str], artwork_ids: list[str], ids: Ints, scores: Floats) -> None:
+def dump(path: Path, user_ids: list[str], artwork_ids: list[str], ids: Int32Array, scores: Float32Array) -> None:
     """Write lists as Parquet: USER_ID, RANK from 1, ARTWORK_ID, SCORE."""
     shown = ids >= 0
     people, places = np.nonzero(shown)
@@ -71,7 +71,7 @@ def dump(path: Path, user_ids: list[str], artwork_ids: list[str], ids: Ints, sco
     ).write_parquet(path)
 
 
-def dumped(path: Path, user_ids: list[str], artwork_ids: list[str], k: int) -> Ints:
+def dumped(path: Path, user_ids: list[str], artwork_ids: list[str], k: int) -> Int32Array:
     """The works of dumped lists as rows (people, k), best first, -1 where a list is shorter; people without a list have none."""
     lists = pl.read_parquet(path)
     ids, _ = padded(len(user_ids), k)
@@ -83,7 +83,9 @@ def dumped(path: Path, user_ids: list[str], artwork_ids: list[str], k: int) -> I
     return ids
 
 
-def accuracy_of_lists(ids: Ints, targets: NDArray[np.integer[Any]], ks: Iterable[int] = KS) -> dict[str, Values]:
+def accuracy_of_lists(
+    ids: Int32Array, targets: NDArray[np.integer[Any]], ks: Iterable[int] = KS
+) -> dict[str, Float64Array]:
     """HR, recall, precision, F1, NDCG and MRR at each k of lists (people, K) that should hold one target a person (people,).
 
     A value a person: {"ndcg@10": (people,), ...}. Lists are best first and padded with -1; they must not repeat a work.

@@ -7,15 +7,15 @@ a model that gives every work the same score comes out at chance, whatever the o
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from artrec_core.arrays import Float32Array, Float64Array, Int32Array
 from artrec_core.recs.topk.float32_loops import compiled, count_pair
-from artrec_core.recs.topk.search import Floats, Ints, error_bound, rows_of
+from artrec_core.recs.topk.search import error_bound, rows_of
 
-Values: TypeAlias = npt.NDArray[np.float64]
 PEOPLE_IN_BLOCK = 256
 
 
@@ -28,7 +28,7 @@ class Interval:
     high: float
 
 
-def accuracy(ids: Ints, held_out: Any, ks: Iterable[int]) -> dict[str, Values]:
+def accuracy(ids: Int32Array, held_out: Any, ks: Iterable[int]) -> dict[str, Float64Array]:
     """HR, recall, precision, F1, NDCG and MRR at each k, one value a person: {"ndcg@10": (people,), ...}.
 
     ids (U, K) are lists, best first, padded with -1; `held_out` a CSR (U, I) of the works that should be found. People with
@@ -42,7 +42,7 @@ def accuracy(ids: Ints, held_out: Any, ks: Iterable[int]) -> dict[str, Values]:
     for row, person in enumerate(people):
         found[row] = np.isin(ids[person], works[starts[person] : starts[person + 1]])
     many = many[people]
-    values: dict[str, Values] = {}
+    values: dict[str, Float64Array] = {}
     for k in ks:
         if not 1 <= k <= ids.shape[1]:
             raise ValueError(f"lists of {ids.shape[1]} works say nothing at k = {k}; ask for longer lists")
@@ -50,7 +50,7 @@ def accuracy(ids: Ints, held_out: Any, ks: Iterable[int]) -> dict[str, Values]:
     return values
 
 
-def _accuracy_at(found: Values, many: npt.NDArray[np.int64], k: int) -> dict[str, Values]:
+def _accuracy_at(found: Float64Array, many: npt.NDArray[np.int64], k: int) -> dict[str, Float64Array]:
     hits = found.sum(axis=1)
     gains = 1 / np.log2(np.arange(k) + 2)
     ideal = np.cumsum(gains)[np.minimum(many, k) - 1]
@@ -66,7 +66,9 @@ def _accuracy_at(found: Values, many: npt.NDArray[np.int64], k: int) -> dict[str
     }
 
 
-def ranks(user_vectors: Floats, item_vectors: Floats, targets: Ints, *, exclude: Any = None) -> tuple[Ints, Ints]:
+def ranks(
+    user_vectors: Float32Array, item_vectors: Float32Array, targets: Int32Array, *, exclude: Any = None
+) -> tuple[Int32Array, Int32Array]:
     """How many works beat each person's target, and how many others tie with it, by canonical scores: (U,), (U,) int32.
 
     targets (U,) are rows of item_vectors; works stored in `exclude`, a CSR (U, I), are not counted.
@@ -100,7 +102,7 @@ def _count_ranks(
         tied[row] = ties
 
 
-def ranks_of_scores(scores: Floats, targets: Ints, *, exclude: Any = None) -> tuple[Ints, Ints]:
+def ranks_of_scores(scores: Float32Array, targets: Int32Array, *, exclude: Any = None) -> tuple[Int32Array, Int32Array]:
     """`ranks` from given scores (U, I), as they are."""
     starts, seen = rows_of(exclude, (scores.shape[0], scores.shape[1]), "exclude")
     better, tied = np.zeros(len(scores), np.int32), np.zeros(len(scores), np.int32)
@@ -113,9 +115,9 @@ def ranks_of_scores(scores: Floats, targets: Ints, *, exclude: Any = None) -> tu
     return better, tied
 
 
-def rank_accuracy(better: Ints, tied: Ints, ks: Iterable[int]) -> dict[str, Values]:
+def rank_accuracy(better: Int32Array, tied: Int32Array, ks: Iterable[int]) -> dict[str, Float64Array]:
     """Expected HR, NDCG and MRR at each k of one held-out work a person, every order of ties equally likely."""
-    values: dict[str, Values] = {}
+    values: dict[str, Float64Array] = {}
     best, worst = better.astype(np.int64), better.astype(np.int64) + tied
     for k in ks:
         places = np.arange(1, k + 1)
@@ -129,12 +131,12 @@ def rank_accuracy(better: Ints, tied: Ints, ks: Iterable[int]) -> dict[str, Valu
     return values
 
 
-def coverage(ids: Ints, works: int) -> float:
+def coverage(ids: Int32Array, works: int) -> float:
     """Share of the catalogue's works that stand in at least one list."""
     return float(len(np.unique(ids[ids >= 0])) / works) if works else 0.0
 
 
-def novelty(ids: Ints, people_a_work: npt.ArrayLike, people: int) -> float:
+def novelty(ids: Int32Array, people_a_work: npt.ArrayLike, people: int) -> float:
     """Mean surprise of the recommended works in bits, -log2 of the share of people who know a work.
 
     people_a_work (I,) counts the people who know each work, of `people`; one is added to both, so that a work nobody
@@ -145,7 +147,7 @@ def novelty(ids: Ints, people_a_work: npt.ArrayLike, people: int) -> float:
     return float(surprise[shown].mean()) if shown.size else 0.0
 
 
-def diversity(ids: Ints, item_vectors: Floats) -> Values:
+def diversity(ids: Int32Array, item_vectors: Float32Array) -> Float64Array:
     """Mean of 1 - cosine over the pairs of works in each list (lists,), for lists of at least two works."""
     lengths = np.linalg.norm(item_vectors.astype(np.float64), axis=1, keepdims=True)
     units = np.divide(item_vectors, lengths, out=np.zeros(item_vectors.shape), where=lengths > 0)

@@ -5,14 +5,16 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from artrec_core.evaluation.metrics import Values, rank_accuracy, ranks
+from artrec_core.arrays import Float32Array, Float64Array
+from artrec_core.evaluation.metrics import rank_accuracy, ranks
 from artrec_core.model.sequences import Sequences
-from artrec_core.recs.topk.search import Floats
 
 KS = (5, 10, 20)
 
 
-def held_out_accuracy(users: Floats, works: Floats, seen: Sequences, targets: Any) -> dict[str, Values]:
+def held_out_accuracy(
+    users: Float32Array, works: Float32Array, seen: Sequences, targets: Any
+) -> dict[str, Float64Array]:
     """HR, NDCG and MRR at 5, 10 and 20, a value a person: {"ndcg@10": (people,), ...}.
 
     users (people, dim), works (works, dim); `seen` holds the histories of the same people; targets (people,) are rows of
@@ -22,7 +24,7 @@ def held_out_accuracy(users: Floats, works: Floats, seen: Sequences, targets: An
     return rank_accuracy(better, tied, KS)
 
 
-def held_out_ndcg(users: Floats, works: Floats, seen: Sequences, targets: Any) -> Values:
+def held_out_ndcg(users: Float32Array, works: Float32Array, seen: Sequences, targets: Any) -> Float64Array:
     """NDCG@10 a person: what training selects its weights by."""
     return held_out_accuracy(users, works, seen, targets)["ndcg@10"]
 

@@ -9,14 +9,13 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from artrec_core.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from artrec_core.columns import ARTWORK_ID, POSITIVE, SEEN, USER_ID
 from artrec_core.data.holdout import Holdout
 from artrec_core.evaluation.lists import accuracy_of_lists
-from artrec_core.evaluation.metrics import Values, accuracy, bootstrap, coverage, diversity, novelty
+from artrec_core.evaluation.metrics import accuracy, bootstrap, coverage, diversity, novelty
 from artrec_core.evaluation.ranking import KS
 from artrec_core.evaluation.task import Question, rows
-from artrec_core.model.sequences import Ints as Rows
-from artrec_core.recs.topk.search import Floats, Ints
 
 Figures = dict[str, float]
 EVERYONE = "everyone"
@@ -41,12 +40,12 @@ class Exam:
     people who know a work, of `people`; `item_vectors` (works, d) are text vectors of the base model, the same for every model measured.
     """
 
-    targets: Rows
+    targets: Int64Array
     segments: dict[str, NDArray[np.bool_]]
     hidden_events: csr_array | None
     people_a_work: NDArray[np.float64]
     people: int
-    item_vectors: Floats
+    item_vectors: Float32Array
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,10 @@ class Card:
 
     accuracy: dict[str, Figures]
     beyond: dict[str, Figures]
-    values: dict[str, dict[str, Values]]
+    values: dict[str, dict[str, Float64Array]]
 
 
-def exam(question: Question, held_out: Holdout, item_vectors: Floats) -> Exam:
+def exam(question: Question, held_out: Holdout, item_vectors: Float32Array) -> Exam:
     """The exam of a holdout, before works were hidden from it."""
     targets = rows(held_out.test[ARTWORK_ID], question.artwork_ids)
     seen = question.before_test.filter(SEEN)
@@ -88,13 +87,15 @@ def _hidden_events(question: Question, held_out: Holdout) -> csr_array:
     return csr_array((np.ones(lost.height, np.float32), pairs), shape=shape)
 
 
-def card(exam: Exam, ids: Ints, hidden_ids: Ints | None = None, among_hidden_ids: Ints | None = None) -> Card:
+def card(
+    exam: Exam, ids: Int32Array, hidden_ids: Int32Array | None = None, among_hidden_ids: Int32Array | None = None
+) -> Card:
     """The figures of lists (asked, K).
 
     Where works were hidden, `hidden_ids` are the lists that should hold all of them that a person met, and `among_hidden_ids`
     those that rank the hidden works alone.
     """
-    told: list[tuple[str, Ints, dict[str, Values]]] = []
+    told: list[tuple[str, Int32Array, dict[str, Float64Array]]] = []
     values = accuracy_of_lists(ids, exam.targets)
     told += [(name, ids[mask], _of(values, mask)) for name, mask in exam.segments.items()]
     if among_hidden_ids is not None:
@@ -113,7 +114,7 @@ def card(exam: Exam, ids: Ints, hidden_ids: Ints | None = None, among_hidden_ids
     )
 
 
-def _beyond(exam: Exam, lists: Ints) -> Figures:
+def _beyond(exam: Exam, lists: Int32Array) -> Figures:
     varied = diversity(lists, exam.item_vectors)
     return _rounded(
         {
@@ -159,22 +160,22 @@ def difference(ours: Sequence[Card], theirs: Sequence[Card]) -> dict[str, dict[s
     }
 
 
-def _of_people(cards: Sequence[Card], segment: str, name: str) -> Values:
+def _of_people(cards: Sequence[Card], segment: str, name: str) -> Float64Array:
     """Each person's mean over seeds."""
     return np.asarray(np.mean([one.values[segment][name] for one in cards], axis=0), np.float64)
 
 
-def interval(values: Values) -> Figures:
+def interval(values: Float64Array) -> Figures:
     """Mean over people and the ends of its bootstrap interval of 95 %."""
     found = bootstrap(values)
     return _rounded({"mean": found.mean, "low": found.low, "high": found.high})
 
 
-def _of(values: dict[str, Values], mask: NDArray[np.bool_]) -> dict[str, Values]:
+def _of(values: dict[str, Float64Array], mask: NDArray[np.bool_]) -> dict[str, Float64Array]:
     return {name: each[mask] for name, each in values.items()}
 
 
-def _means(values: dict[str, Values]) -> Figures:
+def _means(values: dict[str, Float64Array]) -> Figures:
     return _rounded({name: float(each.mean()) for name, each in values.items()})
 
 

@@ -14,11 +14,12 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from artrec_core.arrays import Int64Array
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, SEEN, USER, USER_ID
 from artrec_core.data.holdout import Holdout, without_works
 from artrec_core.evaluation.ranking import seen_works
 from artrec_core.model.embeddings import distinct_interests
-from artrec_core.model.sequences import Ints, Sequences, sequences
+from artrec_core.model.sequences import Sequences, sequences
 from artrec_core.model.training_data import asked_texts
 
 _FRAMES = ("catalogue", "people", "train", "validation", "before_test", "asked", "hidden_events")
@@ -113,17 +114,17 @@ class Question:
         return found
 
     @cached_property
-    def asked_rows(self) -> Ints:
+    def asked_rows(self) -> Int64Array:
         """Rows of the people to rank for."""
         return rows(self.asked[USER_ID], self.user_ids)
 
     @cached_property
-    def hidden_rows(self) -> Ints:
+    def hidden_rows(self) -> Int64Array:
         """Rows of the hidden works."""
         return rows(pl.Series(self.hidden, dtype=pl.String), self.artwork_ids)
 
     @cached_property
-    def validation_rows(self) -> tuple[Ints, Ints]:
+    def validation_rows(self) -> tuple[Int64Array, Int64Array]:
         """(people, works): rows of the validation pairs."""
         return rows(self.validation[USER_ID], self.user_ids), rows(self.validation[ARTWORK_ID], self.artwork_ids)
 
@@ -154,7 +155,7 @@ class Question:
         )
 
 
-def rows(values: pl.Series, among: list[str]) -> Ints:
+def rows(values: pl.Series, among: list[str]) -> Int64Array:
     """Where each value stands among the given ones; `KeyError` where one does not."""
     where = {one: row for row, one in enumerate(among)}
     return np.array([where[one] for one in values.to_list()], np.int64)

@@ -6,15 +6,14 @@ from typing import Literal
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 
+from artrec_core.arrays import Float32Array, Int64Array
 from artrec_core.columns import INTERESTS, USER_ID
-from artrec_core.model.sequences import NO_WORK, Ints, sequences
+from artrec_core.model.sequences import NO_WORK, sequences
 from artrec_core.model.text_encoder import encode
 from artrec_core.model.two_tower import TwoTower
 from artrec_core.model.user_phase import user_states
 
-Vectors = NDArray[np.float32]
 # 65,536 text vectors of 384 dimensions are 100 MB.
 WORKS_IN_BLOCK = 65536
 
@@ -25,14 +24,14 @@ def text_vectors(
     *,
     batch_tokens: int | Literal["auto"] = "auto",
     advance: Callable[[int], None] = lambda n: None,
-) -> Vectors:
+) -> Float32Array:
     """(documents, text_dim) vectors of unit length; equal documents are encoded once."""
     if not documents:
         return np.zeros((0, tower.shape.text_dim), np.float32)
     return encode(tower.text, documents, batch_tokens=batch_tokens, advance=advance)
 
 
-def item_vectors(tower: TwoTower, artwork_ids: Sequence[str], text: Vectors) -> Vectors:
+def item_vectors(tower: TwoTower, artwork_ids: Sequence[str], text: Float32Array) -> Float32Array:
     """(works, dim) from text vectors in the same order; works that training did not know get the unknown-id vector."""
     rows = tower.rows_of(list(artwork_ids))
     blocks = [np.zeros((0, tower.shape.dim), np.float32)]
@@ -48,9 +47,9 @@ def user_vectors(
     people: pl.DataFrame,
     histories: pl.DataFrame,
     artwork_ids: Sequence[str],
-    works: Vectors,
-    text_of: Callable[[list[str]], Vectors] | None = None,
-) -> Vectors:
+    works: Float32Array,
+    text_of: Callable[[list[str]], Float32Array] | None = None,
+) -> Float32Array:
     """(people, dim) in the order of `people` (USER_ID, INTERESTS); HISTORY rows of others are not read.
 
     `works` (works, dim) are `item_vectors` of `artwork_ids`. Somebody with neither history nor interests gets the vector
@@ -70,7 +69,7 @@ def user_vectors(
         return user_states(tower, vectors, interests, interest_of, told, np.arange(len(user_ids))).numpy()
 
 
-def distinct_interests(people: pl.DataFrame) -> tuple[list[str], Ints]:
+def distinct_interests(people: pl.DataFrame) -> tuple[list[str], Int64Array]:
     """The distinct stated interests, sorted, and the row of each person's among them, -1 for none."""
     given = [(text or "").strip() for text in people[INTERESTS].to_list()]
     stated = sorted({text for text in given if text})

@@ -12,12 +12,13 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
+from artrec_core.arrays import Int64Array
 from artrec_core.config import Encode, Model, Train
 from artrec_core.errors import ArtrecError
-from artrec_core.model.sequences import Ints, Sequences
+from artrec_core.model.sequences import Sequences
 
 # (user vectors, artwork vectors, what these people have seen, the held-out work of each) -> a figure a person, higher is better.
-Evaluator = Callable[[NDArray[np.float32], NDArray[np.float32], Sequences, Ints], NDArray[np.float64]]
+Evaluator = Callable[[NDArray[np.float32], NDArray[np.float32], Sequences, Int64Array], NDArray[np.float64]]
 
 MODEL = "model"
 VECTORS = "text_vectors.npy"

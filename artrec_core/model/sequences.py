@@ -6,9 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from artrec_core.arrays import Int64Array
 from artrec_core.columns import ARTWORK_ID, EVENT_KINDS, KIND, NEGATIVE, OCCURRED_AT, POSITIVE, SEEN, USER_ID
-
-Ints = NDArray[np.int64]
 
 # What an event says: its kind, and whether it counted as positive (a long view, a rating of 4), negative or neither.
 SIGNALS = 3 * len(EVENT_KINDS)
@@ -26,10 +25,10 @@ class Sequences:
     got a positive event of this person, `new` whether this is the person's first event with it.
     """
 
-    starts: Ints
-    works: Ints
-    signals: Ints
-    gaps: Ints
+    starts: Int64Array
+    works: Int64Array
+    signals: Int64Array
+    gaps: Int64Array
     positive: NDArray[np.bool_]
     new: NDArray[np.bool_]
 
@@ -39,11 +38,11 @@ class Sequences:
         return len(self.starts) - 1
 
     @property
-    def lengths(self) -> Ints:
+    def lengths(self) -> Int64Array:
         """How many events each person has."""
         return np.diff(self.starts)
 
-    def take(self, people: Ints) -> "Sequences":
+    def take(self, people: Int64Array) -> "Sequences":
         """The sequences of these people, in this order."""
         rows = _ranges(self.starts[people], self.lengths[people])
         starts = np.concatenate([[0], np.cumsum(self.lengths[people])])
@@ -62,7 +61,7 @@ class Sequences:
         new[np.unique(pairs, return_index=True)[1]] = True
         return Sequences(self.starts, works, self.signals[order], np.zeros_like(self.gaps), self.positive[order], new)
 
-    def targets(self, *, positive: bool) -> Ints:
+    def targets(self, *, positive: bool) -> Int64Array:
         """For each position of each person (before the first event, after each one): the next work not yet seen there.
 
         Flat, a person's positions in a row: lengths + 1 each; NO_WORK where none follows. With `positive`, only works
@@ -134,13 +133,13 @@ def _strength() -> pl.Expr:
     return pl.when(POSITIVE).then(2).when(NEGATIVE).then(1).otherwise(0)
 
 
-def _ranges(starts: Ints, lengths: Ints) -> Ints:
+def _ranges(starts: Int64Array, lengths: Int64Array) -> Int64Array:
     """The ranges [start, start + length), one after another."""
     ends = np.cumsum(lengths)
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths)
 
 
-def _filled_backward(values: Ints, owners: Ints) -> Ints:
+def _filled_backward(values: Int64Array, owners: Int64Array) -> Int64Array:
     """Each NO_WORK takes the next value of the same owner."""
     positions = np.arange(len(values))
     following = np.where(values == NO_WORK, len(values), positions)
@@ -157,13 +156,13 @@ def _filled_backward(values: Ints, owners: Ints) -> Ints:
 class Padded:
     """Latest events of some people, padded at the end; all arrays (people, longest), `lengths` (people,)."""
 
-    works: Ints
-    signals: Ints
-    gaps: Ints
-    lengths: Ints
+    works: Int64Array
+    signals: Int64Array
+    gaps: Int64Array
+    lengths: Int64Array
 
 
-def padded(sequences: Sequences, people: Ints, max_history: int) -> Padded:
+def padded(sequences: Sequences, people: Int64Array, max_history: int) -> Padded:
     """The latest `max_history` events of these people; padding is row 0 of everything and is never read."""
     lengths = np.minimum(sequences.lengths[people], max_history)
     columns = np.arange(max(int(lengths.max(initial=0)), 1))
@@ -178,7 +177,7 @@ def padded(sequences: Sequences, people: Ints, max_history: int) -> Padded:
     return Padded(works, signals, gaps, lengths)
 
 
-def padded_targets(targets: Ints, sequences: Sequences, people: Ints, max_history: int) -> Ints:
+def padded_targets(targets: Int64Array, sequences: Sequences, people: Int64Array, max_history: int) -> Int64Array:
     """(people, longest + 1) targets of the same positions as `padded`; NO_WORK where there is none."""
     lengths = np.minimum(sequences.lengths[people], max_history)
     columns = np.arange(max(int(lengths.max(initial=0)), 1) + 1)
@@ -188,7 +187,7 @@ def padded_targets(targets: Ints, sequences: Sequences, people: Ints, max_histor
     return np.where(there, targets[np.where(there, (last - lengths)[:, None] + columns, 0)], NO_WORK)
 
 
-def length_batches(lengths: Ints, batch: int, random: np.random.Generator) -> list[Ints]:
+def length_batches(lengths: Int64Array, batch: int, random: np.random.Generator) -> list[Int64Array]:
     """Everyone once, in batches of like lengths (so that padding is small), the batches in random order."""
     order = np.argsort(lengths * random.uniform(0.9, 1.1, len(lengths)), kind="stable")
     batches = [order[start : start + batch] for start in range(0, len(order), batch)]

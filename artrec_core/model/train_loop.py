@@ -15,11 +15,11 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
+from artrec_core.arrays import Int64Array
 from artrec_core.model.auto_settings import text_steps
 from artrec_core.model.distributed.checkpoints import Checkpoints
 from artrec_core.model.distributed.engines import engine_for, weights_kept_in
 from artrec_core.model.run import CHECKPOINTS, MODEL, VECTORS, Evaluator, Run, schedule
-from artrec_core.model.sequences import Ints
 from artrec_core.model.text_encoder import TextEncoder, encode, tune
 from artrec_core.model.text_phase import TextBatches, TextPhase
 from artrec_core.model.training_data import TrainingData
@@ -133,7 +133,7 @@ def train_text(run: Run, data: TrainingData, encoder: TextEncoder, folder: Path)
     engine.save(lambda: encoder.save(folder))
 
 
-def _shards(run: Run, people: Ints) -> list[list[int]]:
+def _shards(run: Run, people: Int64Array) -> list[list[int]]:
     """A rank's people: how many, the first and the sum of their rows; for tests and for the record."""
     mine = torch.tensor([len(people), int(people[0]) if len(people) else -1, int(people.sum())])
     if run.world.size == 1:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from artrec_core.model.sequences import Ints, Sequences
+from artrec_core.arrays import Int64Array
+from artrec_core.model.sequences import Sequences
 
 # So many texts that works may be asked for by teach the user tower to read stated interests; all of a large catalogue's would
 # take as long to encode as its documents.
@@ -33,10 +34,10 @@ class TrainingData:
     artwork_ids: list[str]
     documents: list[str]
     interests: list[str]
-    interest_of: Ints
+    interest_of: Int64Array
     queries: list[tuple[str, int]]
     histories: Sequences
-    validation: Ints
+    validation: Int64Array
     text_vectors: NDArray[np.float32] | None = None
     people: list[str] = field(default_factory=list)
     refit: Sequences | None = None
@@ -47,7 +48,7 @@ class TrainingData:
         return [*self.documents, *self.interests, *self._asked_texts]
 
     @cached_property
-    def asked(self) -> tuple[Ints, Ints]:
+    def asked(self) -> tuple[Int64Array, Int64Array]:
         """(text, artwork row) pairs (n,), (n,): which of `texts` a work may be asked for by."""
         row = {text: place for place, text in enumerate(self._asked_texts, len(self.documents) + len(self.interests))}
         found = [(row[text], work) for text, work in self.queries if text in row]

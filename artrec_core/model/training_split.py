@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from artrec_core.arrays import Int64Array
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, USER_ID
 from artrec_core.data.holdout import Holdout, leave_one_out
-from artrec_core.model.sequences import Ints, Sequences, sequences
+from artrec_core.model.sequences import Sequences, sequences
 from jobs.step import Night
 from jobs.train import in_catalogue
 
@@ -45,24 +46,24 @@ class Future:
         return sequences(self.held_out.before_test, self.user_ids, self.artwork_ids)
 
     @cached_property
-    def tested(self) -> Ints:
+    def tested(self) -> Int64Array:
         """Rows of the people whose work is held out for the test."""
         return self._people(self.held_out.test)
 
     @cached_property
-    def targets(self) -> Ints:
+    def targets(self) -> Int64Array:
         """Rows of the works that are held out for them."""
         return self._works(self.held_out.test)
 
     @cached_property
-    def validation(self) -> Ints:
+    def validation(self) -> Int64Array:
         """(people, 2) rows of people and of the works that validate."""
         return np.stack([self._people(self.held_out.validation), self._works(self.held_out.validation)], 1)
 
-    def _people(self, held: pl.DataFrame) -> Ints:
+    def _people(self, held: pl.DataFrame) -> Int64Array:
         return _rows(held[USER_ID], self.user_ids)
 
-    def _works(self, held: pl.DataFrame) -> Ints:
+    def _works(self, held: pl.DataFrame) -> Int64Array:
         return _rows(held[ARTWORK_ID], self.artwork_ids)
 
 
@@ -92,6 +93,6 @@ def trained_on(histories: pl.DataFrame, catalogue: pl.DataFrame, *, holdout: boo
     return known.select(USER_ID, ARTWORK_ID)
 
 
-def _rows(values: pl.Series, among: list[str]) -> Ints:
+def _rows(values: pl.Series, among: list[str]) -> Int64Array:
     where = {one: row for row, one in enumerate(among)}
     return np.array([where[one] for one in values.to_list()], np.int64)

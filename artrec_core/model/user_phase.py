@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from artrec_core.model.sequences import NO_WORK, Ints, Sequences, padded, padded_targets
+from artrec_core.arrays import Int64Array
+from artrec_core.model.sequences import NO_WORK, Sequences, padded, padded_targets
 from artrec_core.model.softmax_loss import next_work_loss
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
@@ -53,7 +54,7 @@ class UserPhase(nn.Module):
         popular = (counts + 1) / (counts + 1).sum()
         self.chances = (POPULAR_SHARE * popular + (1 - POPULAR_SHARE) * even).float().to(vectors.device)
 
-    def forward(self, people: Ints) -> Tensor:
+    def forward(self, people: Int64Array) -> Tensor:
         """The mean loss of these people's positions."""
         max_history = self.tower.shape.max_history
         histories, targets = self._orders[self._order()]
@@ -95,7 +96,7 @@ class UserPhase(nn.Module):
         return int(len(self._orders) > 1 and float(torch.rand(())) < self.shuffled)
 
     def _candidates(
-        self, works: Ints, drawn: list[Tensor]
+        self, works: Int64Array, drawn: list[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, list[Tensor]]:
         """Works of a batch; which of them are negatives and what is added to their logits; inputs and targets as rows of them."""
         device = self.text.device
@@ -122,13 +123,13 @@ class UserPhase(nn.Module):
         return candidates, negatives, offsets, places[inputs.to(device)], placed
 
 
-def _targets(histories: Sequences) -> list[Ints]:
+def _targets(histories: Sequences) -> list[Int64Array]:
     """The coming positive works and the coming seen ones; where everything was positive both are one, asked once."""
     questions = [True] if histories.positive.all() else [True, False]
     return [histories.targets(positive=positive) for positive in questions]
 
 
-def openings(interest_vectors: Tensor, rows: Ints) -> tuple[Tensor, Tensor]:
+def openings(interest_vectors: Tensor, rows: Int64Array) -> tuple[Tensor, Tensor]:
     """Text vectors of these rows of stated interests (zeros for -1), and whether there are any."""
     found = torch.from_numpy(rows).to(interest_vectors.device)
     stated = found >= 0
@@ -138,7 +139,12 @@ def openings(interest_vectors: Tensor, rows: Ints) -> tuple[Tensor, Tensor]:
 
 
 def user_states(
-    tower: TwoTower, works: Tensor, interest_vectors: Tensor, interest_of: Ints, histories: Sequences, people: Ints
+    tower: TwoTower,
+    works: Tensor,
+    interest_vectors: Tensor,
+    interest_of: Int64Array,
+    histories: Sequences,
+    people: Int64Array,
 ) -> Tensor:
     """User vectors (people, dim) after all their events; people of like lengths go together."""
     out = works.new_zeros(len(people), tower.shape.dim)

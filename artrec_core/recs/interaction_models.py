@@ -12,7 +12,8 @@ import scipy.linalg
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from artrec_core.recs.topk.search import Floats, Ints, top_k, top_k_of_scores
+from artrec_core.arrays import Float32Array, Int32Array
+from artrec_core.recs.topk.search import top_k, top_k_of_scores
 
 People = npt.NDArray[np.int64]
 # 1,024 people x 112,000 works x 4 bytes = 460 MB of scores.
@@ -28,11 +29,11 @@ class Baseline(Protocol):
         """Learn from a CSR (people, works)."""
         ...
 
-    def scores(self, people: People) -> Floats:
+    def scores(self, people: People) -> Float32Array:
         """Scores (n, works) of these rows of the interactions it was fitted on."""
         ...
 
-    def top_k(self, people: People, k: int, *, exclude: Any = None) -> tuple[Ints, Floats]:
+    def top_k(self, people: People, k: int, *, exclude: Any = None) -> tuple[Int32Array, Float32Array]:
         """The k best works of these people; `exclude` is a CSR (n, works) of works to leave out."""
         ...
 
@@ -41,14 +42,14 @@ class Factors:
     """A baseline whose scores are inner products of `user_vectors` (people, d) and `item_vectors` (works, d)."""
 
     name = "factors"
-    user_vectors: Floats
-    item_vectors: Floats
+    user_vectors: Float32Array
+    item_vectors: Float32Array
 
-    def scores(self, people: People) -> Floats:
+    def scores(self, people: People) -> Float32Array:
         """Scores (n, works) of these people."""
         return np.asarray(self.user_vectors[people] @ self.item_vectors.T, np.float32)
 
-    def top_k(self, people: People, k: int, *, exclude: Any = None) -> tuple[Ints, Floats]:
+    def top_k(self, people: People, k: int, *, exclude: Any = None) -> tuple[Int32Array, Float32Array]:
         """The k best works of these people, as `topk.top_k` returns them."""
         return top_k(self.user_vectors[people], self.item_vectors, k, exclude=exclude)
 
@@ -147,7 +148,7 @@ class Ease:
         self.weights = weights.astype(np.float32)
         return self
 
-    def scores(self, people: People) -> Floats:
+    def scores(self, people: People) -> Float32Array:
         """Scores (n, works) of these people."""
         theirs = self.taken[people]
         scores = np.zeros((len(people), len(self.popular)), np.float32)
@@ -155,7 +156,7 @@ class Ease:
         scores[np.diff(theirs.indptr) == 0] = self.popular
         return scores
 
-    def top_k(self, people: People, k: int, *, exclude: Any = None) -> tuple[Ints, Floats]:
+    def top_k(self, people: People, k: int, *, exclude: Any = None) -> tuple[Int32Array, Float32Array]:
         """The k best works of these people, as `topk.top_k` returns them."""
         blocks = []
         for first in range(0, max(len(people), 1), PEOPLE_IN_BLOCK):
@@ -165,6 +166,6 @@ class Ease:
         return np.concatenate([ids for ids, _ in blocks]), np.concatenate([scores for _, scores in blocks])
 
 
-def people_a_work(interactions: Any) -> Floats:
+def people_a_work(interactions: Any) -> Float32Array:
     """How many people took up each work (works,), from a CSR of people x works."""
     return np.bincount(csr_matrix(interactions).indices, minlength=interactions.shape[1]).astype(np.float32)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from artrec_core.arrays import Float32Array
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake, WriterManifest
 from jobs.scoring.shards import Made, Shard, committed
@@ -20,7 +21,6 @@ from jobs.step import Night, code_version
 if TYPE_CHECKING:
     from artrec_core.recs.tables.scored_tables import Scored
     from artrec_core.recs.tables.shard_rows import PeopleRows, SomePeople
-    from artrec_core.recs.topk.search import Floats
 
 # How often a task whose machine or process is lost is tried again.
 RETRIES = 5
@@ -52,7 +52,7 @@ class Order:
     shards: list[Shard]
     people: "SomePeople | None" = None
     first: int = 0
-    factors: "Floats | None" = None
+    factors: "Float32Array | None" = None
 
 
 class OnRay:
@@ -110,11 +110,11 @@ class OnRay:
             self._rows[size] = rows
         return self._rows[size]
 
-    def _factors(self, begin: int, end: int) -> "Floats | None":
+    def _factors(self, begin: int, end: int) -> "Float32Array | None":
         parts = (part for folding in self.scored.foldings.values() for part in folding.personal_parts)
         return next((part.users[begin:end] for part in parts if part.name == HANDED_OVER), None)
 
-    def _log_totals(self, users: "Floats") -> "Floats":
+    def _log_totals(self, users: "Float32Array") -> "Float32Array":
         """`Scored.log_totals` by tasks; cut where it cuts its own blocks, so that no sum is taken in another order."""
         import numpy as np
 
@@ -227,7 +227,7 @@ def make(shared: list[Any], order: Order) -> list[WriterManifest] | str:
         return str(error)
 
 
-def log_totals(shared: list[Any], users: "Floats", _: int) -> "Floats | str":
+def log_totals(shared: list[Any], users: "Float32Array", _: int) -> "Float32Array | str":
     """`Scored.log_totals` of some people."""
     try:
         return _shared(shared[0]).scored.log_totals(users)

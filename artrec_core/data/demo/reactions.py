@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 from scipy.special import expit, ndtr
 
+from artrec_core.arrays import Float32Array, Int64Array
 from artrec_core.columns import DWELL_SECONDS, KIND, TEXT, VALUE
-from artrec_core.data.demo.tastes import Floats, Ints, Space
+from artrec_core.data.demo.tastes import Space
 from artrec_core.data.demo.visits import ANCHOR_KINDS, Picks, Visits
 
 PERSON = "person"
@@ -30,17 +31,17 @@ _PRAISE = (
 _DOUBT = ("Not for me.", "I do not see what others see in it.", "Too much.", "Leaves me cold.")
 
 
-def like_chance(suits: Floats) -> Floats:
+def like_chance(suits: Float32Array) -> Float32Array:
     """How likely a picked work that suits the mood so well is liked."""
     return np.asarray(0.4 * expit(5 * (suits - 0.4)), np.float32)
 
 
-def log_dwell(suits: Floats) -> Floats:
+def log_dwell(suits: Float32Array) -> Float32Array:
     """The mean of the logarithm of the seconds a picked work is looked at; the spread is 1."""
     return (2.2 + 1.4 * suits).astype(np.float32)
 
 
-def stars(suits: Floats) -> Floats:
+def stars(suits: Float32Array) -> Float32Array:
     """The mean of a rating before noise (0.7) and rounding."""
     return (2.2 + 2.6 * suits).astype(np.float32)
 
@@ -48,14 +49,14 @@ def stars(suits: Floats) -> Floats:
 _RATED, _FAVOURITE, _BOUGHT, _COMMENTED = 0.12, 0.3, 0.06, 0.06
 
 
-def positive_chance(suits: Floats) -> Floats:
+def positive_chance(suits: Float32Array) -> Float32Array:
     """How likely a pick becomes a positive event under the default signals."""
     long_view = ndtr(log_dwell(suits) - np.log(_LONG_VIEW_SECONDS))
     rated = _RATED * ndtr((stars(suits) - 3.5) / 0.7)
     return np.asarray(1 - (1 - long_view) * (1 - like_chance(suits)) * (1 - rated), np.float32)
 
 
-def react(space: Space, visits: Visits, picks: Picks, rng: np.random.Generator) -> tuple[pl.DataFrame, Ints]:
+def react(space: Space, visits: Visits, picks: Picks, rng: np.random.Generator) -> tuple[pl.DataFrame, Int64Array]:
     """Events of all visits (PERSON, WORK, KIND, VALUE, DWELL_SECONDS, TEXT, SECOND; unordered), and when each pick is viewed."""
     dwell = np.minimum(np.exp(rng.normal(log_dwell(picks.suits), 1.0)), _MOST_DWELL_SECONDS).round(1)
     viewed = _view_seconds(visits, picks, dwell, rng)
@@ -72,7 +73,7 @@ def react(space: Space, visits: Visits, picks: Picks, rng: np.random.Generator) 
     )
     clicked = rng.random(len(person)) < 0.15
 
-    def of(kind: str, which: np.ndarray, second: Ints, **more: np.ndarray) -> pl.DataFrame:
+    def of(kind: str, which: np.ndarray, second: Int64Array, **more: np.ndarray) -> pl.DataFrame:
         columns = {PERSON: person, WORK: picks.work, SECOND: second, **more}
         return _frame(kind, {name: column[which] for name, column in columns.items()})
 
@@ -93,7 +94,7 @@ def react(space: Space, visits: Visits, picks: Picks, rng: np.random.Generator) 
     return made, viewed
 
 
-def _view_seconds(visits: Visits, picks: Picks, dwell: Floats, rng: np.random.Generator) -> Ints:
+def _view_seconds(visits: Visits, picks: Picks, dwell: Float32Array, rng: np.random.Generator) -> Int64Array:
     """When each pick is looked at: after all that was done with the one before."""
     takes = dwell.astype(np.int64) + rng.integers(8, 30, len(dwell))
     passed = np.cumsum(takes) - takes

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
+from artrec_core.arrays import Float32Array
 from artrec_core.columns import (
     ARTWORK_ID,
     CLASSIFICATION,
@@ -20,9 +21,6 @@ from artrec_core.columns import (
     TITLE,
     YEAR_FROM,
 )
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 
 DIM = 24
 # How much a facet says of a work; several values of one kind (subjects) share the kind's weight.
@@ -52,8 +50,8 @@ class Space:
     """
 
     artwork_ids: list[str]
-    works: Floats
-    log_popularity: Floats
+    works: Float32Array
+    log_popularity: Float32Array
     facets: list[tuple[str, str]]
     has: sparse.csr_matrix
     of_work: sparse.csc_matrix
@@ -88,23 +86,23 @@ def space(artworks: pl.DataFrame, seed: int) -> Space:
     return Space(ids, works, POPULARITY_SPREAD * popularity, facets, has, has.tocsc())
 
 
-def facet_vectors(facets: Sequence[tuple[str, str]], seed: int) -> Floats:
+def facet_vectors(facets: Sequence[tuple[str, str]], seed: int) -> Float32Array:
     """(facets, DIM) where the facets (kind, value) lie."""
     return hashed_normals([f"{kind}:{value}" for kind, value in facets], DIM, seed)
 
 
-def own_vectors(artwork_ids: Sequence[str], seed: int) -> Floats:
+def own_vectors(artwork_ids: Sequence[str], seed: int) -> Float32Array:
     """(works, DIM) what is each work's own and no text tells."""
     return np.asarray(OWN_WEIGHT * hashed_normals([f"work:{one}" for one in artwork_ids], DIM, seed), np.float32)
 
 
-def unit(vectors: npt.NDArray[np.floating]) -> Floats:
+def unit(vectors: npt.NDArray[np.floating]) -> Float32Array:
     """The vectors at length one; a zero vector stays."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
-def hashed_normals(names: Sequence[str], dim: int, seed: int) -> Floats:
+def hashed_normals(names: Sequence[str], dim: int, seed: int) -> Float32Array:
     """(len(names), dim) nearly normal numbers that depend on each name and the seed alone.
 
     splitmix64 (Steele, Lea, Flood 2014) of the name's hash; four 16-bit pieces of a number are summed.

@@ -25,6 +25,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from artrec_core.arrays import Float32Array, Int64Array
 from artrec_core.columns import (
     ARTWORK_ID,
     CONSENT,
@@ -42,7 +43,7 @@ from artrec_core.columns import (
     conform,
 )
 from artrec_core.data.demo.reactions import EVENTS_A_VISIT, PERSON, SECOND, WORK, positive_chance, react
-from artrec_core.data.demo.tastes import Floats, Ints, Space, space, unit
+from artrec_core.data.demo.tastes import Space, space, unit
 from artrec_core.data.demo.visits import (
     ANCHOR_KINDS,
     LEAN,
@@ -74,12 +75,12 @@ class Truth:
     tastes: Tastes
     visits: Visits
     picks: Picks
-    picked_at: Ints
+    picked_at: Int64Array
     begins: datetime
 
     def scores(
         self, user_ids: Sequence[str], artwork_ids: Sequence[str], at: Sequence[datetime] | None = None
-    ) -> Floats:
+    ) -> Float32Array:
         """(people, artworks) the log chance, but for a constant a person, that each work is the next positive one.
 
         With `at`, a moment a person: the time of a held-out event; the oracle knows the mood of that visit if another
@@ -101,7 +102,7 @@ class Truth:
         scored[:, columns < 0] = -np.inf
         return scored
 
-    def _scores(self, person: int | None, at: datetime | None) -> Floats:
+    def _scores(self, person: int | None, at: datetime | None) -> Float32Array:
         if person is None:
             return POPULARITY * self.space.log_popularity
         chance = np.zeros(len(self.space.artwork_ids))
@@ -112,7 +113,7 @@ class Truth:
             chance += weight * picked / picked.sum() * positive_chance(suits)
         return np.log(chance).astype(np.float32)
 
-    def _moods(self, person: int, at: datetime | None) -> list[tuple[Floats, float]]:
+    def _moods(self, person: int, at: datetime | None) -> list[tuple[Float32Array, float]]:
         """The moods an oracle holds possible, with their chances."""
         first, last = np.searchsorted(self._person_of_pick, [person, person + 1])
         if at is not None:
@@ -133,7 +134,7 @@ class Truth:
         return [(unit(taste + LEAN * leaning), float(chance)) for taste, chance in zip(tastes, chances, strict=True)]
 
     @cached_property
-    def _person_of_pick(self) -> Ints:
+    def _person_of_pick(self) -> Int64Array:
         return self.visits.person[self.picks.visit]
 
 
@@ -206,7 +207,7 @@ def _events(made: pl.DataFrame, world: Space, begins: datetime, rng: np.random.G
 
 
 def _users(
-    people: int, tastes: Tastes, world: Space, silent: Ints, stated: Ints, rng: np.random.Generator
+    people: int, tastes: Tastes, world: Space, silent: Int64Array, stated: Int64Array, rng: np.random.Generator
 ) -> pl.DataFrame:
     says = rng.random(people) < ALSO_INTERESTS_SHARE
     says[silent] = False

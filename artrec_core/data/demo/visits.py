@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from artrec_core.data.demo.tastes import DIM, Floats, Ints, Space, unit
+from artrec_core.arrays import Float32Array, Int64Array
+from artrec_core.data.demo.tastes import DIM, Space, unit
 
 # A pick is drawn from softmax(TASTE * mood . work + POPULARITY * log popularity).
 TASTE = 9.0
@@ -39,12 +40,12 @@ class Tastes:
     `anchors` (p, 3) index `anchor_vectors`; `facet_of` and `work_of` say what an anchor is (-1: not that).
     """
 
-    count: Ints
-    anchors: Ints
-    vectors: Floats
-    anchor_vectors: Floats
-    facet_of: Ints
-    work_of: Ints
+    count: Int64Array
+    anchors: Int64Array
+    vectors: Float32Array
+    anchor_vectors: Float32Array
+    facet_of: Int64Array
+    work_of: Int64Array
 
 
 @dataclass(frozen=True)
@@ -53,20 +54,20 @@ class Visits:
     where what was picked makes the mood of the next visit lean.
     """
 
-    person: Ints
-    start: Ints
-    taste: Ints
-    mood: Floats
-    next_leaning: Floats
+    person: Int64Array
+    start: Int64Array
+    taste: Int64Array
+    mood: Float32Array
+    next_leaning: Float32Array
 
 
 @dataclass(frozen=True)
 class Picks:
     """One row a pick, by visit and order: which work, and how well it suits the mood (`suits`, -1 to 1)."""
 
-    visit: Ints
-    work: Ints
-    suits: Floats
+    visit: Int64Array
+    work: Int64Array
+    suits: Float32Array
 
 
 def draw_tastes(space: Space, people: int, rng: np.random.Generator) -> Tastes:
@@ -96,14 +97,16 @@ def draw_tastes(space: Space, people: int, rng: np.random.Generator) -> Tastes:
     )
 
 
-def _some(candidates: Ints, weights: Ints, rng: np.random.Generator) -> Ints:
+def _some(candidates: Int64Array, weights: Int64Array, rng: np.random.Generator) -> Int64Array:
     """At most so many of the candidates as anchors, the weightier ones likelier, in their order."""
     if len(candidates) <= _ANCHORS:
         return candidates
     return np.sort(rng.choice(candidates, _ANCHORS, replace=False, p=weights / weights.sum()))
 
 
-def draw_times(people: Ints, visits: int, seconds: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+def draw_times(
+    people: Int64Array, visits: int, seconds: int, rng: np.random.Generator
+) -> tuple[Int64Array, Int64Array]:
     """(person, start in seconds) of about so many visits, by person and time: few people come often, most seldom."""
     activity = rng.lognormal(0.0, ACTIVITY_SPREAD, len(people))
     each = 1 + rng.poisson(activity / activity.sum() * max(0, visits - len(people)))
@@ -122,7 +125,9 @@ def draw_times(people: Ints, visits: int, seconds: int, rng: np.random.Generator
     return person[kept], start[kept]
 
 
-def walk(space: Space, tastes: Tastes, person: Ints, start: Ints, rng: np.random.Generator) -> tuple[Visits, Picks]:
+def walk(
+    space: Space, tastes: Tastes, person: Int64Array, start: Int64Array, rng: np.random.Generator
+) -> tuple[Visits, Picks]:
     """Let people make their visits, one after another; what they picked moves their mood for the next."""
     pools = _pools(space, tastes)
     wanted = np.minimum(1 + rng.poisson(MORE_PICKS, len(person)), MOST_PICKS)
@@ -157,7 +162,7 @@ def walk(space: Space, tastes: Tastes, person: Ints, start: Ints, rng: np.random
     return visits, Picks(visit, work, np.einsum("nd,nd->n", space.works[work], visits.mood[visit]))
 
 
-def _rounds(person: Ints) -> Iterator[Ints]:
+def _rounds(person: Int64Array) -> Iterator[Int64Array]:
     """Batches of visits: everybody's first ones, then the second ones, and so on."""
     if not len(person):
         return
@@ -169,7 +174,7 @@ def _rounds(person: Ints) -> Iterator[Ints]:
         yield from (one[at : at + _BATCH] for at in range(0, len(one), _BATCH))
 
 
-def _pools(space: Space, tastes: Tastes) -> Ints:
+def _pools(space: Space, tastes: Tastes) -> Int64Array:
     """(anchors, pool) the works each anchor's visits choose among."""
     n, anchors = len(space.artwork_ids), len(tastes.anchor_vectors)
     if n <= POOL:
@@ -181,7 +186,7 @@ def _pools(space: Space, tastes: Tastes) -> Ints:
     return pools
 
 
-def _candidates(space: Space, pools: Ints, mood: Floats, rng: np.random.Generator) -> Ints:
+def _candidates(space: Space, pools: Int64Array, mood: Float32Array, rng: np.random.Generator) -> Int64Array:
     """(visits, some) works in the order in which softmax draws without replacement would give them (Gumbel top-k)."""
     liking = TASTE * np.matmul(space.works[pools], mood[:, :, None])[:, :, 0]
     liking += POPULARITY * space.log_popularity[pools]
@@ -192,6 +197,6 @@ def _candidates(space: Space, pools: Ints, mood: Floats, rng: np.random.Generato
     return np.take_along_axis(pools, np.argsort(-liking, axis=1, kind="stable"), axis=1)
 
 
-def _unseen(candidates: Ints, seen: set[int], wanted: int, again: bool) -> list[int]:
+def _unseen(candidates: Int64Array, seen: set[int], wanted: int, again: bool) -> list[int]:
     works = [int(work) for work in candidates[: wanted + len(seen)] if again or int(work) not in seen]
     return works[:wanted]

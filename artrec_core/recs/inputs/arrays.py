@@ -4,12 +4,12 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
+from artrec_core.arrays import Float32Array
 from artrec_core.columns import ARTWORK_ID, USER_ID, VECTOR
 from artrec_core.errors import ArtrecError
-from artrec_core.recs.topk.search import Floats
 
 
-def matrix(vectors: pl.Series) -> Floats:
+def matrix(vectors: pl.Series) -> Float32Array:
     """A column of lists of equal length as (rows, d) float32. Raises `ArtrecError` where lengths differ."""
     lengths = vectors.list.len().unique().to_list()
     if len(vectors) == 0:
@@ -21,7 +21,7 @@ def matrix(vectors: pl.Series) -> Floats:
     return vectors.explode(empty_as_null=False).cast(pl.Float32).to_numpy().reshape(len(vectors), lengths[0])
 
 
-def vectors_of(ids: pl.Series, table: pl.DataFrame, key: str) -> tuple[Floats, np.ndarray]:
+def vectors_of(ids: pl.Series, table: pl.DataFrame, key: str) -> tuple[Float32Array, np.ndarray]:
     """The vectors of these ids, (ids, d) float32 in their order, and which of them the table has; the others are zero."""
     rows = table.unique(key, keep="first", maintain_order=True).select(key, VECTOR).with_row_index("row")
     found = ids.rename(key).to_frame().join(rows.select(key, "row"), on=key, how="left", maintain_order="left")["row"]

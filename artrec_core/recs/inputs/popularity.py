@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from artrec_core.arrays import Float32Array
 from artrec_core.columns import ARTWORK_ID, MOVEMENT, MUSEUM, POSITIVE, RANK, SCORE, SEGMENT, USER_ID
-from artrec_core.recs.topk.search import Floats
 
 OVERALL = "overall"
 _PEOPLE = "people"
@@ -14,14 +14,14 @@ _ROUND = "round"
 _ROW = "row"
 
 
-def people_a_work(histories: pl.DataFrame, artwork_ids: pl.Series) -> Floats:
+def people_a_work(histories: pl.DataFrame, artwork_ids: pl.Series) -> Float32Array:
     """How many people took each of these works up (positive events), (works,) float32."""
     taken = histories.filter(POSITIVE).group_by(ARTWORK_ID).agg(pl.col(USER_ID).n_unique().alias(_PEOPLE))
     works = artwork_ids.rename(ARTWORK_ID).to_frame().join(taken, on=ARTWORK_ID, how="left", maintain_order="left")
     return works[_PEOPLE].fill_null(0).cast(pl.Float32).to_numpy()
 
 
-def popular_artworks(catalogue: pl.DataFrame, people: Floats, k: int) -> pl.DataFrame:
+def popular_artworks(catalogue: pl.DataFrame, people: Float32Array, k: int) -> pl.DataFrame:
     """The k works of each segment that most people took up, ties by artwork_id: SEGMENT, RANK, ARTWORK_ID, SCORE.
 
     Segments are `overall`, `museum:<name>` and `movement:<name>`. SCORE is the number of people; works nobody took up yet
@@ -41,7 +41,7 @@ def popular_artworks(catalogue: pl.DataFrame, people: Floats, k: int) -> pl.Data
     return ranked.filter(pl.col(RANK) <= k).select(SEGMENT, RANK, ARTWORK_ID, SCORE)
 
 
-def varied(catalogue: pl.DataFrame, people: Floats) -> npt.NDArray[np.int32]:
+def varied(catalogue: pl.DataFrame, people: Float32Array) -> npt.NDArray[np.int32]:
     """All rows of the catalogue, popular ones first, taken in turn from each movement (where unknown, each museum).
 
     Each round takes the next most popular work of every group; within a round the more popular comes first, then the

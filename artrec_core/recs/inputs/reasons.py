@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from artrec_core.arrays import Float32Array, Int32Array
 from artrec_core.columns import (
     ARTWORK_ID,
     CLASSIFICATION,
@@ -33,7 +34,6 @@ from artrec_core.columns import (
     VALUE,
 )
 from artrec_core.recs.topk.float32_loops import canonical, compiled
-from artrec_core.recs.topk.search import Floats, Ints
 
 # What people did, strongest first, in words that hold for it.
 DEEDS = {
@@ -187,8 +187,8 @@ def _nearest(units: Any, ids: Any, starts: Any, works: Any, places: Any, cosines
 
 
 def nearest(
-    unit_vectors: Floats, ids: Ints, starts: npt.NDArray[np.int64], works: Ints
-) -> tuple[npt.NDArray[np.int64], Floats]:
+    unit_vectors: Float32Array, ids: Int32Array, starts: npt.NDArray[np.int64], works: Int32Array
+) -> tuple[npt.NDArray[np.int64], Float32Array]:
     """For each recommended work ids (U, k) the place in `works` of the nearest work of that person, -1 where none; and the cosine.
 
     Person u's works are works[starts[u] : starts[u + 1]]; of equally near ones the first is taken.
@@ -204,10 +204,10 @@ class Reasons:
     def __init__(
         self,
         catalogue: pl.DataFrame,
-        unit_vectors: Floats,
+        unit_vectors: Float32Array,
         cited: pl.DataFrame,
         interests: list[str | None],
-        people_a_work: Floats,
+        people_a_work: Float32Array,
     ) -> None:
         """`cited` comes from `citable`; `interests` stand in people's order; unit_vectors and people_a_work in works'."""
         self.facets = facets_of(catalogue)
@@ -232,7 +232,7 @@ class Reasons:
         stated = np.array([bool(text) for text in self.interests[begin:end]], bool)
         return stated | (np.diff(self.starts[begin : end + 1]) > 0)
 
-    def rows(self, begin: int, ids: Ints, personal: npt.NDArray[np.bool_]) -> Iterator[Reason]:
+    def rows(self, begin: int, ids: Int32Array, personal: npt.NDArray[np.bool_]) -> Iterator[Reason]:
         """(reason, because_of) of each recommended work of people begin, begin + 1, ..., list after list, padding left out.
 
         `personal` (people,) is false where the list is made of popular works.

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.sparse import csr_array
 
+from artrec_core.arrays import Float32Array, Int32Array
 from artrec_core.columns import (
     ARTWORK_ID,
     CONTENT_HASH,
@@ -26,7 +27,6 @@ from artrec_core.recs.inputs.arrays import numbered, pairs, vectors_of
 from artrec_core.recs.inputs.popularity import people_a_work, varied
 from artrec_core.recs.inputs.reasons import Reasons, citable
 from artrec_core.recs.inputs.similarity import units
-from artrec_core.recs.topk.search import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,12 @@ class World:
         return flags.to_numpy().astype(bool)
 
     @cached_property
-    def unit_items(self) -> Floats:
+    def unit_items(self) -> Float32Array:
         """Artwork vectors made unit long, (I, d)."""
         return units(self.item_vectors)
 
     @cached_property
-    def text_items(self) -> Floats:
+    def text_items(self) -> Float32Array:
         """Text vectors of the works, (I, d_text)."""
         table = self.tables.text_vectors
         if table is None or table[TEXT_TOWER].n_unique() != 1:
@@ -149,7 +149,7 @@ class World:
         return self._of_works(table, CONTENT_HASH)
 
     @cached_property
-    def text_interests(self) -> Floats:
+    def text_interests(self) -> Float32Array:
         """Text vectors of what people said they are interested in, (U, d_text); zero for who said nothing."""
         table = self.tables.interest_vectors
         if table is None or table.height == 0:
@@ -183,11 +183,11 @@ class World:
         return self.reasons.has_evidence(0, self.shape[0])
 
     @cached_property
-    def popular_order(self) -> Ints:
+    def popular_order(self) -> Int32Array:
         """All works, popular ones first, with variety, (I,)."""
         return varied(self.catalogue, self.people_a_work)
 
-    def _of_works(self, table: pl.DataFrame, key: str) -> Floats:
+    def _of_works(self, table: pl.DataFrame, key: str) -> Float32Array:
         vectors, known = vectors_of(self.catalogue[key], table, key)
         if not known.all():
             missing = self.artwork_ids.filter(pl.Series(~known))

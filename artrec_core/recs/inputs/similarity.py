@@ -4,13 +4,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from artrec_core.recs.topk.search import Floats, Ints, PreparedItems, top_k
+from artrec_core.arrays import Float32Array, Int32Array
+from artrec_core.recs.topk.search import PreparedItems, top_k
 
 
-def units(vectors: Floats) -> Floats:
+def units(vectors: Float32Array) -> Float32Array:
     """The vectors made unit long, so that their product is the cosine; zero vectors stay zero."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    unit_long: Floats = np.divide(vectors, lengths, out=np.zeros(vectors.shape), where=lengths > 0).astype(np.float32)
+    unit_long: Float32Array = np.divide(vectors, lengths, out=np.zeros(vectors.shape), where=lengths > 0).astype(
+        np.float32
+    )
     return unit_long
 
 
@@ -22,7 +25,7 @@ def similar_artworks(
     among: npt.NDArray[np.int64] | None = None,
     threads: int | None = None,
     memory_mb: int = 512,
-) -> tuple[Ints, Floats]:
+) -> tuple[Int32Array, Float32Array]:
     """The k works of highest cosine with each of `works`, the work itself left out, chosen from `among` (all, where None).
 
     unit_vectors (I, d) are unit long (see `units`); returns ids and cosines, (works, k) each, as `top_k` does.

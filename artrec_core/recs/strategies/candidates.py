@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from artrec_core.recs.topk.arrays import Doubles, Floats, Ints
+from artrec_core.arrays import Float32Array, Float64Array, Int32Array
 from artrec_core.recs.topk.search import PreparedItems, padded, top_k
 
 Places = npt.NDArray[np.int64]
@@ -18,16 +18,16 @@ Places = npt.NDArray[np.int64]
 class Finalists:
     """Works of people, best first, of equal score the lower row first: ids and scores (U, n), padded with -1 and -inf."""
 
-    ids: Ints
-    scores: Floats
+    ids: Int32Array
+    scores: Float32Array
 
-    def worst(self) -> Doubles:
+    def worst(self) -> Float64Array:
         """The lowest score of each person, (U,); 0 for somebody without finalists."""
         there = self.ids >= 0
         lowest = np.where(there, self.scores, np.inf).min(axis=1, initial=np.inf)
         return np.where(there.any(axis=1), lowest, 0.0).astype(np.float64)
 
-    def and_others(self, ids: Ints, scores: Floats) -> "Finalists":
+    def and_others(self, ids: Int32Array, scores: Float32Array) -> "Finalists":
         """These and others of the same people, (U, m), each work once."""
         if ids.shape[1] == 0:
             return self
@@ -43,14 +43,14 @@ class Finalists:
         scores = np.take_along_axis(np.where(gone, -np.inf, values), last, axis=1)[:, :width]
         return Finalists(np.ascontiguousarray(ids, np.int32), np.ascontiguousarray(scores, np.float32))
 
-    def of_some(self, people: Places, ids: Ints, scores: Floats) -> "Finalists":
+    def of_some(self, people: Places, ids: Int32Array, scores: Float32Array) -> "Finalists":
         """These and others of some of the people: ids and scores (people, m)."""
         others = padded(len(self.ids), ids.shape[1])
         others[0][people], others[1][people] = ids, scores
         return self.and_others(*others)
 
 
-def among(ids: Ints, wanted: Ints) -> npt.NDArray[np.bool_]:
+def among(ids: Int32Array, wanted: Int32Array) -> npt.NDArray[np.bool_]:
     """Which of ids (U, n) are among the wanted of the same person, (U, m); -1 never is."""
     found = np.zeros(ids.shape, bool)
     for column in range(wanted.shape[1]):
@@ -63,18 +63,20 @@ class Search:
 
     def __init__(
         self,
-        users: Floats,
+        users: Float32Array,
         items: PreparedItems,
         seen: csr_array,
         ranked: npt.NDArray[np.bool_],
-        order: Ints,
+        order: Int32Array,
         **how: Any,
     ) -> None:
         """users (U, D) and items (I, D) are folded vectors, `seen` a CSR (U, I), `order` (I,) all works, popular first."""
         self.users, self.items, self.seen, self.ranked, self.order = users, items, seen, ranked, order
         self._how = how
 
-    def best(self, people: Places, k: int, works: Places | None, kept_out: Sequence[Ints] = ()) -> tuple[Ints, Floats]:
+    def best(
+        self, people: Places, k: int, works: Places | None, kept_out: Sequence[Int32Array] = ()
+    ) -> tuple[Int32Array, Float32Array]:
         """The k best of `works` (all, where None) that these people have not seen and are not kept from: ids, scores (people, k).
 
         A popular work's score is minus its place among the popular ones.
@@ -93,11 +95,11 @@ class Search:
             ids[rows], scores[rows] = self._popular(out[rows], k, works)
         return ids, scores
 
-    def popular(self, people: Places, k: int, works: Places | None) -> tuple[Ints, Floats]:
+    def popular(self, people: Places, k: int, works: Places | None) -> tuple[Int32Array, Float32Array]:
         """The k most popular of `works` that these people have not seen, as `best` gives them, ranked or not."""
         return self._popular(self.seen[people], k, works)
 
-    def _popular(self, out: csr_array, k: int, works: Places | None) -> tuple[Ints, Floats]:
+    def _popular(self, out: csr_array, k: int, works: Places | None) -> tuple[Int32Array, Float32Array]:
         place = np.arange(len(self.order), dtype=np.float32)
         if works is not None:
             allowed = np.zeros(len(self.order), bool)
@@ -113,7 +115,7 @@ class Search:
         return ids, scores
 
 
-def _with(rows: csr_array, more: Sequence[Ints]) -> csr_array:
+def _with(rows: csr_array, more: Sequence[Int32Array]) -> csr_array:
     """The rows of a CSR with more columns stored in each."""
     starts = np.concatenate([[0], np.cumsum([len(one) for one in more])])
     columns = np.concatenate(more)

@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from artrec_core.arrays import Float32Array, Int32Array
 from artrec_core.columns import CLASSIFICATION, CREATORS, CULTURE, MOVEMENT, MUSEUM, SOURCE
 from artrec_core.config import Strategy
 from artrec_core.recs.inputs.reasons import NOBODY
 from artrec_core.recs.strategies.filters import creator_keys, key_of
 from artrec_core.recs.strategies.reranking import Lines
-from artrec_core.recs.topk.arrays import Floats, Ints
 
 _FIRST = pl.col(CREATORS).list.first()
 KINDS = {
@@ -31,9 +31,9 @@ class Rows:
     """Lists of numbers: list i is numbers[starts[i] : starts[i + 1]]."""
 
     starts: npt.NDArray[np.int64]
-    numbers: Ints
+    numbers: Int32Array
 
-    def of(self, one: int) -> Ints:
+    def of(self, one: int) -> Int32Array:
         """List `one`."""
         return self.numbers[self.starts[one] : self.starts[one + 1]]
 
@@ -67,7 +67,7 @@ def in_group(catalogue: pl.DataFrame, group: str) -> npt.NDArray[np.bool_]:
     return catalogue.select((held == key_of(value)).fill_null(False)).to_series().to_numpy().astype(bool)
 
 
-def lines_of(catalogue: pl.DataFrame, strategy: Strategy, k: int, vectors: Floats) -> Lines:
+def lines_of(catalogue: pl.DataFrame, strategy: Strategy, k: int, vectors: Float32Array) -> Lines:
     """What a strategy asks of lists of k, as `reranking` takes it; `vectors` (works, d) say how alike works are."""
     creators, sources = creators_of(catalogue), sources_of(catalogue)
     groups = np.zeros(catalogue.height, np.uint64)
@@ -93,6 +93,6 @@ def places(share: float, k: int) -> int:
     return ceil(share * k - 1e-9)
 
 
-def _numbered(values: pl.Series) -> Ints:
+def _numbered(values: pl.Series) -> Int32Array:
     """0, 1, ... for the distinct values in their order, -1 for null."""
     return (values.rank("dense").cast(pl.Int32) - 1).fill_null(-1).to_numpy().astype(np.int32)

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from artrec_core.arrays import Float32Array, Int32Array
 from artrec_core.columns import ARTWORK_ID
 from artrec_core.config import Exploration
-from artrec_core.recs.topk.arrays import Floats, Ints
 
 Hashes = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
@@ -20,7 +20,11 @@ NEVER = np.uint64(2**64 - 1)
 
 
 def new_works(
-    artwork_ids: pl.Series, first_nights: pl.DataFrame, days: npt.NDArray[np.float64], people: Floats, line: Exploration
+    artwork_ids: pl.Series,
+    first_nights: pl.DataFrame,
+    days: npt.NDArray[np.float64],
+    people: Float32Array,
+    line: Exploration,
 ) -> Flags:
     """Which works are new, (works,): in the catalogue for less than `nights`, or taken up by at most `people` people.
 
@@ -40,18 +44,18 @@ def hashes(texts: pl.Series, salt: str = "") -> Hashes:
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
-def drawn(pool: Ints, people: Hashes, works: Hashes, most: int) -> Ints:
+def drawn(pool: Int32Array, people: Hashes, works: Hashes, most: int) -> Int32Array:
     """Up to `most` works of each person's pool (U, n), -1 where it has fewer: those of lowest hash of (person, work).
 
     `people` (U,) and `works` (I,) are numbers from `hashes`.
     """
     keys = np.where(pool >= 0, mixed(people[:, None] ^ works[pool]), NEVER)
     first = np.argsort(keys, axis=1, kind="stable")[:, :most]
-    found: Ints = np.take_along_axis(pool, first, axis=1)
+    found: Int32Array = np.take_along_axis(pool, first, axis=1)
     return found
 
 
-def moved(lists: Ints, explored: Flags, people: Hashes) -> Ints:
+def moved(lists: Int32Array, explored: Flags, people: Hashes) -> Int32Array:
     """Lists (U, k) with the works that a person explores moved to places drawn by hash, never the first if others are there.
 
     `explored` (U, k) marks them. Everything else keeps its order.

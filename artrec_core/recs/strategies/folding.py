@@ -9,16 +9,14 @@ does a component for somebody without a vector in it. Biases (freshness, popular
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from artrec_core.recs.topk.search import Floats
+from artrec_core.arrays import Float32Array, Float64Array, Int64Array
 
 Alignment = Literal["dot", "cosine", "euclidean"]
-Values: TypeAlias = npt.NDArray[np.float64]
-Rows: TypeAlias = npt.NDArray[np.int64]
 PEOPLE_IN_SAMPLE = 512
 WORKS_IN_SAMPLE = 2048
 
@@ -28,8 +26,8 @@ class Component:
     """One reason for a score: vectors of people (U, d) and works (I, d), or a bias of works (I, 1) where `users` is None."""
 
     name: str
-    items: Floats
-    users: Floats | None = None
+    items: Float32Array
+    users: Float32Array | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Personal:
     """A component's part of the people's side: vectors (U, d) as the component has them, and what they are multiplied by."""
 
     name: str
-    users: Floats
+    users: Float32Array
     factor: float
 
 
@@ -45,7 +43,7 @@ class Personal:
 class Folding:
     """A strategy's vectors: `items` (I, D), and the people's for any slice of them."""
 
-    items: Floats
+    items: Float32Array
     spreads: dict[str, float]
     personal_parts: tuple[Personal, ...]
     alignment: Alignment
@@ -56,11 +54,11 @@ class Folding:
         """Whether any part of the score depends on the person."""
         return bool(self.personal_parts)
 
-    def users(self, begin: int, end: int) -> Floats:
+    def users(self, begin: int, end: int) -> Float32Array:
         """Folded vectors of people begin..end, (end - begin, D)."""
         return self.users_of(np.arange(begin, end))
 
-    def users_of(self, people: Rows) -> Floats:
+    def users_of(self, people: Int64Array) -> Float32Array:
         """Folded vectors of people by their rows, (people, D)."""
         parts = [aligned_users(one.users[people], self.alignment) * one.factor for one in self.personal_parts]
         if self.has_bias:
@@ -71,14 +69,14 @@ class Folding:
         """Whether each of people begin..end has a vector in any part, (end - begin,) bool."""
         return self.have_vectors(np.arange(begin, end))
 
-    def have_vectors(self, people: Rows) -> npt.NDArray[np.bool_]:
+    def have_vectors(self, people: Int64Array) -> npt.NDArray[np.bool_]:
         """Whether each of people by their rows has a vector in any part, (people,) bool."""
         known = np.zeros(len(people), bool)
         for one in self.personal_parts:
             known |= one.users[people].any(axis=1)
         return known
 
-    def with_people(self, users: Mapping[str, Floats]) -> "Folding":
+    def with_people(self, users: Mapping[str, Float32Array]) -> "Folding":
         """The same strategy for other people: their vectors of every component that depends on the person."""
         return replace(self, personal_parts=tuple(replace(one, users=users[one.name]) for one in self.personal_parts))
 
@@ -128,7 +126,7 @@ def spread(component: Component, alignment: Alignment, *, seed: int = 0) -> floa
     return found if found > 1e-9 * float(np.abs(scores).max()) else 0.0
 
 
-def aligned_users(users: Floats, alignment: Alignment) -> Values:
+def aligned_users(users: Float32Array, alignment: Alignment) -> Float64Array:
     """People's side of an aligned product, (U, d) or for euclidean (U, d + 2), float64; zero vectors stay zero."""
     wide = users.astype(np.float64)
     if alignment == "cosine":
@@ -139,7 +137,7 @@ def aligned_users(users: Floats, alignment: Alignment) -> Values:
     return wide
 
 
-def aligned_items(items: Floats, alignment: Alignment) -> Values:
+def aligned_items(items: Float32Array, alignment: Alignment) -> Float64Array:
     """Works' side of an aligned product, (I, d) or for euclidean (I, d + 2), float64."""
     wide = items.astype(np.float64)
     if alignment == "cosine":
@@ -149,9 +147,9 @@ def aligned_items(items: Floats, alignment: Alignment) -> Values:
     return wide
 
 
-def _units(vectors: Values) -> Values:
+def _units(vectors: Float64Array) -> Float64Array:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    units: Values = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    units: Float64Array = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
     return units
 
 

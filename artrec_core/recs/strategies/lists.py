@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from artrec_core.arrays import Float32Array, Int32Array
 from artrec_core.config import Score, Strategy
 from artrec_core.recs.inputs.popularity import varied
 from artrec_core.recs.inputs.scoring_data import World
@@ -24,7 +25,7 @@ from artrec_core.recs.strategies.exploration import Hashes, drawn, hashes, moved
 from artrec_core.recs.strategies.filters import Allowed, Mask, allowed
 from artrec_core.recs.strategies.folding import Folding
 from artrec_core.recs.strategies.reranking import GAVE_WAY, Chosen, Lines, rerank
-from artrec_core.recs.topk.search import Floats, Ints, PreparedItems, padded, threads_or_all
+from artrec_core.recs.topk.search import PreparedItems, padded, threads_or_all
 
 BEYOND_FILTERS = "beyond_filters"
 # How often finalists are looked for beyond those that a cap keeps out before the cap gives way.
@@ -37,8 +38,8 @@ KEPT_OUT_AT_ONCE = 16 * 2**20
 class Made:
     """Lists: ids and scores (U, k), padded with -1 and -inf; whose list is their own (U,); of how many lists what gave way."""
 
-    ids: Ints
-    scores: Floats
+    ids: Int32Array
+    scores: Float32Array
     personal: Mask
     gave_way: dict[str, int]
 
@@ -101,13 +102,13 @@ class Lists:
         return PreparedItems(self.folding.items)
 
     @cached_property
-    def popular_order(self) -> Ints:
+    def popular_order(self) -> Int32Array:
         """All works, those that may be shown first, popular ones first and with variety among these, (I,)."""
         world, rows = self.world, self.allowed.rows
         if self._works is None:
             return world.popular_order
         first = rows[varied(world.catalogue[rows], world.people_a_work[rows])]
-        order: Ints = np.concatenate([first, world.popular_order[~self.allowed.works[world.popular_order]]])
+        order: Int32Array = np.concatenate([first, world.popular_order[~self.allowed.works[world.popular_order]]])
         return order.astype(np.int32)
 
     @cached_property
@@ -124,7 +125,7 @@ class Lists:
         floors = enumerate(self.strategy.floors)
         return {floor.group: int((groups >> np.uint64(bit) & np.uint64(1)).sum()) for bit, floor in floors}
 
-    def _reranked(self, search: Search, people: Places) -> tuple[Ints, Floats, dict[str, int]]:
+    def _reranked(self, search: Search, people: Places) -> tuple[Int32Array, Float32Array, dict[str, int]]:
         everyone, wide = np.arange(len(people)), self.score.k * self.score.finalists
         found = Finalists(*search.best(everyone, wide, self._works))
         zero = found.worst()
@@ -146,14 +147,14 @@ class Lists:
         scores = np.where(at >= 0, np.take_along_axis(found.scores, at, axis=1), -np.inf).astype(np.float32)
         return ids, scores, dict(zip(GAVE_WAY, chosen.gave_way.sum(axis=0).tolist(), strict=True))
 
-    def _choose(self, found: Finalists, explored: Ints, zero: npt.NDArray[np.float64]) -> Chosen:
+    def _choose(self, found: Finalists, explored: Int32Array, zero: npt.NDArray[np.float64]) -> Chosen:
         marked = among(found.ids, explored) if explored.shape[1] else None
         how = {"zero": zero, "explored": marked, "threads": threads_or_all(self.score.threads)}
         return rerank(found.ids, found.scores, self.score.k, self.lines, **how)  # type: ignore[arg-type]
 
     # -- what the best K x finalists lack ---------------------------------------------------------------------------
 
-    def _explored(self, search: Search, people: Places, found: Finalists) -> tuple[Ints, Finalists]:
+    def _explored(self, search: Search, people: Places, found: Finalists) -> tuple[Int32Array, Finalists]:
         """The works that each person explores, (U, places for them), -1 where there are fewer; and the finalists with them."""
         line = self.strategy.exploration
         many = 0 if line is None else places(line.share, self.score.k)
@@ -176,7 +177,9 @@ class Lists:
                 found = found.of_some(short, *search.best(short, need, works))
         return found
 
-    def _beyond_caps(self, search: Search, found: Finalists, chosen: Chosen) -> Iterator[tuple[Places, Ints, Floats]]:
+    def _beyond_caps(
+        self, search: Search, found: Finalists, chosen: Chosen
+    ) -> Iterator[tuple[Places, Int32Array, Float32Array]]:
         """More finalists for those whose lists gave way, by others than those that fill them: people, ids, scores."""
         wide = self.score.finalists
         wanted = [(chosen.gave_way[:, 1:3].any(axis=1), self.score.k * wide, self._works)]
@@ -190,7 +193,7 @@ class Lists:
 
     def _of_others(
         self, search: Search, found: Finalists, chosen: Chosen, rows: Places, many: int, works: Places | None
-    ) -> Iterator[tuple[Places, Ints, Floats]]:
+    ) -> Iterator[tuple[Places, Int32Array, Float32Array]]:
         """The best `many` of works that no cap keeps out of these people's lists, where finalists lack some of them."""
         ids, scores = padded(len(rows), many)
         listed = [found.ids[row][chosen.places[row][chosen.places[row] >= 0]] for row in rows]
@@ -211,7 +214,7 @@ class Lists:
         if new.any():
             yield rows[new], ids[new], scores[new]
 
-    def _at_cap(self, listed: Ints) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def _at_cap(self, listed: Int32Array) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The creators and the sources of which a list holds as many as may be."""
         found: list[tuple[int, ...]] = []
         caps = self.strategy.caps.creator, self.strategy.caps.source
@@ -234,7 +237,7 @@ class Lists:
         left: Places = rows[~np.isin(of_works.numbers[rows], sources)]
         return left
 
-    def _works_of(self, creators: tuple[int, ...]) -> Ints:
+    def _works_of(self, creators: tuple[int, ...]) -> Int32Array:
         """The works of these creators, each once."""
         # A mark a work: finding what is double in tens of thousands of works would take a hundred times as long.
         theirs = np.zeros(self.world.shape[1], bool)

@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from artrec_core.recs.topk.arrays import Doubles, Floats, Ints, in_threads
+from artrec_core.arrays import Float32Array, Float64Array, Int32Array
+from artrec_core.recs.topk.arrays import in_threads
 from artrec_core.recs.topk.float32_loops import canonical, compiled
 
 Flags = npt.NDArray[np.bool_]
@@ -43,20 +44,20 @@ class Lines(NamedTuple):
     """
 
     creators_from: npt.NDArray[np.int64]
-    creators: Ints
+    creators: Int32Array
     creator_cap: int
-    sources: Ints
+    sources: Int32Array
     source_cap: int
     groups: Groups
     needs: npt.NDArray[np.int64]
-    vectors: Floats
+    vectors: Float32Array
     mmr_lambda: float
 
 
 class Chosen(NamedTuple):
     """Lists: `places` (U, k) are columns of the finalists, -1 where none are left; `gave_way` (U, 4) as GAVE_WAY says."""
 
-    places: Ints
+    places: Int32Array
     gave_way: Flags
 
 
@@ -81,12 +82,12 @@ class _Finalists(NamedTuple):
 
 
 def rerank(
-    ids: Ints,
-    scores: Floats,
+    ids: Int32Array,
+    scores: Float32Array,
     k: int,
     lines: Lines,
     *,
-    zero: Doubles,
+    zero: Float64Array,
     explored: Flags | None = None,
     threads: int = 1,
 ) -> Chosen:

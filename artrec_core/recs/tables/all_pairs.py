@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from artrec_core.recs.topk.arrays import Floats, in_threads
+from artrec_core.arrays import Float32Array
+from artrec_core.recs.topk.arrays import in_threads
 from artrec_core.recs.topk.float32_loops import canonical, compiled
 from artrec_core.recs.topk.search import threads_or_all
 
@@ -21,7 +22,7 @@ def _fill(users: Any, items: Any, scores: Any, begin: Any, end: Any) -> None:
             scores[person, work] = canonical(users[person], items[work])
 
 
-def every_score(users: Floats, items: Floats, *, threads: int | None = None) -> Floats:
+def every_score(users: Float32Array, items: Float32Array, *, threads: int | None = None) -> Float32Array:
     """The canonical scores, (U, I) float32, of people (U, D) and works (I, D): those that `top_k` gives."""
     scores = np.empty((len(users), len(items)), np.float32)
     in_threads(lambda begin, end: _fill(users, items, scores, begin, end), len(users), threads_or_all(threads))

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from artrec_core.recs.topk.search import Floats, Ints, PreparedItems, threads_or_all, top_k
+from artrec_core.arrays import Float32Array, Int32Array
+from artrec_core.recs.topk.search import PreparedItems, threads_or_all, top_k
 
 # 128 people x 8,192 works x 8 bytes = 8 MB a thread.
 PEOPLE_IN_BLOCK = 128
 WORKS_IN_BLOCK = 8192
 
 
-def log_totals(users: Floats, items: Floats, *, threads: int | None = None) -> Floats:
+def log_totals(users: Float32Array, items: Float32Array, *, threads: int | None = None) -> Float32Array:
     """For each person, log of the sum over all works of exp(score), (U,) float32.
 
     Summed in float64 in blocks of a fixed size, so that neither threads nor shards change it.
@@ -43,25 +44,25 @@ def log_totals(users: Floats, items: Floats, *, threads: int | None = None) -> F
     return totals.astype(np.float32)
 
 
-def people_side(users: Floats, totals: Floats) -> PreparedItems:
+def people_side(users: Float32Array, totals: Float32Array) -> PreparedItems:
     """People (U, D + 1) whose product with `works_side` is the log share of a work in a person's softmax."""
     return PreparedItems(np.hstack([users, -totals[:, None]]))
 
 
-def works_side(items: Floats) -> Floats:
+def works_side(items: Float32Array) -> Float32Array:
     """Works (I, D + 1), the other side of that product."""
     return np.hstack([items, np.ones((len(items), 1), np.float32)])
 
 
 def artwork_audiences(
     people: PreparedItems,
-    works: Floats,
+    works: Float32Array,
     k: int,
     *,
     seen_by: Any = None,
     threads: int | None = None,
     memory_mb: int = 512,
-) -> tuple[Ints, Floats]:
+) -> tuple[Int32Array, Float32Array]:
     """The k people of highest log share for each of these works: ids and scores, (works, k) each, as `top_k` gives them.
 
     `people` and `works` come from `people_side` and `works_side`; `seen_by`, a CSR (works, people), leaves out who knows a work.

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from artrec_core.arrays import Float32Array, Int32Array
 from artrec_core.columns import (
     ARTWORK_ID,
     BECAUSE_OF,
@@ -36,7 +37,7 @@ from artrec_core.recs.strategies.folding import Folding, fold
 from artrec_core.recs.strategies.lists import Lists, Made
 from artrec_core.recs.tables.all_pairs import every_score
 from artrec_core.recs.tables.audiences import artwork_audiences, log_totals, people_side, works_side
-from artrec_core.recs.topk.search import Floats, Ints, PreparedItems
+from artrec_core.recs.topk.search import PreparedItems
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Scored:
         _ = bare.lists
         return bare
 
-    def with_people(self, world: World, users: Mapping[str, Floats]) -> "Scored":
+    def with_people(self, world: World, users: Mapping[str, Float32Array]) -> "Scored":
         """The tables of some people, from those without: their world, and their vectors of components that it cannot tell."""
         wanted = self._personal - users.keys()
         made = {one.name: one.users for one in components(world, wanted) if one.users is not None}
@@ -240,18 +241,18 @@ class Scored:
         """Whose tastes are compared where audiences are made."""
         return self.find_tasters(self.log_totals)
 
-    def find_tasters(self, totals_of: Callable[[Floats], Floats]) -> Tasters:
+    def find_tasters(self, totals_of: Callable[[Float32Array], Float32Array]) -> Tasters:
         """`tasters` where `log_totals` are made elsewhere."""
         users = self.foldings[self.default].users_of(self._with_tastes)
         seen_by = self.world.seen[self._with_tastes].T.tocsr()
         return Tasters(self.world.user_ids.gather(self._with_tastes), people_side(users, totals_of(users)), seen_by)
 
-    def log_totals(self, users: Floats) -> Floats:
+    def log_totals(self, users: Float32Array) -> Float32Array:
         """Log of the summed exponentials of people's scores by the default strategy, (U,), from their folded vectors (U, D)."""
         return log_totals(users, self.foldings[self.default].items, threads=self.score.threads)
 
     def _ranked(
-        self, works: npt.NDArray[np.int64], ids: Ints, scores: Floats, column: str, names: pl.Series
+        self, works: npt.NDArray[np.int64], ids: Int32Array, scores: Float32Array, column: str, names: pl.Series
     ) -> pl.DataFrame:
         """Rows of ARTWORK_ID, RANK, `column` and SCORE from the lists of these works."""
         rows, ranks = np.nonzero(ids >= 0)

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from artrec_core.arrays import Float32Array, Int32Array
 from artrec_core.config import Block, Caps, Filters
 from artrec_core.recs.strategies.constraints import KINDS, in_group
 from artrec_core.recs.strategies.exploration import hashes
 from artrec_core.recs.strategies.lists import Lists, Made
 from artrec_core.recs.tables.scored_tables import Scored
-from artrec_core.recs.topk.arrays import Floats, Ints
 
 PEOPLE_ASKED = 2000
 GROUPS_TOLD = 8
@@ -103,7 +103,7 @@ def _change(lists: Lists, what: str, people: npt.NDArray[np.int64], before: Made
     )  # fmt: skip
 
 
-def _there(pair: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+def _there(pair: tuple[Int32Array, Int32Array]) -> tuple[Int32Array, Int32Array]:
     return pair[0][pair[0] >= 0], pair[1][pair[1] >= 0]
 
 
@@ -117,7 +117,7 @@ def _score_kept(lists: Lists, people: npt.NDArray[np.int64], before: Made, after
     return float(np.mean(sums[1][told] / sums[0][told])) if told.any() else 1.0
 
 
-def _diversity(vectors: Floats, ids: Ints) -> float:
+def _diversity(vectors: Float32Array, ids: Int32Array) -> float:
     """The mean over lists of the mean of 1 - cosine over pairs; the sum over pairs comes from the length of the sum."""
     there = ids >= 0
     found = np.where(there[:, :, None], vectors[ids], np.float32(0)).astype(np.float64)
@@ -129,7 +129,7 @@ def _diversity(vectors: Floats, ids: Ints) -> float:
     return float(np.mean(1 - cosines[told] / pairs)) if told.any() else 0.0
 
 
-def _counts(ids: Ints, works: int) -> npt.NDArray[np.int64]:
+def _counts(ids: Int32Array, works: int) -> npt.NDArray[np.int64]:
     return np.bincount(ids[ids >= 0], minlength=works)
 
 

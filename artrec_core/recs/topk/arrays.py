@@ -7,11 +7,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Floats: TypeAlias = npt.NDArray[np.float32]
-Ints: TypeAlias = npt.NDArray[np.int32]
-Doubles: TypeAlias = npt.NDArray[np.float64]
+from artrec_core.arrays import Int32Array
+
 # A CSR's row starts (U + 1,) and column indices, sorted within each row.
-Rows: TypeAlias = tuple[npt.NDArray[np.int64], Ints]
+CsrRows: TypeAlias = tuple[npt.NDArray[np.int64], Int32Array]
 
 
 def in_threads(

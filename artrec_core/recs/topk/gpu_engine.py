@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artrec_core.recs.topk.arrays import Floats, Ints, Rows
+from artrec_core.arrays import Float32Array, Int32Array
+from artrec_core.recs.topk.arrays import CsrRows
 from artrec_core.recs.topk.gpu_pruning import Bounds, Contenders, by_kernel, by_torch
 from artrec_core.recs.topk.gpu_rounding import lengths_of, longest_first, on_device, rounded, scales_of
 
@@ -58,7 +59,7 @@ class Works:
 
 
 def prepare(
-    items: Floats,
+    items: Float32Array,
     device: torch.device,
     *,
     fused: bool | None = None,
@@ -100,7 +101,9 @@ def pieces_of(dim: int) -> tuple[int, int]:
     return min(pairs, key=lambda pair: (sum(pair), -pair[0]))
 
 
-def top_k_on_device(user_vectors: Floats, works: Works, k: int, seen: Rows | None = None) -> tuple[Ints, Floats, Ints]:
+def top_k_on_device(
+    user_vectors: Float32Array, works: Works, k: int, seen: CsrRows | None = None
+) -> tuple[Int32Array, Float32Array, Int32Array]:
     """The k best of each person: ids (U, k), scores (U, k) as `top_k` returns them, and the rows (n,) not settled.
 
     user_vectors (U, d) are finite float32, none of length zero, none whose scores could overflow float32 (`top_k` sees to

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artrec_core.recs.topk.arrays import Floats
+from artrec_core.arrays import Float32Array
 
 # 65,536 rows x 384 dimensions x 8 bytes = 200 MB: float64 never stands there for all artworks at once.
 ROWS_IN_STEP = 65_536
@@ -73,7 +73,7 @@ def longest_first(lengths: Tensor, seed: int = 0) -> Tensor:
     return shuffled[torch.sort(torch.floor(octaves), descending=True, stable=True).indices]
 
 
-def on_device(vectors: Floats, device: torch.device) -> Tensor:
+def on_device(vectors: Float32Array, device: torch.device) -> Tensor:
     """A copy of float32 rows on the device, read in steps (a memory map is never held whole in ordinary memory)."""
     copied = torch.empty(vectors.shape, dtype=torch.float32, device=device)
     for top in range(0, len(vectors), ROWS_IN_STEP):

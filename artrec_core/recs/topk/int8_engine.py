@@ -11,8 +11,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from artrec_core.arrays import Float32Array, Float64Array, Int32Array
 from artrec_core.model.cpu.threads import one_thread_each
-from artrec_core.recs.topk.arrays import Doubles, Floats, Ints, Rows, in_threads
+from artrec_core.recs.topk.arrays import CsrRows, in_threads
 from artrec_core.recs.topk.int8_loops import (
     WORKS_IN_STEP,
     first_bars,
@@ -74,7 +75,7 @@ def products_are_fast() -> bool:
     return bool((found == signs.astype(np.int32) @ signs.astype(np.int32).T).all())
 
 
-def multiply(people: npt.NDArray[np.int8], works: npt.NDArray[np.int8], out: Ints) -> None:
+def multiply(people: npt.NDArray[np.int8], works: npt.NDArray[np.int8], out: Int32Array) -> None:
     """Products of codes: people (P, d) by works (W, d) into out (P, W) int32, exact."""
     import torch
 
@@ -86,13 +87,13 @@ def multiply(people: npt.NDArray[np.int8], works: npt.NDArray[np.int8], out: Int
 
 
 def top_k_by_codes(
-    users: Floats,
-    items: Floats,
-    user_norms: Doubles,
-    item_norms: Doubles,
-    seen: Rows,
-    ids: Ints,
-    scores: Floats,
+    users: Float32Array,
+    items: Float32Array,
+    user_norms: Float64Array,
+    item_norms: Float64Array,
+    seen: CsrRows,
+    ids: Int32Array,
+    scores: Float32Array,
     threads: int,
     memory_mb: int,
     *,
@@ -144,8 +145,8 @@ def capacity_of(k: int) -> int:
 
 
 def _pass(
-    users: Floats, items: Floats, works: CodedWorks, people: CodedPeople, seen: Rows, k: int, width: int,
-    bars: Doubles, ids: Ints, scores: Floats, *, guess: bool,
+    users: Float32Array, items: Float32Array, works: CodedWorks, people: CodedPeople, seen: CsrRows, k: int, width: int,
+    bars: Float64Array, ids: Int32Array, scores: Float32Array, *, guess: bool,
 ) -> npt.NDArray[np.bool_]:  # fmt: skip
     """One pass of some people over all works: ids and scores filled, and who was guessed too high."""
     many, capacity = len(works.order), capacity_of(k)
@@ -171,8 +172,8 @@ def _pass(
 
 
 def _finish(
-    k: int, users: Floats, items: Floats, works: CodedWorks, people: CodedPeople,
-    places: Ints, approx: Doubles, counts: npt.NDArray[np.int64], bars: Doubles, ids: Ints, scores: Floats,
+    k: int, users: Float32Array, items: Float32Array, works: CodedWorks, people: CodedPeople,
+    places: Int32Array, approx: Float64Array, counts: npt.NDArray[np.int64], bars: Float64Array, ids: Int32Array, scores: Float32Array,
 ) -> npt.NDArray[np.bool_]:  # fmt: skip
     """Write the k best of what is held by canonical scores: those of the likeliest k say which of the others matter."""
     found, missed = np.empty(places.shape, np.float32), np.zeros(len(users), np.bool_)

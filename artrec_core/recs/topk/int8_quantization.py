@@ -19,7 +19,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from artrec_core.recs.topk.arrays import Doubles, Floats
+from artrec_core.arrays import Float32Array, Float64Array
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 Codes: TypeAlias = npt.NDArray[np.int8]
@@ -41,8 +41,8 @@ def reordered(loop: Loop) -> Loop:
 class Basis:
     """What both sides share: the works' shift (d,) and what multiplies the works' side, powers of two (d,), float64."""
 
-    shift: Doubles
-    gains: Doubles
+    shift: Float64Array
+    gains: Float64Array
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class CodedWorks:
     basis: Basis
     order: npt.NDArray[np.int32]
     codes: Codes
-    scales: Doubles
-    residues: Doubles
-    lengths: Doubles
+    scales: Float64Array
+    residues: Float64Array
+    lengths: Float64Array
     longest: float
 
 
@@ -69,14 +69,14 @@ class CodedPeople:
     """
 
     codes: Codes
-    scales: Doubles
-    lengths: Doubles
-    residues: Doubles
-    shares: Doubles
-    tails: Doubles
+    scales: Float64Array
+    lengths: Float64Array
+    residues: Float64Array
+    shares: Float64Array
+    tails: Float64Array
 
 
-def shared_basis(users: Floats, items: Floats) -> Basis:
+def shared_basis(users: Float32Array, items: Float32Array) -> Basis:
     """The basis that suits a sample of people and works; any basis is right, a good one makes the bounds tight."""
     works = items[:: max(1, len(items) // ROWS_IN_SAMPLE)].astype(np.float64)
     people = users[:: max(1, len(users) // ROWS_IN_SAMPLE)].astype(np.float64)
@@ -90,7 +90,7 @@ def shared_basis(users: Floats, items: Floats) -> Basis:
     return Basis(shift, 2.0 ** np.clip(powers, -60, 60))
 
 
-def coded_works(items: Floats, basis: Basis, works_in_block: int, in_threads: Callable[..., None]) -> CodedWorks:
+def coded_works(items: Float32Array, basis: Basis, works_in_block: int, in_threads: Callable[..., None]) -> CodedWorks:
     """Codes of all works, (I, d) int8. Groups are dealt out so that every block holds loud and quiet works alike."""
     many, dim = items.shape
     peaks = np.empty(many)
@@ -117,7 +117,7 @@ def dealt(order: npt.NDArray[np.int32], works_in_block: int) -> npt.NDArray[np.i
     return np.concatenate([*(groups[turn::blocks].ravel() for turn in range(blocks)), order[whole:]])
 
 
-def coded_people(users: Floats, user_norms: Doubles, longest_item: float, works: CodedWorks) -> CodedPeople:
+def coded_people(users: Float32Array, user_norms: Float64Array, longest_item: float, works: CodedWorks) -> CodedPeople:
     """Codes and bounds of a block of people. `longest_item` is the largest |v|."""
     people, dim = users.shape
     found = CodedPeople(empty_codes(people, dim), *(np.empty(people) for _ in range(5)))

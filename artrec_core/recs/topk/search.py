@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from artrec_core.recs.topk.arrays import Doubles, Rows
-from artrec_core.recs.topk.arrays import Floats as Floats
-from artrec_core.recs.topk.arrays import Ints as Ints
+from artrec_core.arrays import Float32Array, Float64Array, Int32Array
+from artrec_core.recs.topk.arrays import CsrRows
 from artrec_core.recs.topk.arrays import in_threads as in_threads
 from artrec_core.recs.topk.float32_loops import best_by_canonical, best_of_rows, finish, first_unseen, keep_contenders
 from artrec_core.recs.topk.int8_engine import WORTH_AN_IMPORT, WORTH_CODING, codes_pay, top_k_by_codes
@@ -39,7 +38,7 @@ class PreparedItems:
     def __init__(self, item_vectors: npt.ArrayLike) -> None:
         """Raises `ValueError` where these are no vectors."""
         self.vectors = _vectors(item_vectors, "item_vectors")
-        self._norms: Doubles | None = None
+        self._norms: Float64Array | None = None
         self._codes: CodedWorks | None = None
         self._on_device: tuple[Any, Any] | None = None
         self._part: tuple[npt.NDArray[np.int64], PreparedItems] | None = None
@@ -48,7 +47,7 @@ class PreparedItems:
         kept = dict.fromkeys(self.__dict__)
         return kept | {"vectors": self.vectors}
 
-    def norms(self, threads: int) -> Doubles:
+    def norms(self, threads: int) -> Float64Array:
         """Lengths of the vectors, (I,); `ValueError` where one is not finite."""
         if self._norms is None:
             self._norms = _norms(self.vectors, "item_vectors", threads)
@@ -88,7 +87,7 @@ def top_k(
     threads: int | None = None,
     memory_mb: int = 512,
     device: str = "auto",
-) -> tuple[Ints, Floats]:
+) -> tuple[Int32Array, Float32Array]:
     """The k artworks of highest inner product for each person: ids (U, k) int32 and scores (U, k) float32, best first.
 
     user_vectors (U, d) and item_vectors (I, d) are float32 (memory maps too); ids are rows of item_vectors. Scores are
@@ -151,7 +150,9 @@ def top_k(
     return ids, scores
 
 
-def top_k_of_scores(scores: Floats, k: int, *, exclude: Any = None, threads: int | None = None) -> tuple[Ints, Floats]:
+def top_k_of_scores(
+    scores: Float32Array, k: int, *, exclude: Any = None, threads: int | None = None
+) -> tuple[Int32Array, Float32Array]:
     """The k best of each row of given scores (U, I), as `top_k` returns them; minus infinity is never among them.
 
     Raises `ValueError` on NaN, k < 1 and an `exclude` of another shape.
@@ -173,7 +174,7 @@ def top_k_of_scores(scores: Floats, k: int, *, exclude: Any = None, threads: int
     return ids, best
 
 
-def padded(people: int, k: int) -> tuple[Ints, Floats]:
+def padded(people: int, k: int) -> tuple[Int32Array, Float32Array]:
     """Rows of nothing: ids of -1 and scores of minus infinity, (people, k) each."""
     return np.full((people, k), -1, np.int32), np.full((people, k), -np.inf, np.float32)
 
@@ -184,8 +185,8 @@ def threads_or_all(threads: int | None) -> int:
 
 
 def _on_device(
-    users: Floats, made: PreparedItems, k: int, seen: Rows, ids: Ints, scores: Floats, device: str
-) -> Ints | None:
+    users: Float32Array, made: PreparedItems, k: int, seen: CsrRows, ids: Int32Array, scores: Float32Array, device: str
+) -> Int32Array | None:
     """Fill ids and scores on a GPU: the rows left to the CPU engine, or None where there is no GPU or it is not worth it."""
     items = made.vectors
     size = users.shape[0] * items.shape[0] * users.shape[1]
@@ -204,13 +205,13 @@ def _on_device(
 
 
 def _by_blocks(
-    users: Floats,
-    items: Floats,
-    user_norms: Doubles,
-    item_norms: Doubles,
-    seen: tuple[npt.NDArray[np.int64], Ints],
-    ids: Ints,
-    scores: Floats,
+    users: Float32Array,
+    items: Float32Array,
+    user_norms: Float64Array,
+    item_norms: Float64Array,
+    seen: tuple[npt.NDArray[np.int64], Int32Array],
+    ids: Int32Array,
+    scores: Float32Array,
     threads: int,
     memory_mb: int,
 ) -> None:
@@ -270,12 +271,12 @@ def block_shape(people: int, artworks: int, bytes_a_person: int, memory_mb: int,
 
 
 def _canonically(
-    users: Floats,
-    items: Floats,
-    listed: tuple[npt.NDArray[np.int64], Ints] | None,
-    seen: tuple[npt.NDArray[np.int64], Ints],
-    ids: Ints,
-    scores: Floats,
+    users: Float32Array,
+    items: Float32Array,
+    listed: tuple[npt.NDArray[np.int64], Int32Array] | None,
+    seen: tuple[npt.NDArray[np.int64], Int32Array],
+    ids: Int32Array,
+    scores: Float32Array,
     threads: int,
 ) -> None:
     """Fill ids and scores by scoring every listed pair (every pair where there is no list) canonically."""
@@ -288,7 +289,7 @@ def _canonically(
     in_threads(some, users.shape[0], threads)
 
 
-def _vectors(given: npt.ArrayLike, name: str) -> Floats:
+def _vectors(given: npt.ArrayLike, name: str) -> Float32Array:
     array = np.asarray(given)
     if array.ndim != 2:
         raise ValueError(f"{name} must have two dimensions (rows, d), not shape {array.shape}")
@@ -298,11 +299,11 @@ def _vectors(given: npt.ArrayLike, name: str) -> Floats:
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _norms(vectors: Floats, name: str, threads: int) -> Doubles:
+def _norms(vectors: Float32Array, name: str, threads: int) -> Float64Array:
     """Lengths of the rows (n,), in float64, where no float32 can overflow; `ValueError` on NaN and infinity."""
     squares = np.empty(vectors.shape[0])
     in_threads(lambda begin, end: find_squares(vectors, squares, begin, end), len(squares), threads)
-    norms: Doubles = np.sqrt(squares)
+    norms: Float64Array = np.sqrt(squares)
     bad = np.flatnonzero(~np.isfinite(norms))
     if len(bad):
         raise ValueError(f"{name} hold NaN or infinity in {len(bad):,} rows, the first is row {bad[0]}")
@@ -316,7 +317,7 @@ def _count(value: int, name: str) -> int:
     return int(value)
 
 
-def rows_of(matrix: Any, shape: tuple[int, int], name: str) -> tuple[npt.NDArray[np.int64], Ints]:
+def rows_of(matrix: Any, shape: tuple[int, int], name: str) -> tuple[npt.NDArray[np.int64], Int32Array]:
     """A CSR's row starts (U + 1,) and its column indices, sorted within each row."""
     if matrix is None:
         return np.zeros(shape[0] + 1, np.int64), np.empty(0, np.int32)
@@ -328,7 +329,9 @@ def rows_of(matrix: Any, shape: tuple[int, int], name: str) -> tuple[npt.NDArray
     return rows.indptr.astype(np.int64), rows.indices.astype(np.int32)
 
 
-def _pick(rows: tuple[npt.NDArray[np.int64], Ints], which: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Ints]:
+def _pick(
+    rows: tuple[npt.NDArray[np.int64], Int32Array], which: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], Int32Array]:
     starts, indices = rows
     parts = [indices[starts[row] : starts[row + 1]] for row in which]
     lengths = np.array([0, *(len(part) for part in parts)], np.int64)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from artrec_core.arrays import Float64Array
 from artrec_core.config import Gate
 from artrec_core.evaluation.gate import Criterion, Decision, decide, outcome, overlap
 from artrec_core.evaluation.holdout import FrozenFuture, Reading, broken, fault_of, reading
-from artrec_core.evaluation.metrics import Values
 
 PEOPLE, WORKS, LIST = 200, 400, 10
 RULES = Gate()
@@ -33,7 +33,7 @@ def lists(moved: int = 0, popular: int = 0) -> Any:
     return found.astype(np.int32)
 
 
-def ndcg(mean: float, seed: int = 0) -> Values:
+def ndcg(mean: float, seed: int = 0) -> Float64Array:
     """People's figures with noise around a mean."""
     return mean + 0.05 * np.random.default_rng(seed).standard_normal(PEOPLE)
 
