@@ -10,7 +10,6 @@ same in two steps, with float32 products.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from artrec_core.arrays import Float32Array, Int32Array
 from artrec_core.recs.topk.arrays import CsrRows
+from artrec_core.recs.topk.gpu_items import DeviceItems
 from artrec_core.recs.topk.gpu_pruning import Bounds, Contenders, by_kernel, by_torch
 from artrec_core.recs.topk.gpu_rounding import lengths_of, longest_first, on_device, rounded, scales_of
 
@@ -39,25 +39,6 @@ WIDEST = 512
 MOST_PAIRS = 4_096
 
 
-@dataclass(frozen=True)
-class Works:
-    """Artworks on a device: as given (I, d) float32, and rounded, longest first, in tiles.
-
-    `values` (I padded to whole tiles, width); `order` (I,) the row of `exact` at each place; `lengths` and `lost` (tiles,)
-    float32 upper bounds of a tile's longest row and of the most that rounding took from one (see `Rounded`).
-    """
-
-    exact: Tensor
-    values: Tensor
-    order: Tensor
-    lengths: Tensor
-    lost: Tensor
-    scale: float
-    in_tile: int
-    pieces: tuple[int, int]
-    tile: "Tile | None"
-
-
 def prepare(
     items: Float32Array,
     device: torch.device,
@@ -65,7 +46,7 @@ def prepare(
     fused: bool | None = None,
     tile: "Tile | None" = None,
     dtype: torch.dtype | None = None,
-) -> Works:
+) -> DeviceItems:
     """Put item vectors (I, d), finite float32, at least one row, on a device.
 
     `fused` says whether the Triton kernel is used (None: on CUDA where Triton is installed and d <= 512), `tile` how it cuts the
@@ -91,7 +72,7 @@ def prepare(
     values = torch.zeros((padded, width), dtype=dtype, device=device)
     values[: len(order)] = side.values
     longest, most_lost = (_highest(of_rows, padded, in_tile) for of_rows in (side.lengths, side.lost))
-    return Works(exact, values, order, longest, most_lost, float(scale), in_tile, pieces, tile if fused else None)
+    return DeviceItems(exact, values, order, longest, most_lost, float(scale), in_tile, pieces, tile if fused else None)
 
 
 def pieces_of(dim: int) -> tuple[int, int]:
@@ -102,7 +83,7 @@ def pieces_of(dim: int) -> tuple[int, int]:
 
 
 def top_k_on_device(
-    user_vectors: Float32Array, works: Works, k: int, seen: CsrRows | None = None
+    user_vectors: Float32Array, works: DeviceItems, k: int, seen: CsrRows | None = None
 ) -> tuple[Int32Array, Float32Array, Int32Array]:
     """The k best of each person: ids (U, k), scores (U, k) as `top_k` returns them, and the rows (n,) not settled.
 
@@ -156,7 +137,7 @@ def _blocks(seen: np.ndarray, people: int) -> Iterator[np.ndarray]:
 
 
 def best_of_block(
-    users: Tensor, works: Works, k: int, seen: list[np.ndarray] | None = None
+    users: Tensor, works: DeviceItems, k: int, seen: list[np.ndarray] | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(ids, scores, settled) of one block of people (n, d) float32, all on the works' device; see `top_k_on_device`."""
     side = rounded(users, works.values.shape[1], works.values.dtype)
@@ -185,7 +166,7 @@ def _unseen(found: Contenders, seen: list[np.ndarray], works: int) -> Contenders
     return Contenders(found.rows[left], found.ids[left], found.settled)
 
 
-def _canonical_scores(users: Tensor, works: Works, rows: Tensor, ids: Tensor) -> Tensor:
+def _canonical_scores(users: Tensor, works: DeviceItems, rows: Tensor, ids: Tensor) -> Tensor:
     if works.tile:
         from artrec_core.recs.topk.gpu_kernel import canonical_scores
 

@@ -3,15 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from artrec_core.recs.topk.gpu_items import DeviceItems
 from artrec_core.recs.topk.gpu_rounding import Rounded
-
-if TYPE_CHECKING:
-    from artrec_core.recs.topk.gpu_engine import Works
 
 # The first floor comes from the best of groups of eight among the first works.
 SAMPLE = 16_384
@@ -91,7 +88,7 @@ def merged(best: Tensor, lows: Tensor, most: int) -> Tensor:
     return torch.topk(both, min(most, both.shape[1]), dim=1).values
 
 
-def by_torch(users: Tensor, bounds: Bounds, works: "Works", need: Tensor, most: int) -> Contenders:
+def by_torch(users: Tensor, bounds: Bounds, works: DeviceItems, need: Tensor, most: int) -> Contenders:
     """Contenders through blocks of scores: any device, any dtype the sides were rounded to; products are float32."""
     count, wanted = len(works.order), int(need.max())
     best = users.new_empty((len(users), 0), dtype=torch.float32)
@@ -118,7 +115,7 @@ def by_torch(users: Tensor, bounds: Bounds, works: "Works", need: Tensor, most: 
     return Contenders(rows[left], works.order[places[left]], settled)
 
 
-def by_kernel(users: Tensor, bounds: Bounds, works: "Works", need: Tensor, most: int) -> Contenders:
+def by_kernel(users: Tensor, bounds: Bounds, works: DeviceItems, need: Tensor, most: int) -> Contenders:
     """Contenders through the fused kernel, in passes that grow; floors rise between them."""
     from artrec_core.recs.topk.gpu_kernel import reaching
 
@@ -157,7 +154,7 @@ def spans(tiles: int, in_tile: int, first_works: int) -> list[tuple[int, int]]:
     return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
-def _sampled(users: Tensor, bounds: Bounds, works: "Works", wanted: int) -> Tensor:
+def _sampled(users: Tensor, bounds: Bounds, works: DeviceItems, wanted: int) -> Tensor:
     """Sorted lower bounds (n, at most `wanted`) of the canonical scores of as many works, from the first of them."""
     count = min(max(SAMPLE, 2 * GROUP * wanted), len(works.order)) // GROUP * GROUP
     sample = works.values[:count].T
@@ -176,7 +173,7 @@ def _padded(of_people: Tensor, padding: int, value: float) -> Tensor:
 
 
 def _pairs(
-    passes: list[tuple[Tensor, Tensor, Tensor]], floors: Tensor, works: "Works", settled: Tensor, most: int
+    passes: list[tuple[Tensor, Tensor, Tensor]], floors: Tensor, works: DeviceItems, settled: Tensor, most: int
 ) -> Contenders:
     """The works behind every entry that still reaches its person's floor."""
     rows_held, places_held = [], []
