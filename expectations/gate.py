@@ -5,7 +5,7 @@ from functools import reduce
 
 import polars as pl
 
-from artrec_core.columns import KEY, LINE, QUARANTINE, REASON, RULE, SOURCE, TABLE, conform, empty
+from artrec_core.columns import KEY, LINE, QUARANTINE, REASON, RULE, SOURCE, TABLE, conform, empty_frame
 from artrec_core.data.mapped import IS_JSON, IS_RECORD, MAPPABLE
 from expectations.rules import DISTINCT_SHARE, Holds, Rule, TableRule, at_most
 from expectations.runner import judge
@@ -62,7 +62,7 @@ def check(
 def _quarantine(table: str, rows: pl.DataFrame, facts: pl.DataFrame, key: str, rules: Sequence[Rule]) -> pl.DataFrame:
     """QUARANTINE rows, one for each row, which all break at least one rule."""
     if not rows.height:
-        return empty(QUARANTINE)
+        return empty_frame(QUARANTINE)
     # The reasons read a row's own values and, where a rule has worked something out, its facts.
     both = rows.with_columns(facts.select(pl.all().name.prefix("fact_")))
     broken = facts.select(

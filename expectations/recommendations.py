@@ -17,7 +17,7 @@ from artrec_core.columns import (
     SOURCE,
     STRATEGY,
     USER_ID,
-    empty,
+    empty_frame,
 )
 from expectations.rules import Holds, Present, Rule, TableRule, Within, at_most, enough_rows, present, say
 from expectations.runner import judge
@@ -142,7 +142,7 @@ def check_recommendations(
         kept=recommendations.with_columns(
             pl.col(STRATEGY).alias(SOURCE), pl.int_range(pl.len(), dtype=pl.Int64).alias(LINE)
         ),
-        quarantine=empty(QUARANTINE),
+        quarantine=empty_frame(QUARANTINE),
         results=results,
         lines=recommendations.select(pl.col(STRATEGY).alias(SOURCE), pl.lit(KEPT).alias(OUTCOME)),
         received=dict(recommendations.group_by(STRATEGY).len().rows()),

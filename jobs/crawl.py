@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import polars as pl
 import typer
 
-from artrec_core.columns import ARTWORK, CRAWLED_AT, RAW, empty
+from artrec_core.columns import ARTWORK, CRAWLED_AT, RAW, empty_frame
 from artrec_core.config import EventSource, Recipe, Source, UserSource, load
 from artrec_core.errors import ConfigError, MissingInput
 from artrec_core.lake import Part, WriterManifest, day_of, digest_of
@@ -121,7 +121,7 @@ class Crawl:
         from artrec_core.data.sources import to_artworks
 
         sources = {source.name: source for source in self.night.recipe.sources}
-        artworks = [empty(ARTWORK)]
+        artworks = [empty_frame(ARTWORK)]
         for writer in self._artwork_writers:
             for part in writer.parts:
                 raw = self.night.lake.read_parts("raw_artworks", self.night.day, [part])

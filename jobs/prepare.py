@@ -17,7 +17,7 @@ from artrec_core.columns import (
     USER,
     USER_ID,
     conform,
-    empty,
+    empty_frame,
 )
 from artrec_core.errors import GateFailed
 from artrec_core.lake import Part
@@ -113,11 +113,11 @@ def _last_states(
     read: set[tuple[str, str]] = set()
     rows_in = 0
     schema = {**LAKE[table], SOURCE: pl.String(), _AS_OF: pl.String()}
-    last = empty(schema)
+    last = empty_frame(schema)
     for day in reversed(night.lake.days(table, night.day)):
         if day in without:
             continue
-        frames = [empty(schema)]
+        frames = [empty_frame(schema)]
         for writer, parts in sorted(night.lake.manifest(table, day).writers.items()):
             unread = [part for part in parts if (writer, part.digest) not in read]
             read.update((writer, part.digest) for part in unread)

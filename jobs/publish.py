@@ -25,7 +25,7 @@ from artrec_core.columns import (
     STRATEGY,
     USER_ID,
     conform,
-    empty,
+    empty_frame,
 )
 from artrec_core.config import Recipe
 from artrec_core.errors import GateFailed, ValidatorBroke
@@ -135,10 +135,10 @@ def survey(night: Night) -> Survey:
     tally = Tally()
     versions: set[str] = set()
     simulated = False
-    served = [empty({USER_ID: pl.String()})]
-    elsewhere = [empty({SOURCE: pl.String(), ARTWORK_ID: pl.String()})]
+    served = [empty_frame({USER_ID: pl.String()})]
+    elsewhere = [empty_frame({SOURCE: pl.String(), ARTWORK_ID: pl.String()})]
     for table, name in SCORED.items():
-        tally.add(table, empty(LAKE[name]))
+        tally.add(table, empty_frame(LAKE[name]))
         for frame in LakeRows(night, name):
             tally.add(table, frame)
             versions |= set(frame.get_column(MODEL_VERSION).drop_nulls().unique())

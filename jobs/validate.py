@@ -23,7 +23,7 @@ from artrec_core.columns import (
     USER_ID,
     Schema,
     conform,
-    empty,
+    empty_frame,
 )
 from artrec_core.config import EventSource, Recipe, UserSource
 from artrec_core.data.mapped import Mapped
@@ -130,8 +130,8 @@ def _arrived(
     raw, checked, schema = TABLES[table]
     manifest = night.lake.manifest(raw, night.day)
     received: dict[str, int] = {}
-    rows = [empty({SOURCE: pl.String(), LINE: pl.Int64(), **schema})]
-    unmapped = [empty(QUARANTINE)]
+    rows = [empty_frame({SOURCE: pl.String(), LINE: pl.Int64(), **schema})]
+    unmapped = [empty_frame(QUARANTINE)]
     with progress(f"mapping {table}", manifest.rows) as advance:
         for part in night.lake.iterate(raw, night.day):
             for (name,), records in part.group_by([SOURCE], maintain_order=True):
@@ -206,7 +206,7 @@ def _consents(night: Night, quarantine: pl.DataFrame) -> dict[str, pl.DataFrame]
     from artrec_core.data.users import stated_consents
 
     sources = _sources(night.recipe)["users"]
-    answers = [empty({LINE: pl.Int64(), **CONSENTS})]
+    answers = [empty_frame({LINE: pl.Int64(), **CONSENTS})]
     for part in night.lake.iterate("raw_users", night.day):
         for (name,), records in part.group_by([SOURCE], maintain_order=True):
             answers.append(stated_consents(_source(night, "raw_users", sources, str(name)), records))

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from artrec_core.columns import PUBLICATION, PUBLISHED_AT, RUN_DATE, STATUS, WAREHOUSE, conform, empty
+from artrec_core.columns import PUBLICATION, PUBLISHED_AT, RUN_DATE, STATUS, WAREHOUSE, conform, empty_frame
 from artrec_core.errors import ArtrecError
 from artrec_core.warehouse import Audit, Tables
 from artrec_core.warehouse.schema import (
@@ -74,7 +74,7 @@ class DuckDBWarehouse:
     def publications(self) -> pl.DataFrame:
         """See `Warehouse.publications`."""
         if not self._path.exists():
-            return empty(PUBLICATION)
+            return empty_frame(PUBLICATION)
         return conform(
             self.query(f"SELECT * FROM {SCHEMA}.{PUBLICATIONS} ORDER BY {PUBLISHED_AT}, {RUN_DATE}, {STATUS} DESC"),
             PUBLICATION,

@@ -238,7 +238,7 @@ def log_totals(shared: list[Any], users: "Float32Array", _: int) -> "Float32Arra
 def _scored(shared: list[Any], order: Order) -> "Scored":
     import polars as pl
 
-    from artrec_core.columns import INTEREST_VECTOR, INTERESTS, empty
+    from artrec_core.columns import INTEREST_VECTOR, INTERESTS, empty_frame
 
     here = _shared(shared[0])
     if order.people is None:
@@ -249,7 +249,7 @@ def _scored(shared: list[Any], order: Order) -> "Scored":
         stated = read["people"][INTERESTS].str.strip_chars().drop_nulls().unique()
         parts = here.lake.iterate("interest_vectors", here.day)
         found = [part.filter(pl.col(INTERESTS).is_in(stated.implode())) for part in parts]
-        interests = pl.concat([empty(INTEREST_VECTOR), *found])
+        interests = pl.concat([empty_frame(INTEREST_VECTOR), *found])
     world = here.scored.world.with_people(**read, interest_vectors=interests)
     return here.scored.with_people(world, {} if order.factors is None else {HANDED_OVER: order.factors})
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import polars as pl
 
-from artrec_core.columns import ARTWORK, EVENT, LINE, QUARANTINE, SOURCE, USER, conform, empty
+from artrec_core.columns import ARTWORK, EVENT, LINE, QUARANTINE, SOURCE, USER, conform, empty_frame
 from artrec_core.config import Rules
 
 DAY = "2026-03-30"
 RULES = Rules(min_rows=2)
-NONE_UNMAPPED = empty(QUARANTINE)
+NONE_UNMAPPED = empty_frame(QUARANTINE)
 
 Row = dict[str, Any]
 
@@ -74,4 +74,4 @@ def users(rows: list[Row]) -> pl.DataFrame:
 
 def _frame(rows: list[Row], schema: dict[str, pl.DataType]) -> pl.DataFrame:
     known = {name: dtype for name, dtype in schema.items() if rows and name in rows[0]}
-    return conform(pl.DataFrame(rows, schema=known), schema) if rows else empty(schema)
+    return conform(pl.DataFrame(rows, schema=known), schema) if rows else empty_frame(schema)

@@ -23,7 +23,7 @@ from artrec_core.columns import (
     RECORD,
     RULE,
     SOURCE,
-    empty,
+    empty_frame,
 )
 from artrec_core.config import Source
 from artrec_core.data.artwork import checked, frame, with_content_hash
@@ -93,7 +93,7 @@ def to_artworks(source: Source, raw: pl.DataFrame) -> Mapped:
     mapping = mapping_of(source)
     chunks = [_chunk(source, mapping, raw.slice(start, CHUNK)) for start in range(0, raw.height, CHUNK)]
     if not chunks:
-        return Mapped(empty({LINE: pl.Int64(), **ARTWORK}), empty(QUARANTINE))
+        return Mapped(empty_frame({LINE: pl.Int64(), **ARTWORK}), empty_frame(QUARANTINE))
     return Mapped(pl.concat([one.rows for one in chunks]), pl.concat([one.unmapped for one in chunks]))
 
 

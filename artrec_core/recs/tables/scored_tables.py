@@ -25,7 +25,7 @@ from artrec_core.columns import (
     STRATEGY,
     USER_ID,
     conform,
-    empty,
+    empty_frame,
 )
 from artrec_core.config import Score, Strategy
 from artrec_core.recs.inputs.popularity import popular_artworks
@@ -151,7 +151,7 @@ class Scored:
         """The works most like each of works begin..end, blocked ones left out on either side."""
         works = np.flatnonzero(~self._out[begin:end]) + begin
         if self.score.similar_k == 0 or len(works) == 0:
-            return Piece(empty(LAKE["similar_artworks"]))
+            return Piece(empty_frame(LAKE["similar_artworks"]))
         ids, cosines = similar_artworks(
             self._directions, self.score.similar_k, works, among=self._shown_rows, **self._how
         )
@@ -162,7 +162,7 @@ class Scored:
         """The people likeliest to want each of works begin..end that may be shown, who do not know it yet."""
         rows = np.flatnonzero(self._shown[begin:end]) + begin
         if self.score.audience_k == 0 or len(rows) == 0 or len(self.tasters.ids) == 0:
-            return Piece(empty(LAKE["artwork_audiences"]))
+            return Piece(empty_frame(LAKE["artwork_audiences"]))
         people, works = self.tasters.side, works_side(self.foldings[self.default].items[rows])
         seen_by = self.tasters.seen_by[rows]
         ids, shares = artwork_audiences(people, works, self.score.audience_k, seen_by=seen_by, **self._how)

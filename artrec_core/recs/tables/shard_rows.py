@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import polars as pl
 
-from artrec_core.columns import LAKE, USER_ID, empty
+from artrec_core.columns import LAKE, USER_ID, empty_frame
 from artrec_core.lake import Lake, Part
 
 # Parts of a table, and in each the first and the last row of these people.
@@ -25,7 +25,7 @@ class SomePeople:
     def read(self, lake: Lake, table: str, day: str) -> pl.DataFrame:
         """The rows of these people, in the table's order."""
         found = [lake.read_rows(table, day, part, first, last) for part, first, last in self.stretches[table]]
-        rows = pl.concat(found) if found else empty(LAKE[table])
+        rows = pl.concat(found) if found else empty_frame(LAKE[table])
         return rows.filter(pl.col(USER_ID).is_between(pl.lit(self.first_id), pl.lit(self.last_id)))
 
 
