@@ -61,13 +61,13 @@ def stands(night: Night) -> bool:
 
 def run(night: Night) -> Figures:
     """Make every table shard by shard, then swap all of them in."""
-    from artrec_core.recs.inputs.scoring_data import Tables, World
+    from artrec_core.recs.inputs.scoring_data import ScoringData, ScoringTables
     from artrec_core.recs.tables.scored_tables import Scored
     from artrec_core.recs.tables.strategy_impact import changes
 
     recipe, day, read = night.recipe, night.day, night.lake.read
-    world = World(
-        Tables(
+    world = ScoringData(
+        ScoringTables(
             day,
             **{table: read(table, day) for table in (*INPUTS, *_text_tables(recipe))},
             first_nights=_first_nights(night),

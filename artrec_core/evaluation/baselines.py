@@ -13,7 +13,7 @@ from artrec_core.evaluation.metrics import rank_accuracy, ranks_of_scores
 from artrec_core.evaluation.ranking import seen_works
 from artrec_core.evaluation.task import Question
 from artrec_core.model.sequences import Sequences
-from artrec_core.recs.interaction_models import PEOPLE_IN_BLOCK, Als, Baseline, Ease, Popularity
+from artrec_core.recs.interaction_models import USERS_IN_BLOCK, Als, Baseline, Ease, Popularity
 
 Settings = dict[str, Any]
 SELECTED_BY = "ndcg@10"
@@ -80,8 +80,8 @@ def chosen(name: str, question: Question, *, seed: int = 0) -> Choice:
 def _validated(model: Baseline, people: Int64Array, targets: Int32Array, exclude: csr_array) -> float:
     """NDCG@10 on the validation works, every order of ties equally likely."""
     total = 0.0
-    for start in range(0, len(people), PEOPLE_IN_BLOCK):
-        some = slice(start, start + PEOPLE_IN_BLOCK)
+    for start in range(0, len(people), USERS_IN_BLOCK):
+        some = slice(start, start + USERS_IN_BLOCK)
         better, tied = ranks_of_scores(model.scores(people[some]), targets[some], exclude=exclude[some])
         total += float(rank_accuracy(better, tied, [10])[SELECTED_BY].sum())
     return total / len(people)
@@ -103,7 +103,7 @@ def interactions(told: Sequences, works: int, learn_from: str) -> csr_array:
     """CSR (people, works): 1 for each work a person took up, or met."""
     met = seen_works(told, works)
     if learn_from == POSITIVE:
-        owners = np.repeat(np.arange(told.people), told.lengths)[told.positive]
+        owners = np.repeat(np.arange(told.user_count), told.lengths)[told.positive]
         met = csr_array((np.ones(len(owners), np.float32), (owners, told.works[told.positive])), shape=met.shape)
         met.sum_duplicates()
     met.data[:] = 1

@@ -14,9 +14,9 @@ from artrec_core.arrays import Float32Array, Float64Array, Int32Array, Int64Arra
 from artrec_core.evaluation.metrics import rank_accuracy, ranks
 from artrec_core.evaluation.ranking import seen_works
 from artrec_core.model.sequences import Sequences
-from artrec_core.recs.interaction_models import Popularity, people_a_work
+from artrec_core.recs.interaction_models import Popularity, users_per_item
 from artrec_core.recs.strategies.folding import Component, spread
-from artrec_core.recs.topk.search import padded, top_k
+from artrec_core.recs.topk.search import empty_results, top_k
 
 K = 10
 # Lists of so many people tell coverage and overlap to a percent.
@@ -59,7 +59,7 @@ class FrozenFuture:
         """Rows of the works that most people met, the most popular first."""
         few = max(1, round(self.works * MOST_OF_FEW))
         many = min(max(LEAST_POPULAR, round(self.works * POPULAR_SHARE)), few)
-        return np.argsort(-people_a_work(self.seen), kind="stable")[:many]
+        return np.argsort(-users_per_item(self.seen), kind="stable")[:many]
 
     def popular_ndcg(self) -> Float64Array:
         """NDCG@10 of the popular list, (n,)."""
@@ -96,7 +96,7 @@ def reading(users: Float32Array, works: Float32Array, future: FrozenFuture) -> R
 
 def broken(fault: str, future: FrozenFuture) -> Reading:
     """The reading of a model that cannot be asked."""
-    return Reading(np.full(len(future.tested), np.nan), padded(len(future.listed), K)[0], fault)
+    return Reading(np.full(len(future.tested), np.nan), empty_results(len(future.listed), K)[0], fault)
 
 
 def fault_of(users: Float32Array, works: Float32Array) -> str | None:

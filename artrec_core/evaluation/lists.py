@@ -17,14 +17,14 @@ from artrec_core.arrays import Float32Array, Float64Array, Int32Array, Int64Arra
 from artrec_core.columns import ARTWORK_ID, RANK, SCORE, USER_ID
 from artrec_core.evaluation.metrics import accuracy
 from artrec_core.evaluation.ranking import KS
-from artrec_core.recs.interaction_models import Baseline, Factors
-from artrec_core.recs.topk.search import padded, top_k, top_k_of_scores
+from artrec_core.recs.interaction_models import Baseline, FactorModel
+from artrec_core.recs.topk.search import empty_results, top_k, top_k_of_scores
 
 # People of a block share one random order of the catalogue: few enough that what ties bring is averaged over many orders.
 PEOPLE_IN_BLOCK = 128
 
 
-class Vectors(Factors):
+class Vectors(FactorModel):
     """Vectors from elsewhere, to be ranked as a baseline is."""
 
     def __init__(self, name: str, user_vectors: Float32Array, item_vectors: Float32Array) -> None:
@@ -41,14 +41,14 @@ def best_works(
     people. `exclude` is a CSR (n, works); `among` are rows of the works to choose from, all of them unless given.
     """
     works = np.arange(exclude.shape[1]) if among is None else among
-    ids, scores = padded(len(people), k)
+    ids, scores = empty_results(len(people), k)
     left_out = exclude.tocsr()
     for block, start in enumerate(range(0, len(people), PEOPLE_IN_BLOCK)):
         some = slice(start, start + PEOPLE_IN_BLOCK)
         order = np.random.default_rng([seed, block]).permutation(works)
         # Column c of the reordered matrix is work order[c].
         mixed = csr_array(left_out[some][:, order])
-        if isinstance(model, Factors):
+        if isinstance(model, FactorModel):
             users = model.user_vectors[people[some]]
             found, scores[some] = top_k(users, model.item_vectors[order], k, exclude=mixed)
         else:
@@ -74,7 +74,7 @@ def dump(path: Path, user_ids: list[str], artwork_ids: list[str], ids: Int32Arra
 def dumped(path: Path, user_ids: list[str], artwork_ids: list[str], k: int) -> Int32Array:
     """The works of dumped lists as rows (people, k), best first, -1 where a list is shorter; people without a list have none."""
     lists = pl.read_parquet(path)
-    ids, _ = padded(len(user_ids), k)
+    ids, _ = empty_results(len(user_ids), k)
     person = {one: row for row, one in enumerate(user_ids)}
     work = {one: row for row, one in enumerate(artwork_ids)}
     kept = lists.filter((pl.col(RANK) <= k) & pl.col(USER_ID).is_in(user_ids))

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from artrec_core.arrays import Float32Array, Float64Array, Int32Array
-from artrec_core.recs.topk.float32_loops import compiled, count_pair
-from artrec_core.recs.topk.search import error_bound, rows_of
+from artrec_core.recs.topk.float32_loops import compile_loop, count_better_and_tied
+from artrec_core.recs.topk.search import csr_rows, error_bound
 
 PEOPLE_IN_BLOCK = 256
 
@@ -35,7 +35,7 @@ def accuracy(ids: Int32Array, held_out: Any, ks: Iterable[int]) -> dict[str, Flo
     nothing held out are left out. Precision divides by k even where a list is shorter; the ideal DCG has
     min(k, held out) works. Raises `ValueError` where a list is shorter than a k.
     """
-    starts, works = rows_of(held_out, (ids.shape[0], held_out.shape[1]), "held_out")
+    starts, works = csr_rows(held_out, (ids.shape[0], held_out.shape[1]), "held_out")
     many = np.diff(starts)
     people = np.flatnonzero(many)
     found = np.zeros((len(people), ids.shape[1]))
@@ -74,7 +74,7 @@ def ranks(
     targets (U,) are rows of item_vectors; works stored in `exclude`, a CSR (U, I), are not counted.
     """
     users, items = np.ascontiguousarray(user_vectors, np.float32), np.ascontiguousarray(item_vectors, np.float32)
-    seen = rows_of(exclude, (len(users), len(items)), "exclude")
+    seen = csr_rows(exclude, (len(users), len(items)), "exclude")
     slack, tiny = error_bound(users.shape[1])
     lengths = [np.sqrt(np.einsum("nd,nd->n", side, side, dtype=np.float64)) for side in (users, items)]
     better, tied = np.zeros(len(users), np.int32), np.zeros(len(users), np.int32)
@@ -91,20 +91,22 @@ def ranks(
     return better, tied
 
 
-@compiled
+@compile_loop
 def _count_ranks(
     block: Any, users: Any, items: Any, targets: Any, slacks: Any, lengths: Any, tiny: Any, seen_from: Any, seen: Any, better: Any, tied: Any
 ) -> None:  # fmt: skip
     for row in range(block.shape[0]):
         unseen = seen[seen_from[row] : seen_from[row + 1]]
-        beaten_by, ties = count_pair(block[row], users[row], items, targets[row], slacks[row], lengths, tiny, unseen)
+        beaten_by, ties = count_better_and_tied(
+            block[row], users[row], items, targets[row], slacks[row], lengths, tiny, unseen
+        )
         better[row] = beaten_by
         tied[row] = ties
 
 
 def ranks_of_scores(scores: Float32Array, targets: Int32Array, *, exclude: Any = None) -> tuple[Int32Array, Int32Array]:
     """`ranks` from given scores (U, I), as they are."""
-    starts, seen = rows_of(exclude, (scores.shape[0], scores.shape[1]), "exclude")
+    starts, seen = csr_rows(exclude, (scores.shape[0], scores.shape[1]), "exclude")
     better, tied = np.zeros(len(scores), np.int32), np.zeros(len(scores), np.int32)
     for row, target in enumerate(targets):
         others = np.ones(scores.shape[1], bool)

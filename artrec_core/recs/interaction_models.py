@@ -15,9 +15,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from artrec_core.arrays import Float32Array, Int32Array
 from artrec_core.recs.topk.search import top_k, top_k_of_scores
 
-People = npt.NDArray[np.int64]
+UserRows = npt.NDArray[np.int64]
 # 1,024 people x 112,000 works x 4 bytes = 460 MB of scores.
-PEOPLE_IN_BLOCK = 1024
+USERS_IN_BLOCK = 1024
 
 
 class Baseline(Protocol):
@@ -29,32 +29,32 @@ class Baseline(Protocol):
         """Learn from a CSR (people, works)."""
         ...
 
-    def scores(self, people: People) -> Float32Array:
+    def scores(self, people: UserRows) -> Float32Array:
         """Scores (n, works) of these rows of the interactions it was fitted on."""
         ...
 
-    def top_k(self, people: People, k: int, *, exclude: Any = None) -> tuple[Int32Array, Float32Array]:
+    def top_k(self, people: UserRows, k: int, *, exclude: Any = None) -> tuple[Int32Array, Float32Array]:
         """The k best works of these people; `exclude` is a CSR (n, works) of works to leave out."""
         ...
 
 
-class Factors:
+class FactorModel:
     """A baseline whose scores are inner products of `user_vectors` (people, d) and `item_vectors` (works, d)."""
 
     name = "factors"
     user_vectors: Float32Array
     item_vectors: Float32Array
 
-    def scores(self, people: People) -> Float32Array:
+    def scores(self, people: UserRows) -> Float32Array:
         """Scores (n, works) of these people."""
         return np.asarray(self.user_vectors[people] @ self.item_vectors.T, np.float32)
 
-    def top_k(self, people: People, k: int, *, exclude: Any = None) -> tuple[Int32Array, Float32Array]:
+    def top_k(self, people: UserRows, k: int, *, exclude: Any = None) -> tuple[Int32Array, Float32Array]:
         """The k best works of these people, as `topk.top_k` returns them."""
         return top_k(self.user_vectors[people], self.item_vectors, k, exclude=exclude)
 
 
-class Popularity(Factors):
+class Popularity(FactorModel):
     """Every person gets the works that most people took up."""
 
     name = "popularity"
@@ -62,11 +62,11 @@ class Popularity(Factors):
     def fit(self, interactions: Any) -> Self:
         """Count the people of each work."""
         self.user_vectors = np.ones((interactions.shape[0], 1), np.float32)
-        self.item_vectors = people_a_work(interactions)[:, None]
+        self.item_vectors = users_per_item(interactions)[:, None]
         return self
 
 
-class Als(Factors):
+class Als(FactorModel):
     """Alternating least squares on implicit feedback (Hu, Koren, Volinsky 2008), by the `implicit` library.
 
     The last dimension is not ALS's: it holds the popularity that somebody with no history is scored by.
@@ -92,7 +92,7 @@ class Als(Factors):
 
         counts = csr_matrix(interactions, dtype=np.float32)
         people, works = counts.shape
-        popular = people_a_work(counts)
+        popular = users_per_item(counts)
         user_part, item_part = np.zeros((people, self.factors), np.float32), np.zeros((works, self.factors), np.float32)
         if counts.nnz:
             with threadpool_limits(1, user_api="blas"):
@@ -133,7 +133,7 @@ class Ease:
             raise ValueError("EASE needs a positive regularization; without one its matrix has no inverse")
         taken = csr_matrix(interactions, dtype=np.float32)
         taken = csr_matrix((np.ones(taken.nnz, np.float32), taken.indices, taken.indptr), shape=taken.shape)
-        self.popular = people_a_work(taken)
+        self.popular = users_per_item(taken)
         ranked = np.argsort(-self.popular, kind="stable")[: self.max_works]
         self.modelled = np.sort(ranked[self.popular[ranked] > 0])
         self.taken = taken[:, self.modelled]
@@ -148,7 +148,7 @@ class Ease:
         self.weights = weights.astype(np.float32)
         return self
 
-    def scores(self, people: People) -> Float32Array:
+    def scores(self, people: UserRows) -> Float32Array:
         """Scores (n, works) of these people."""
         theirs = self.taken[people]
         scores = np.zeros((len(people), len(self.popular)), np.float32)
@@ -156,16 +156,16 @@ class Ease:
         scores[np.diff(theirs.indptr) == 0] = self.popular
         return scores
 
-    def top_k(self, people: People, k: int, *, exclude: Any = None) -> tuple[Int32Array, Float32Array]:
+    def top_k(self, people: UserRows, k: int, *, exclude: Any = None) -> tuple[Int32Array, Float32Array]:
         """The k best works of these people, as `topk.top_k` returns them."""
         blocks = []
-        for first in range(0, max(len(people), 1), PEOPLE_IN_BLOCK):
-            some = slice(first, first + PEOPLE_IN_BLOCK)
+        for first in range(0, max(len(people), 1), USERS_IN_BLOCK):
+            some = slice(first, first + USERS_IN_BLOCK)
             left_out = None if exclude is None else exclude.tocsr()[some]
             blocks.append(top_k_of_scores(self.scores(people[some]), k, exclude=left_out))
         return np.concatenate([ids for ids, _ in blocks]), np.concatenate([scores for _, scores in blocks])
 
 
-def people_a_work(interactions: Any) -> Float32Array:
+def users_per_item(interactions: Any) -> Float32Array:
     """How many people took up each work (works,), from a CSR of people x works."""
     return np.bincount(csr_matrix(interactions).indices, minlength=interactions.shape[1]).astype(np.float32)

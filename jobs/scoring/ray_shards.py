@@ -250,7 +250,7 @@ def _scored(shared: list[Any], order: Order) -> "Scored":
         parts = here.lake.iterate("interest_vectors", here.day)
         found = [part.filter(pl.col(INTERESTS).is_in(stated.implode())) for part in parts]
         interests = pl.concat([empty_frame(INTEREST_VECTOR), *found])
-    world = here.scored.world.with_people(**read, interest_vectors=interests)
+    world = here.scored.world.with_users(**read, interest_vectors=interests)
     return here.scored.with_people(world, {} if order.factors is None else {HANDED_OVER: order.factors})
 
 

@@ -81,7 +81,7 @@ def run_dimension(device: torch.device, dim: int, sizes: Sizes, line: float, til
 
 
 def engines(
-    device: torch.device, items: np.ndarray, works: gpu_topk.Works, k: int, tiles: bool
+    device: torch.device, items: np.ndarray, works: gpu_topk.DeviceItems, k: int, tiles: bool
 ) -> Iterator[tuple[str, Callable[[torch.Tensor], Any]]]:
     yield ("ours" if works.tile else "ours, no kernel"), lambda users: blocks(users, works, k)
     yield "ours, from and to the host", lambda users: gpu_topk.top_k_on_device(users.cpu().numpy(), works, k)
@@ -100,7 +100,9 @@ def engines(
     yield from peers(items, works, k)
 
 
-def peers(items: np.ndarray, works: gpu_topk.Works, k: int) -> Iterator[tuple[str, Callable[[torch.Tensor], Any]]]:
+def peers(
+    items: np.ndarray, works: gpu_topk.DeviceItems, k: int
+) -> Iterator[tuple[str, Callable[[torch.Tensor], Any]]]:
     if find_spec("faiss"):
         import faiss
 
@@ -115,7 +117,7 @@ def peers(items: np.ndarray, works: gpu_topk.Works, k: int) -> Iterator[tuple[st
         yield "cuVS brute force (float32)", lambda users: brute_force.search(built, users, k)
 
 
-def blocks(users: torch.Tensor, works: gpu_topk.Works, k: int, people: int = 16_384) -> list[Any]:
+def blocks(users: torch.Tensor, works: gpu_topk.DeviceItems, k: int, people: int = 16_384) -> list[Any]:
     return [gpu_topk.best_of_block(some, works, k) for some in users.split(people)]
 
 
@@ -131,7 +133,7 @@ def bare(users: torch.Tensor, works: torch.Tensor) -> None:
         torch.mm(some, works.T, out=out[: len(some)])
 
 
-def check(works: gpu_topk.Works, items: np.ndarray, dim: int, k: int, rng: np.random.Generator) -> None:
+def check(works: gpu_topk.DeviceItems, items: np.ndarray, dim: int, k: int, rng: np.random.Generator) -> None:
     """Ids and scores of some people, 100 seen works each, against a float64 product; ties by id."""
     users = rng.standard_normal((CHECKED, dim)).astype(np.float32)
     seen = np.sort(rng.permuted(np.tile(np.arange(min(len(items), 1000)), (CHECKED, 1)), axis=1)[:, :100], axis=1)

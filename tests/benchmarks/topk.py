@@ -67,13 +67,13 @@ def folded_inputs(lake: str, day: str, recipe: Path, works: int, rng: np.random.
     """The default strategy's folded vectors. People are drawn anew each time; works are repeated to reach `works`."""
     from artrec_core.config import load
     from artrec_core.lake import Lake
-    from artrec_core.recs.inputs.scoring_data import Tables, World
+    from artrec_core.recs.inputs.scoring_data import ScoringData, ScoringTables
     from artrec_core.recs.tables.scored_tables import Scored
 
     settings, read = load(recipe), Lake(lake).read
     tables = ("catalogue", "people", "histories", "item_vectors", "user_vectors", "text_vectors")
     scored = Scored(
-        World(Tables(day, **{table: read(table, day) for table in tables})),
+        ScoringData(ScoringTables(day, **{table: read(table, day) for table in tables})),
         settings.strategies,
         settings.publish.strategy,
         settings.score,

@@ -32,14 +32,14 @@ def vectors_of(ids: pl.Series, table: pl.DataFrame, key: str) -> tuple[Float32Ar
     return out, known
 
 
-def numbered(histories: pl.DataFrame, user_ids: pl.Series, artwork_ids: pl.Series) -> pl.DataFrame:
+def add_row_numbers(histories: pl.DataFrame, user_ids: pl.Series, artwork_ids: pl.Series) -> pl.DataFrame:
     """The events of these people with these works, with columns `person` and `work`: their rows in the two series."""
     people = user_ids.rename(USER_ID).to_frame().with_row_index("person")
     works = artwork_ids.rename(ARTWORK_ID).to_frame().with_row_index("work")
     return histories.join(people, on=USER_ID, maintain_order="left").join(works, on=ARTWORK_ID, maintain_order="left")
 
 
-def pairs(events: pl.DataFrame, people: int, works: int) -> csr_array:
+def pair_matrix(events: pl.DataFrame, people: int, works: int) -> csr_array:
     """A CSR (people, works) that holds 1 for each pair with an event; `events` has columns `person` and `work`."""
     once = events.select("person", "work").unique().sort("person", "work")
     starts = np.searchsorted(once["person"].to_numpy(), np.arange(people + 1))

@@ -14,7 +14,7 @@ _ROUND = "round"
 _ROW = "row"
 
 
-def people_a_work(histories: pl.DataFrame, artwork_ids: pl.Series) -> Float32Array:
+def users_per_artwork(histories: pl.DataFrame, artwork_ids: pl.Series) -> Float32Array:
     """How many people took each of these works up (positive events), (works,) float32."""
     taken = histories.filter(POSITIVE).group_by(ARTWORK_ID).agg(pl.col(USER_ID).n_unique().alias(_PEOPLE))
     works = artwork_ids.rename(ARTWORK_ID).to_frame().join(taken, on=ARTWORK_ID, how="left", maintain_order="left")
@@ -41,7 +41,7 @@ def popular_artworks(catalogue: pl.DataFrame, people: Float32Array, k: int) -> p
     return ranked.filter(pl.col(RANK) <= k).select(SEGMENT, RANK, ARTWORK_ID, SCORE)
 
 
-def varied(catalogue: pl.DataFrame, people: Float32Array) -> npt.NDArray[np.int32]:
+def varied_order(catalogue: pl.DataFrame, people: Float32Array) -> npt.NDArray[np.int32]:
     """All rows of the catalogue, popular ones first, taken in turn from each movement (where unknown, each museum).
 
     Each round takes the next most popular work of every group; within a round the more popular comes first, then the

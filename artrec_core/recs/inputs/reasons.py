@@ -33,7 +33,7 @@ from artrec_core.columns import (
     TITLE,
     VALUE,
 )
-from artrec_core.recs.topk.float32_loops import canonical, compiled
+from artrec_core.recs.topk.float32_loops import canonical_score, compile_loop
 
 # What people did, strongest first, in words that hold for it.
 DEEDS = {
@@ -44,7 +44,7 @@ DEEDS = {
     "comment": "commented on",
     "view": "looked at",
 }
-NOBODY = frozenset(
+UNKNOWN_CREATORS = frozenset(
     {"unknown", "unknown artist", "unknown maker", "anonymous", "unidentified", "various", "artist unknown"}
 )
 LONGEST_TEXT = 80
@@ -93,7 +93,9 @@ def facets_of(catalogue: pl.DataFrame) -> list[Facets]:
         Facets(
             artwork_id=artwork_id,
             title=_short(title) if title else "an untitled work",
-            creators=tuple(one["name"] for one in creators or () if one["name"] and one["name"].lower() not in NOBODY),
+            creators=tuple(
+                one["name"] for one in creators or () if one["name"] and one["name"].lower() not in UNKNOWN_CREATORS
+            ),
             movement=movement or None,
             culture=culture or None,
             classification=classification or None,
@@ -104,7 +106,7 @@ def facets_of(catalogue: pl.DataFrame) -> list[Facets]:
     ]
 
 
-def shared(one: Facets, other: Facets) -> str | None:
+def shared_facet(one: Facets, other: Facets) -> str | None:
     """What two works have in common, as words after "both", or None."""
     if creator := next((name for name in one.creators if name in other.creators), None):
         return f"by {creator}"
@@ -124,7 +126,7 @@ def because_of_work(kind: str, value: float | None, cited: Facets, recommended: 
     deed = f"you {DEEDS.get(kind, 'took up')} {cited.name}"
     if kind == "rating" and value is not None:
         deed += f" {value:g}"
-    if common := shared(recommended, cited):
+    if common := shared_facet(recommended, cited):
         return f"Because {deed}: both {common}"
     return f"Because {deed}" if similarity > 0 else f"From your history as a whole; nearest in it: {deed}"
 
@@ -154,7 +156,7 @@ def because_popular(recommended: Facets, people: float) -> str:
     return f"Popular with visitors of {recommended.museum}" if recommended.museum else "Popular with visitors"
 
 
-def citable(events: pl.DataFrame) -> pl.DataFrame:
+def citable_events(events: pl.DataFrame) -> pl.DataFrame:
     """The works of each person's history that a reason may cite: person, work, KIND, VALUE, POSITIVE; by person and work.
 
     Positive ones, or where a person has none, those they saw; never one they turned down. Of several events with a work the
@@ -173,14 +175,14 @@ def citable(events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-@compiled
+@compile_loop
 def _nearest(units: Any, ids: Any, starts: Any, works: Any, places: Any, cosines: Any) -> None:
     for row in range(ids.shape[0]):
         for rank in range(ids.shape[1]):
             if ids[row, rank] < 0:
                 continue
             for place in range(starts[row], starts[row + 1]):
-                cosine = canonical(units[ids[row, rank]], units[works[place]])
+                cosine = canonical_score(units[ids[row, rank]], units[works[place]])
                 if places[row, rank] < 0 or cosine > cosines[row, rank]:
                     places[row, rank] = place
                     cosines[row, rank] = cosine

@@ -23,14 +23,14 @@ from artrec_core.columns import (
     USER_ID,
 )
 from artrec_core.errors import ArtrecError
-from artrec_core.recs.inputs.arrays import numbered, pairs, vectors_of
-from artrec_core.recs.inputs.popularity import people_a_work, varied
-from artrec_core.recs.inputs.reasons import Reasons, citable
-from artrec_core.recs.inputs.similarity import units
+from artrec_core.recs.inputs.arrays import add_row_numbers, pair_matrix, vectors_of
+from artrec_core.recs.inputs.popularity import users_per_artwork, varied_order
+from artrec_core.recs.inputs.reasons import Reasons, citable_events
+from artrec_core.recs.inputs.similarity import unit_rows
 
 
 @dataclass(frozen=True)
-class Tables:
+class ScoringTables:
     """What a night is scored from: the lake's tables as read. `first_nights` holds ARTWORK_ID and the `night` a work was first there."""
 
     day: str
@@ -47,20 +47,20 @@ class Tables:
 
 
 # What of a world is known of its people, made when it is first asked for.
-OF_PEOPLE = ("seen", "liked", "simulated", "text_interests", "reasons", "evidence")
+USER_PROPERTIES = ("seen_pairs", "positive_pairs", "simulated", "text_interests", "reasons", "has_evidence")
 
 
-class World:
+class ScoringData:
     """People U and works I of a night."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: ScoringTables) -> None:
         """Raises `ArtrecError` where a work has no vector or the vectors are of several model versions."""
         self.tables, self.day = tables, tables.day
         self.catalogue = tables.catalogue.unique(ARTWORK_ID, keep="first", maintain_order=True).sort(ARTWORK_ID)
         self.artwork_ids = self.catalogue[ARTWORK_ID]
         self.model_version = self._one_version()
         self.item_vectors = self._of_works(tables.item_vectors, ARTWORK_ID)
-        self.people_a_work = people_a_work(tables.histories, self.artwork_ids)
+        self.users_per_artwork = users_per_artwork(tables.histories, self.artwork_ids)
         self.any_simulated = bool(tables.histories[SIMULATED].fill_null(False).any())
         self._seat()
 
@@ -73,21 +73,21 @@ class World:
         self.user_vectors, _ = vectors_of(self.user_ids, tables.user_vectors, USER_ID)
         if tables.user_vectors.height == 0:
             self.user_vectors = np.zeros((self.shape[0], self.item_vectors.shape[1]), np.float32)
-        self.events = numbered(tables.histories, self.user_ids, self.artwork_ids)
+        self.events = add_row_numbers(tables.histories, self.user_ids, self.artwork_ids)
 
-    def with_people(
+    def with_users(
         self,
         people: pl.DataFrame,
         histories: pl.DataFrame,
         user_vectors: pl.DataFrame,
         interest_vectors: pl.DataFrame | None = None,
-    ) -> "World":
+    ) -> "ScoringData":
         """The same works, as popular as they are with everyone, and these people only: some of the world's.
 
         What is known of the works is shared with the copy, not made again.
         """
         some, reasons = copy(self), self.reasons
-        for name in OF_PEOPLE:
+        for name in USER_PROPERTIES:
             some.__dict__.pop(name, None)
         some.tables = replace(
             self.tables,
@@ -97,15 +97,15 @@ class World:
             interest_vectors=interest_vectors,
         )
         some._seat()
-        some.reasons = reasons.of(citable(some.events), some._stated())
+        some.reasons = reasons.of(citable_events(some.events), some._stated())
         return some
 
-    def without_people(self) -> "World":
-        """The works alone, and of the tables only what `with_people` needs: what machines that score some people share."""
+    def without_users(self) -> "ScoringData":
+        """The works alone, and of the tables only what `with_users` needs: what machines that score some people share."""
         tables = self.tables
         if tables.text_vectors is not None:
             _ = self.text_items
-        bare = self.with_people(tables.people[:0], tables.histories[:0], tables.user_vectors[:0])
+        bare = self.with_users(tables.people[:0], tables.histories[:0], tables.user_vectors[:0])
         # One row tells which text tower the vectors, an array by now, come from.
         texts = None if tables.text_vectors is None else tables.text_vectors[:1]
         bare.tables = replace(
@@ -117,14 +117,14 @@ class World:
         return [text if text and text.strip() else None for text in self.people[INTERESTS].to_list()]
 
     @cached_property
-    def seen(self) -> csr_array:
+    def seen_pairs(self) -> csr_array:
         """What each person has seen, (U, I)."""
-        return pairs(self.events.filter(SEEN), *self.shape)
+        return pair_matrix(self.events.filter(SEEN), *self.shape)
 
     @cached_property
-    def liked(self) -> csr_array:
+    def positive_pairs(self) -> csr_array:
         """What each person has a positive event with, (U, I)."""
-        return pairs(self.events.filter(POSITIVE), *self.shape)
+        return pair_matrix(self.events.filter(POSITIVE), *self.shape)
 
     @cached_property
     def simulated(self) -> npt.NDArray[np.bool_]:
@@ -136,7 +136,7 @@ class World:
     @cached_property
     def unit_items(self) -> Float32Array:
         """Artwork vectors made unit long, (I, d)."""
-        return units(self.item_vectors)
+        return unit_rows(self.item_vectors)
 
     @cached_property
     def text_items(self) -> Float32Array:
@@ -175,17 +175,19 @@ class World:
     @cached_property
     def reasons(self) -> Reasons:
         """Who may be told what."""
-        return Reasons(self.catalogue, self.unit_items, citable(self.events), self._stated(), self.people_a_work)
+        return Reasons(
+            self.catalogue, self.unit_items, citable_events(self.events), self._stated(), self.users_per_artwork
+        )
 
     @cached_property
-    def evidence(self) -> npt.NDArray[np.bool_]:
+    def has_evidence(self) -> npt.NDArray[np.bool_]:
         """Whether a reason has anything of each person's to cite, (U,)."""
         return self.reasons.has_evidence(0, self.shape[0])
 
     @cached_property
     def popular_order(self) -> Int32Array:
         """All works, popular ones first, with variety, (I,)."""
-        return varied(self.catalogue, self.people_a_work)
+        return varied_order(self.catalogue, self.users_per_artwork)
 
     def _of_works(self, table: pl.DataFrame, key: str) -> Float32Array:
         vectors, known = vectors_of(self.catalogue[key], table, key)

@@ -8,7 +8,7 @@ from artrec_core.arrays import Float32Array, Int32Array
 from artrec_core.recs.topk.search import PreparedItems, top_k
 
 
-def units(vectors: Float32Array) -> Float32Array:
+def unit_rows(vectors: Float32Array) -> Float32Array:
     """The vectors made unit long, so that their product is the cosine; zero vectors stay zero."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     unit_long: Float32Array = np.divide(vectors, lengths, out=np.zeros(vectors.shape), where=lengths > 0).astype(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from artrec_core.arrays import Float32Array, Float64Array, Int32Array
-from artrec_core.recs.topk.search import PreparedItems, padded, top_k
+from artrec_core.recs.topk.search import PreparedItems, empty_results, top_k
 
 Places = npt.NDArray[np.int64]
 
@@ -45,7 +45,7 @@ class Finalists:
 
     def of_some(self, people: Places, ids: Int32Array, scores: Float32Array) -> "Finalists":
         """These and others of some of the people: ids and scores (people, m)."""
-        others = padded(len(self.ids), ids.shape[1])
+        others = empty_results(len(self.ids), ids.shape[1])
         others[0][people], others[1][people] = ids, scores
         return self.and_others(*others)
 
@@ -81,7 +81,7 @@ class Search:
 
         A popular work's score is minus its place among the popular ones.
         """
-        ids, scores = padded(len(people), k)
+        ids, scores = empty_results(len(people), k)
         out = self.seen[people]
         if kept_out:
             out = _with(out, kept_out)
@@ -106,7 +106,7 @@ class Search:
             allowed[works] = True
             place = place[allowed[self.order]]
         order = self.order[place.astype(np.int64)]
-        ids, scores = padded(out.shape[0], k)
+        ids, scores = empty_results(out.shape[0], k)
         for row in range(out.shape[0]):
             known = out.indices[out.indptr[row] : out.indptr[row + 1]]
             first = order[: k + len(known)]

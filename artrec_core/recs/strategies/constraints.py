@@ -10,7 +10,7 @@ import polars as pl
 from artrec_core.arrays import Float32Array, Int32Array
 from artrec_core.columns import CLASSIFICATION, CREATORS, CULTURE, MOVEMENT, MUSEUM, SOURCE
 from artrec_core.config import Strategy
-from artrec_core.recs.inputs.reasons import NOBODY
+from artrec_core.recs.inputs.reasons import UNKNOWN_CREATORS
 from artrec_core.recs.strategies.filters import creator_keys, key_of
 from artrec_core.recs.strategies.reranking import Lines
 
@@ -48,7 +48,7 @@ class Rows:
 
 def creators_of(catalogue: pl.DataFrame) -> Rows:
     """The numbers of each work's named creators, each once; "unknown artist" and the like are nobody."""
-    nobody = pl.Series([*sorted(NOBODY), ""]).implode()
+    nobody = pl.Series([*sorted(UNKNOWN_CREATORS), ""]).implode()
     names = creator_keys(catalogue).list.eval(pl.element().filter(~pl.element().is_in(nobody)))
     lists = names.list.unique(maintain_order=True)
     starts = np.concatenate([[0], np.cumsum(lists.list.len().fill_null(0).to_numpy())]).astype(np.int64)

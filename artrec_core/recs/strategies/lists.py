@@ -16,16 +16,16 @@ import numpy.typing as npt
 
 from artrec_core.arrays import Float32Array, Int32Array
 from artrec_core.config import Score, Strategy
-from artrec_core.recs.inputs.popularity import varied
-from artrec_core.recs.inputs.scoring_data import World
-from artrec_core.recs.inputs.similarity import units
+from artrec_core.recs.inputs.popularity import varied_order
+from artrec_core.recs.inputs.scoring_data import ScoringData
+from artrec_core.recs.inputs.similarity import unit_rows
 from artrec_core.recs.strategies.candidates import Finalists, Places, Search, among
 from artrec_core.recs.strategies.constraints import Rows, lines_of, places, sources_of
 from artrec_core.recs.strategies.exploration import Hashes, drawn, hashes, moved, new_works
 from artrec_core.recs.strategies.filters import Allowed, Mask, allowed
 from artrec_core.recs.strategies.folding import Folding
 from artrec_core.recs.strategies.reranking import GAVE_WAY, Chosen, Lines, rerank
-from artrec_core.recs.topk.search import PreparedItems, padded, threads_or_all
+from artrec_core.recs.topk.search import PreparedItems, empty_results, thread_count
 
 BEYOND_FILTERS = "beyond_filters"
 # How often finalists are looked for beyond those that a cap keeps out before the cap gives way.
@@ -47,14 +47,14 @@ class Made:
 class Lists:
     """The lists of one strategy."""
 
-    def __init__(self, world: World, strategy: Strategy, folding: Folding, score: Score, blocked: Mask) -> None:
+    def __init__(self, world: ScoringData, strategy: Strategy, folding: Folding, score: Score, blocked: Mask) -> None:
         """`blocked` (works,) must never be shown. Raises `ArtrecError` where the filters leave no work."""
         self.world, self.strategy, self.folding, self.score = world, strategy, folding, score
         self.blocked = blocked
         self.allowed: Allowed = allowed(world.catalogue, strategy.filters, blocked, strategy.name)
         self._works = None if self.allowed.works.all() else self.allowed.rows
 
-    def with_people(self, world: World, folding: Folding) -> "Lists":
+    def with_people(self, world: ScoringData, folding: Folding) -> "Lists":
         """The lists of other people by the same strategy; what it needs of the works is made once and shared."""
         of_works = (
             "popular_order",
@@ -69,7 +69,7 @@ class Lists:
 
     def personal(self, people: Places) -> Mask:
         """Whose list is their own: there is a vector, and something of theirs that a reason can cite."""
-        known: Mask = self.world.evidence[people] & self.folding.have_vectors(people)
+        known: Mask = self.world.has_evidence[people] & self.folding.have_vectors(people)
         return known
 
     def of(self, people: Places) -> Made:
@@ -78,7 +78,7 @@ class Lists:
         # A strategy of biases alone ranks the works in one way for everyone.
         ranked = personal if self.folding.is_personal else np.ones(len(people), bool)
         search = Search(
-            self.folding.users_of(people), self.prepared, self.world.seen[people], ranked, self.popular_order,
+            self.folding.users_of(people), self.prepared, self.world.seen_pairs[people], ranked, self.popular_order,
             threads=self.score.threads, memory_mb=self.score.memory_mb,
         )  # fmt: skip
         gave_way: dict[str, int] = {}
@@ -107,7 +107,7 @@ class Lists:
         world, rows = self.world, self.allowed.rows
         if self._works is None:
             return world.popular_order
-        first = rows[varied(world.catalogue[rows], world.people_a_work[rows])]
+        first = rows[varied_order(world.catalogue[rows], world.users_per_artwork[rows])]
         order: Int32Array = np.concatenate([first, world.popular_order[~self.allowed.works[world.popular_order]]])
         return order.astype(np.int32)
 
@@ -116,7 +116,7 @@ class Lists:
         """What the strategy asks of a list."""
         diversity = self.strategy.diversity
         by_text = diversity is not None and diversity.by == "text"
-        vectors = units(self.world.text_items) if by_text else self.world.unit_items
+        vectors = unit_rows(self.world.text_items) if by_text else self.world.unit_items
         return lines_of(self.world.catalogue, self.strategy, self.score.k, vectors)
 
     def works_of_floors(self) -> dict[str, int]:
@@ -149,7 +149,7 @@ class Lists:
 
     def _choose(self, found: Finalists, explored: Int32Array, zero: npt.NDArray[np.float64]) -> Chosen:
         marked = among(found.ids, explored) if explored.shape[1] else None
-        how = {"zero": zero, "explored": marked, "threads": threads_or_all(self.score.threads)}
+        how = {"zero": zero, "explored": marked, "threads": thread_count(self.score.threads)}
         return rerank(found.ids, found.scores, self.score.k, self.lines, **how)  # type: ignore[arg-type]
 
     # -- what the best K x finalists lack ---------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class Lists:
         self, search: Search, found: Finalists, chosen: Chosen, rows: Places, many: int, works: Places | None
     ) -> Iterator[tuple[Places, Int32Array, Float32Array]]:
         """The best `many` of works that no cap keeps out of these people's lists, where finalists lack some of them."""
-        ids, scores = padded(len(rows), many)
+        ids, scores = empty_results(len(rows), many)
         listed = [found.ids[row][chosen.places[row][chosen.places[row] >= 0]] for row in rows]
         creators, sources = zip(*(self._at_cap(one) for one in listed), strict=True)
         step = max(1, KEPT_OUT_AT_ONCE // max(1, self.world.shape[1]))
@@ -259,7 +259,9 @@ class Lists:
         line, world = self.strategy.exploration, self.world
         if line is None:
             return np.zeros(world.shape[1], bool)
-        return new_works(world.artwork_ids, world.tables.first_nights, world.freshness_days, world.people_a_work, line)
+        return new_works(
+            world.artwork_ids, world.tables.first_nights, world.freshness_days, world.users_per_artwork, line
+        )
 
     @cached_property
     def _work_hashes(self) -> Hashes:

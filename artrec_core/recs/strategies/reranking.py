@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from artrec_core.arrays import Float32Array, Float64Array, Int32Array
-from artrec_core.recs.topk.arrays import in_threads
-from artrec_core.recs.topk.float32_loops import canonical, compiled
+from artrec_core.recs.topk.arrays import run_in_threads
+from artrec_core.recs.topk.float32_loops import canonical_score, compile_loop
 
 Flags = npt.NDArray[np.bool_]
 Groups = npt.NDArray[np.uint64]
@@ -98,11 +98,11 @@ def rerank(
     """
     chosen = Chosen(np.full((len(ids), k), -1, np.int32), np.zeros((len(ids), len(GAVE_WAY)), np.bool_))
     marked = np.zeros(ids.shape, np.bool_) if explored is None else explored
-    in_threads(lambda begin, end: _fill(ids, scores, zero, marked, lines, *chosen, begin, end), len(ids), threads)
+    run_in_threads(lambda begin, end: _fill(ids, scores, zero, marked, lines, *chosen, begin, end), len(ids), threads)
     return chosen
 
 
-@compiled
+@compile_loop
 def _fill(
     ids: Any, scores: Any, zero: Any, explored: Any, lines: Any, places: Any, gave_way: Any, begin: Any, end: Any
 ) -> None:
@@ -147,13 +147,13 @@ def _fill(
         _forget(places[person, :most], lines, some, counters)
 
 
-@compiled
+@compile_loop
 def _zeros(numbers: Any) -> Any:
     """A counter for each of these numbers."""
     return np.zeros(max(numbers.max() + 1, 1) if numbers.size else 1, np.int32)
 
 
-@compiled
+@compile_loop
 def _begin(
     ids: Any, scores: Any, zero: Any, explored: Any, lines: Any, some: Any, counters: Any, gave_way: Any
 ) -> None:
@@ -174,7 +174,7 @@ def _begin(
         owed[group] = min(needs[group], owed[group])
 
 
-@compiled
+@compile_loop
 def _best(level: Any, rank: Any, most: Any, listed: Any, lines: Any, some: Any, counters: Any) -> Any:
     """The finalist for the next place, -1 where none may stand there; at a higher `level` more gives way.
 
@@ -210,7 +210,7 @@ def _best(level: Any, rank: Any, most: Any, listed: Any, lines: Any, some: Any, 
             continue
         floor = best if serves == served else -np.inf
         while against > 0.0 and compared[place] < rank and worth[place] - against * nearest[place] > floor:
-            cosine = canonical(vectors[work], vectors[works[listed[compared[place]]]])
+            cosine = canonical_score(vectors[work], vectors[works[listed[compared[place]]]])
             nearest[place] = max(nearest[place], cosine)
             compared[place] += 1
         value = worth[place] - against * nearest[place]
@@ -219,7 +219,7 @@ def _best(level: Any, rank: Any, most: Any, listed: Any, lines: Any, some: Any, 
     return chosen
 
 
-@compiled
+@compile_loop
 def _take(place: Any, lines: Any, some: Any, counters: Any, gave_way: Any) -> None:
     """Put a finalist into the list."""
     sources, of_source, source_cap = lines.sources, counters.of_source, lines.source_cap
@@ -238,7 +238,7 @@ def _take(place: Any, lines: Any, some: Any, counters: Any, gave_way: Any) -> No
         counters.owed[group] -= np.int64(groups >> np.uint64(group) & np.uint64(1))
 
 
-@compiled
+@compile_loop
 def _forget(listed: Any, lines: Any, some: Any, counters: Any) -> None:
     """Clear the counters that a list has touched; there may be many more."""
     for place in listed:
@@ -249,7 +249,7 @@ def _forget(listed: Any, lines: Any, some: Any, counters: Any) -> None:
             counters.of_source[lines.sources[work]] = 0
 
 
-@compiled
+@compile_loop
 def _creator_is_full(work: Any, creators_from: Any, creators: Any, cap: Any, of_creator: Any) -> Any:
     """Whether a creator of the work has as many works in the list as may be."""
     full = False
@@ -258,13 +258,13 @@ def _creator_is_full(work: Any, creators_from: Any, creators: Any, cap: Any, of_
     return full
 
 
-@compiled
+@compile_loop
 def _source_is_full(work: Any, sources: Any, cap: Any, of_source: Any) -> Any:
     """Whether the source of the work has as many works in the list as may be."""
     return sources[work] >= 0 and of_source[sources[work]] >= cap
 
 
-@compiled
+@compile_loop
 def _bits(flags: Any) -> Any:
     """How many bits are set."""
     count = 0

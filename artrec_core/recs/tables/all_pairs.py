@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from artrec_core.arrays import Float32Array
-from artrec_core.recs.topk.arrays import in_threads
-from artrec_core.recs.topk.float32_loops import canonical, compiled
-from artrec_core.recs.topk.search import threads_or_all
+from artrec_core.recs.topk.arrays import run_in_threads
+from artrec_core.recs.topk.float32_loops import canonical_score, compile_loop
+from artrec_core.recs.topk.search import thread_count
 
 # Rows of a part: their ids are views of 16 bytes, so that a part is some 100 MB while it is made.
 PAIRS_IN_PIECE = 2 * 2**20
@@ -15,17 +15,17 @@ PAIRS_IN_PIECE = 2 * 2**20
 BYTES_A_PAIR = 10
 
 
-@compiled
+@compile_loop
 def _fill(users: Any, items: Any, scores: Any, begin: Any, end: Any) -> None:
     for person in range(begin, end):
         for work in range(items.shape[0]):
-            scores[person, work] = canonical(users[person], items[work])
+            scores[person, work] = canonical_score(users[person], items[work])
 
 
 def every_score(users: Float32Array, items: Float32Array, *, threads: int | None = None) -> Float32Array:
     """The canonical scores, (U, I) float32, of people (U, D) and works (I, D): those that `top_k` gives."""
     scores = np.empty((len(users), len(items)), np.float32)
-    in_threads(lambda begin, end: _fill(users, items, scores, begin, end), len(users), threads_or_all(threads))
+    run_in_threads(lambda begin, end: _fill(users, items, scores, begin, end), len(users), thread_count(threads))
     return scores
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from artrec_core.arrays import Float32Array, Int32Array
-from artrec_core.recs.topk.search import PreparedItems, threads_or_all, top_k
+from artrec_core.recs.topk.search import PreparedItems, thread_count, top_k
 
 # 128 people x 8,192 works x 8 bytes = 8 MB a thread.
 PEOPLE_IN_BLOCK = 128
@@ -39,7 +39,7 @@ def log_totals(users: Float32Array, items: Float32Array, *, threads: int | None 
         totals[first : first + PEOPLE_IN_BLOCK] = highest + np.log(sums)
 
     if len(items):
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads_or_all(threads)) as pool:
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(thread_count(threads)) as pool:
             list(pool.map(some, range(0, len(users), PEOPLE_IN_BLOCK)))
     return totals.astype(np.float32)
 

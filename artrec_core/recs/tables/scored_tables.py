@@ -29,7 +29,7 @@ from artrec_core.columns import (
 )
 from artrec_core.config import Score, Strategy
 from artrec_core.recs.inputs.popularity import popular_artworks
-from artrec_core.recs.inputs.scoring_data import World
+from artrec_core.recs.inputs.scoring_data import ScoringData
 from artrec_core.recs.inputs.similarity import similar_artworks
 from artrec_core.recs.strategies.components import components
 from artrec_core.recs.strategies.filters import Blocked, blocked
@@ -64,7 +64,7 @@ class Scored:
     popular and audience tables as well: none of them shows a work that it would not.
     """
 
-    def __init__(self, world: World, strategies: Sequence[Strategy], default: str, score: Score) -> None:
+    def __init__(self, world: ScoringData, strategies: Sequence[Strategy], default: str, score: Score) -> None:
         """`default` names the strategy that audiences are made by."""
         self.world, self.strategies, self.default, self.score = world, strategies, default, score
         self._how: dict[str, Any] = {"threads": score.threads, "memory_mb": score.memory_mb}
@@ -82,7 +82,7 @@ class Scored:
     def without_people(self, threads: int | None) -> "Scored":
         """The works' side of every table, made: what machines that score some of the people share."""
         score = self.score.model_copy(update={"threads": threads})
-        bare = Scored(self.world.without_people(), self.strategies, self.default, score)
+        bare = Scored(self.world.without_users(), self.strategies, self.default, score)
         bare.blocked = self.blocked
         bare.foldings = {
             name: one.with_people({part.name: part.users[:0] for part in one.personal_parts})
@@ -91,7 +91,7 @@ class Scored:
         _ = bare.lists
         return bare
 
-    def with_people(self, world: World, users: Mapping[str, Float32Array]) -> "Scored":
+    def with_people(self, world: ScoringData, users: Mapping[str, Float32Array]) -> "Scored":
         """The tables of some people, from those without: their world, and their vectors of components that it cannot tell."""
         wanted = self._personal - users.keys()
         made = {one.name: one.users for one in components(world, wanted) if one.users is not None}
@@ -172,7 +172,7 @@ class Scored:
     def popular_artworks(self) -> pl.DataFrame:
         """The popular works of every segment."""
         shown = self.world.catalogue.filter(pl.Series(self._shown))
-        frame = popular_artworks(shown, self.world.people_a_work[self._shown], self.score.popular_k)
+        frame = popular_artworks(shown, self.world.users_per_artwork[self._shown], self.score.popular_k)
         return conform(self._stamped(frame, self.world.any_simulated), LAKE["popular_artworks"])
 
     def all_pairs(self, begin: int, end: int) -> Piece:
@@ -244,7 +244,7 @@ class Scored:
     def find_tasters(self, totals_of: Callable[[Float32Array], Float32Array]) -> Tasters:
         """`tasters` where `log_totals` are made elsewhere."""
         users = self.foldings[self.default].users_of(self._with_tastes)
-        seen_by = self.world.seen[self._with_tastes].T.tocsr()
+        seen_by = self.world.seen_pairs[self._with_tastes].T.tocsr()
         return Tasters(self.world.user_ids.gather(self._with_tastes), people_side(users, totals_of(users)), seen_by)
 
     def log_totals(self, users: Float32Array) -> Float32Array:

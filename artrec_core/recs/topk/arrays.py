@@ -13,7 +13,7 @@ from artrec_core.arrays import Int32Array
 CsrRows: TypeAlias = tuple[npt.NDArray[np.int64], Int32Array]
 
 
-def in_threads(
+def run_in_threads(
     loop: Callable[[int, int], None], rows: int, threads: int, pool: ThreadPoolExecutor | None = None
 ) -> None:
     """Run a compiled loop over the rows, cut evenly among threads, and wait for all of them."""

@@ -14,14 +14,14 @@ import numpy as np
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 
-def compiled(loop: Loop) -> Loop:
+def compile_loop(loop: Loop) -> Loop:
     """Compile a loop to machine code once a machine; threads may run it side by side."""
     return cast(Loop, numba.njit(nogil=True, cache=True, error_model="numpy")(loop))
 
 
 # Fusing a multiplication with an addition changes nothing here: the products are exact.
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
-def canonical(u: Any, v: Any) -> Any:
+def canonical_score(u: Any, v: Any) -> Any:
     """The canonical score of a pair: float32 inner product of two float32 vectors.
 
     Products of float32 are exact in float64, so only the order of the additions matters; eight sums, taken in turn,
@@ -47,30 +47,30 @@ def canonical(u: Any, v: Any) -> Any:
     return np.float32(total) + np.float32(0.0)
 
 
-@compiled
-def key_of(score: Any, index: Any) -> Any:
+@compile_loop
+def sort_key(score: Any, index: Any) -> Any:
     """An integer that sorts by score, highest first, then by index, lowest first."""
     bits = np.uint64(np.float32(score).view(np.uint32))
     rising = np.uint64(0xFFFFFFFF) - bits if bits & np.uint64(0x80000000) else bits | np.uint64(0x80000000)
     return ((np.uint64(0xFFFFFFFF) - rising) << np.uint64(32)) | np.uint64(index)
 
 
-@compiled
-def score_in(key: Any) -> Any:
+@compile_loop
+def score_from_key(key: Any) -> Any:
     """The score a key holds."""
     rising = np.uint64(0xFFFFFFFF) - (key >> np.uint64(32))
     bits = rising ^ np.uint64(0x80000000) if rising & np.uint64(0x80000000) else np.uint64(0xFFFFFFFF) - rising
     return np.uint32(bits).view(np.float32)
 
 
-@compiled
-def holds(sorted_indices: Any, index: Any) -> Any:
+@compile_loop
+def contains(sorted_indices: Any, index: Any) -> Any:
     """Whether a sorted array holds an index."""
     place = np.searchsorted(sorted_indices, index)
     return place < sorted_indices.shape[0] and sorted_indices[place] == index
 
 
-@compiled
+@compile_loop
 def count_at_least(scores: Any, low: Any) -> Any:
     """How many scores reach the bar; a loop this plain is vectorised (0.1 ns a score, against 1 ns where it is not)."""
     count = 0
@@ -79,7 +79,7 @@ def count_at_least(scores: Any, low: Any) -> Any:
     return count
 
 
-@compiled
+@compile_loop
 def nth_smallest(values: Any, n: Any) -> Any:
     """The number at place n (from 0) were the values sorted; they stay as they are.
 
@@ -110,17 +110,17 @@ def nth_smallest(values: Any, n: Any) -> Any:
     return pool[n]
 
 
-@compiled
+@compile_loop
 def write_best(keys: Any, k: Any, ids: Any, scores: Any) -> None:
     """Put the k best of these keys into a row of ids and scores; the rest of the row stays padded."""
     ordered = np.sort(keys)
     for place in range(min(k, ordered.shape[0])):
         ids[place] = np.int32(ordered[place] & np.uint64(0xFFFFFFFF))
-        scores[place] = score_in(ordered[place])
+        scores[place] = score_from_key(ordered[place])
 
 
-@compiled
-def shrink(
+@compile_loop
+def drop_beaten(
     ids: Any, approx: Any, count: Any, k: Any, user: Any, items: Any, slack: Any, item_norms: Any, tiny: Any, room: Any
 ) -> Any:
     """Drop the held pairs that k others surely beat: how many are left, and a floor under the k-th canonical score.
@@ -142,17 +142,17 @@ def shrink(
         return left, floor
     keys = np.empty(left, np.uint64)
     for place in range(left):
-        keys[place] = key_of(canonical(user, items[ids[place]]), ids[place])
+        keys[place] = sort_key(canonical_score(user, items[ids[place]]), ids[place])
     keys.sort()
     for place in range(k):
         ids[place] = np.int32(keys[place] & np.uint64(0xFFFFFFFF))
-        approx[place] = score_in(keys[place])
+        approx[place] = score_from_key(keys[place])
     return k, np.float64(approx[k - 1])
 
 
 # Without NaN the largest of a piece is found in vectors.
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz"})  # type: ignore[untyped-decorator]
-def largest(scores: Any) -> Any:
+def largest_score(scores: Any) -> Any:
     """The largest of at least one score, none of them NaN."""
     found = scores[0]
     for place in range(1, scores.shape[0]):
@@ -160,7 +160,7 @@ def largest(scores: Any) -> Any:
     return found
 
 
-@compiled
+@compile_loop
 def first_floor(scores: Any, n: Any, length: Any) -> Any:
     """A score that at least n of these reach, close to the n-th highest where n is small; minus infinity where n is too large.
 
@@ -171,12 +171,12 @@ def first_floor(scores: Any, n: Any, length: Any) -> Any:
         return -np.inf
     highest = np.empty(pieces, np.float32)
     for piece in range(pieces):
-        highest[piece] = largest(scores[piece * length : (piece + 1) * length])
+        highest[piece] = largest_score(scores[piece * length : (piece + 1) * length])
     return np.float64(nth_smallest(highest, pieces - n))
 
 
-@compiled
-def keep_contenders(
+@compile_loop
+def keep_possible_pairs(
     block: Any, first: Any, k: Any, users: Any, items: Any, slacks: Any, item_norms: Any, tiny: Any, room: Any,
     seen_from: Any, seen: Any, ids: Any, approx: Any, counts: Any, floors: Any, begin: Any, end: Any,
 ) -> None:  # fmt: skip
@@ -207,14 +207,14 @@ def keep_contenders(
                 index = first + place
                 if scores[place] + (slacks[row] * item_norms[index] + tiny) < floors[row]:
                     continue
-                if holds(seen[seen_from[row] : seen_from[row + 1]], index):
+                if contains(seen[seen_from[row] : seen_from[row + 1]], index):
                     continue
                 held = counts[row]
                 ids[row, held] = index
                 approx[row, held] = scores[place]
                 counts[row] = held + 1
                 if held + 1 == capacity:
-                    left, floor = shrink(
+                    left, floor = drop_beaten(
                         ids[row], approx[row], capacity, k, users[row], items, slacks[row], item_norms, tiny, room
                     )
                     counts[row] = left
@@ -223,8 +223,8 @@ def keep_contenders(
                     low = np.float32(bar - abs(bar) * 1e-6)
 
 
-@compiled
-def finish(
+@compile_loop
+def write_results(
     k: Any, users: Any, items: Any, slacks: Any, item_norms: Any, tiny: Any, ids: Any, approx: Any, counts: Any,
     best_ids: Any, best_scores: Any, begin: Any, end: Any,
 ) -> None:  # fmt: skip
@@ -232,17 +232,17 @@ def finish(
     for row in range(begin, end):
         held = counts[row]
         if held > k:
-            held, _ = shrink(
+            held, _ = drop_beaten(
                 ids[row], approx[row], held, k, users[row], items, slacks[row], item_norms, tiny, ids.shape[1]
             )
         keys = np.empty(held, np.uint64)
         for place in range(held):
-            keys[place] = key_of(canonical(users[row], items[ids[row, place]]), ids[row, place])
+            keys[place] = sort_key(canonical_score(users[row], items[ids[row, place]]), ids[row, place])
         write_best(keys, k, best_ids[row], best_scores[row])
 
 
-@compiled
-def best_by_canonical(
+@compile_loop
+def write_best_canonical(
     k: Any, users: Any, items: Any, listed_from: Any, listed: Any, lists: Any, seen_from: Any, seen: Any,
     best_ids: Any, best_scores: Any, begin: Any, end: Any,
 ) -> None:  # fmt: skip
@@ -256,9 +256,9 @@ def best_by_canonical(
         held = 0
         for place in range(many):
             index = mine[place] if lists else place
-            if (lists and place > 0 and mine[place - 1] == index) or holds(unseen, index):
+            if (lists and place > 0 and mine[place - 1] == index) or contains(unseen, index):
                 continue
-            key = key_of(canonical(users[row], items[index]), index)
+            key = sort_key(canonical_score(users[row], items[index]), index)
             if key > worst:
                 continue
             keys[held] = key
@@ -270,23 +270,25 @@ def best_by_canonical(
         write_best(keys[:held], k, best_ids[row], best_scores[row])
 
 
-@compiled
-def first_unseen(k: Any, rows: Any, artworks: Any, seen_from: Any, seen: Any, best_ids: Any, best_scores: Any) -> None:
+@compile_loop
+def write_first_unseen(
+    k: Any, rows: Any, artworks: Any, seen_from: Any, seen: Any, best_ids: Any, best_scores: Any
+) -> None:
     """The k best for people without a direction, whose scores are all zero: the first that they have not seen."""
     for row in rows:
         place = 0
         for index in range(artworks):
             if place == k:
                 break
-            if holds(seen[seen_from[row] : seen_from[row + 1]], index):
+            if contains(seen[seen_from[row] : seen_from[row + 1]], index):
                 continue
             best_ids[row, place] = index
             best_scores[row, place] = np.float32(0.0)
             place += 1
 
 
-@compiled
-def best_of_rows(
+@compile_loop
+def write_best_of_rows(
     scores: Any, k: Any, seen_from: Any, seen: Any, best_ids: Any, best_scores: Any, begin: Any, end: Any
 ) -> None:
     """The k best of each row of given scores, as they are; minus infinity is never among them."""
@@ -297,23 +299,23 @@ def best_of_rows(
         held = 0
         for index in range(scores.shape[1]):
             score = scores[row, index]
-            if score <= lowest or holds(unseen, index):
+            if score <= lowest or contains(unseen, index):
                 continue
-            keys[held] = key_of(score + np.float32(0.0), index)
+            keys[held] = sort_key(score + np.float32(0.0), index)
             held += 1
             if held == 2 * k:
                 keys.sort()
                 held = k
-                lowest = np.float64(score_in(keys[k - 1]))
+                lowest = np.float64(score_from_key(keys[k - 1]))
         write_best(keys[:held], k, best_ids[row], best_scores[row])
 
 
-@compiled
-def count_pair(
+@compile_loop
+def count_better_and_tied(
     scores: Any, user: Any, items: Any, target: Any, slack: Any, item_norms: Any, tiny: Any, unseen: Any
 ) -> Any:
     """How many works beat the target in one person's row of approximate scores, and how many tie, by canonical scores."""
-    bar = canonical(user, items[target])
+    bar = canonical_score(user, items[target])
     better = 0
     ties = 0
     for index in range(scores.shape[0]):
@@ -322,12 +324,12 @@ def count_pair(
         # Written so that an overflow (infinity, NaN) is settled canonically too.
         if apart < -reach and np.isfinite(apart):
             continue
-        if index == target or holds(unseen, index):
+        if index == target or contains(unseen, index):
             continue
         if apart > reach and np.isfinite(apart):
             better += 1
             continue
-        score = canonical(user, items[index])
+        score = canonical_score(user, items[index])
         better += score > bar
         ties += score == bar
     return better, ties

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from artrec_core.arrays import Float32Array, Float64Array, Int32Array
 from artrec_core.model.cpu.threads import one_thread_each
-from artrec_core.recs.topk.arrays import CsrRows, in_threads
+from artrec_core.recs.topk.arrays import CsrRows, run_in_threads
 from artrec_core.recs.topk.int8_loops import (
     WORKS_IN_STEP,
     first_bars,
@@ -108,7 +108,7 @@ def top_k_by_codes(
     with one_thread_each(threads) as pool:
         works = kept(
             lambda: coded_works(
-                items, shared_basis(users, items), width, lambda loop, n: in_threads(loop, n, threads, pool)
+                items, shared_basis(users, items), width, lambda loop, n: run_in_threads(loop, n, threads, pool)
             )
         )
 

@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from artrec_core.recs.topk.float32_loops import canonical, compiled, holds, key_of, nth_smallest, score_in, write_best
+from artrec_core.recs.topk.float32_loops import (
+    canonical_score,
+    compile_loop,
+    contains,
+    nth_smallest,
+    score_from_key,
+    sort_key,
+    write_best,
+)
 from artrec_core.recs.topk.int8_quantization import WORKS_IN_GROUP
 from artrec_core.recs.topk.prefetch import expect_row
 
@@ -18,7 +26,7 @@ HIGHEST = 2**31 - 1
 WORKS_IN_STEP = 16
 
 
-@compiled
+@compile_loop
 def largest_of(products: Any) -> Any:
     """The largest of some whole numbers; plain, so that it is vectorised (0.05 ns a number)."""
     largest = products[0]
@@ -27,14 +35,14 @@ def largest_of(products: Any) -> Any:
     return largest
 
 
-@compiled
+@compile_loop
 def reach_of(place: Any, length: Any, residue: Any, tail: Any, residues: Any, lengths: Any) -> Any:
     """How far the approximate score at a place can lie from the canonical one: |t p| |r| + |e| |v - m| + tail."""
     group = place // WORKS_IN_GROUP
     return length * residues[group] + residue * lengths[group] + tail
 
 
-@compiled
+@compile_loop
 def drop_beaten(
     k: Any, user: Any, items: Any, order: Any, length: Any, residue: Any, tail: Any, residues: Any, lengths: Any,
     places: Any, approx: Any, count: Any, room: Any,
@@ -60,16 +68,16 @@ def drop_beaten(
     for held in range(left):
         row = order[places[held]]
         rows[held] = row
-        keys[held] = key_of(canonical(user, items[row]), row)
+        keys[held] = sort_key(canonical_score(user, items[row]), row)
     best = np.argsort(keys)[:k]
     kept = places[:left].copy()
     for held in range(k):
         places[held] = kept[best[held]]
-        approx[held] = score_in(keys[best[held]])
+        approx[held] = score_from_key(keys[best[held]])
     return k, np.float64(approx[k - 1])
 
 
-@compiled
+@compile_loop
 def keep_reaching(
     products: Any, first: Any, k: Any, users: Any, items: Any, order: Any, work_scales: Any, residues: Any, lengths: Any,
     scales: Any, user_lengths: Any, user_residues: Any, shares: Any, tails: Any, seen_from: Any, seen: Any, room: Any,
@@ -106,7 +114,7 @@ def keep_reaching(
                     if products[row, column] < low:
                         continue
                     place = first + column
-                    if mine.shape[0] > 0 and holds(mine, order[place]):
+                    if mine.shape[0] > 0 and contains(mine, order[place]):
                         continue
                     held = counts[row]
                     places[row, held] = place
@@ -123,7 +131,7 @@ def keep_reaching(
                         target = (bars[row] - shares[row] - tail) * inverse
 
 
-@compiled
+@compile_loop
 def first_bars(products: Any, rank: Any, work_scales: Any, scales: Any, shares: Any, tops: Any, bars: Any) -> None:
     """Guess bars from the first block before anything is held: the best of each step, and of these the one of that rank."""
     width = products.shape[1]
@@ -136,7 +144,7 @@ def first_bars(products: Any, rank: Any, work_scales: Any, scales: Any, shares: 
         bars[row] = scales[row] * nth_smallest(tops[:steps], steps - rank) + shares[row]
 
 
-@compiled
+@compile_loop
 def guess_bars(rank: Any, approx: Any, counts: Any, bars: Any) -> None:
     """Raise each bar to the approximate score of the given rank (1 is the best) among what is held."""
     for row in range(counts.shape[0]):
@@ -145,7 +153,7 @@ def guess_bars(rank: Any, approx: Any, counts: Any, bars: Any) -> None:
             bars[row] = max(bars[row], nth_smallest(approx[row, :held], held - rank))
 
 
-@compiled
+@compile_loop
 def likeliest_first(k: Any, places: Any, approx: Any, counts: Any) -> None:
     """Put the k of highest approximate score first in what each person holds."""
     for row in range(counts.shape[0]):
@@ -166,7 +174,7 @@ def likeliest_first(k: Any, places: Any, approx: Any, counts: Any) -> None:
                 front += 1
 
 
-@compiled
+@compile_loop
 def score_held(users: Any, items: Any, order: Any, places: Any, froms: Any, untils: Any, scores: Any) -> None:
     """Canonical scores of what is held from froms to untils (people,), artwork by artwork.
 
@@ -191,10 +199,10 @@ def score_held(users: Any, items: Any, order: Any, places: Any, froms: Any, unti
         expect_row(users, later // capacity)
         expect_row(items, order[places[later // capacity, later % capacity]])
         row, held = pairs[turn] // capacity, pairs[turn] % capacity
-        scores[row, held] = canonical(users[row], items[order[places[row, held]]])
+        scores[row, held] = canonical_score(users[row], items[order[places[row, held]]])
 
 
-@compiled
+@compile_loop
 def still_in_reach(
     k: Any, residues: Any, lengths: Any, user_lengths: Any, user_residues: Any, tails: Any,
     places: Any, approx: Any, counts: Any, scores: Any,
@@ -213,7 +221,7 @@ def still_in_reach(
         counts[row] = left
 
 
-@compiled
+@compile_loop
 def write_held(
     k: Any, order: Any, places: Any, scores: Any, counts: Any, bars: Any, best_ids: Any, best_scores: Any, missed: Any
 ) -> None:
@@ -221,7 +229,7 @@ def write_held(
     for row in range(counts.shape[0]):
         keys = np.empty(counts[row], np.uint64)
         for held in range(counts[row]):
-            keys[held] = key_of(scores[row, held], order[places[row, held]])
+            keys[held] = sort_key(scores[row, held], order[places[row, held]])
         write_best(keys, k, best_ids[row], best_scores[row])
         sure = np.float64(best_scores[row, k - 1]) if counts[row] >= k else -np.inf
         if bars[row] > sure:

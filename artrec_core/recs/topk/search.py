@@ -17,14 +17,20 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from artrec_core.arrays import Float32Array, Float64Array, Int32Array
 from artrec_core.recs.topk.arrays import CsrRows
-from artrec_core.recs.topk.arrays import in_threads as in_threads
-from artrec_core.recs.topk.float32_loops import best_by_canonical, best_of_rows, finish, first_unseen, keep_contenders
+from artrec_core.recs.topk.arrays import run_in_threads as run_in_threads
+from artrec_core.recs.topk.float32_loops import (
+    keep_possible_pairs,
+    write_best_canonical,
+    write_best_of_rows,
+    write_first_unseen,
+    write_results,
+)
 from artrec_core.recs.topk.int8_engine import WORTH_AN_IMPORT, WORTH_CODING, codes_pay, top_k_by_codes
 from artrec_core.recs.topk.int8_quantization import CodedWorks, find_squares
 
 # 512 people x 4,096 artworks x 4 bytes = 8 MB a thread: the scores are still in the last-level cache when they are looked at.
-PEOPLE_IN_BLOCK = 512
-ARTWORKS_IN_BLOCK = 4096
+USERS_IN_BLOCK = 512
+ITEMS_IN_BLOCK = 4096
 # Beyond this a float32 product may overflow; such people are scored canonically throughout.
 LARGEST_SAFE_SCORE = 1e36
 
@@ -107,10 +113,10 @@ def top_k(
         raise ValueError(
             f"user_vectors have {users.shape[1]} dimensions and item_vectors {items.shape[1]}; they must agree"
         )
-    k, threads, shape = _count(k, "k"), threads_or_all(threads), (users.shape[0], items.shape[0])
+    k, threads, shape = _count(k, "k"), thread_count(threads), (users.shape[0], items.shape[0])
     how: dict[str, Any] = {"threads": threads, "memory_mb": memory_mb, "device": device}
-    seen = rows_of(exclude, shape, "exclude")
-    ids, scores = padded(users.shape[0], k)
+    seen = csr_rows(exclude, shape, "exclude")
+    ids, scores = empty_results(users.shape[0], k)
     if candidates is not None and not hasattr(candidates, "indptr"):
         allowed = _allowed(candidates, items.shape[0])
         picked = None if exclude is None else exclude.tocsr()[:, allowed]
@@ -120,12 +126,12 @@ def top_k(
     if min(shape) == 0:
         return ids, scores
     if candidates is not None:
-        listed = rows_of(candidates, shape, "candidates")
+        listed = csr_rows(candidates, shape, "candidates")
         _canonically(users, items, listed, seen, ids, scores, threads)
         return ids, scores
     # A NaN cannot come out below this: every partial sum stays far from float32's largest number.
     safe = user_norms * item_norms.max() < LARGEST_SAFE_SCORE
-    first_unseen(k, np.flatnonzero(user_norms == 0), shape[1], *seen, ids, scores)
+    write_first_unseen(k, np.flatnonzero(user_norms == 0), shape[1], *seen, ids, scores)
     wild, tame = np.flatnonzero(~safe), np.flatnonzero(safe & (user_norms > 0))
     if len(tame) == shape[0]:
         left = _on_device(users, made, k, seen, ids, scores, device)
@@ -141,7 +147,7 @@ def top_k(
             _by_blocks(users, items, *told)
         return ids, scores
     if len(wild):
-        best = padded(len(wild), k)
+        best = empty_results(len(wild), k)
         _canonically(users[wild], items, None, _pick(seen, wild), *best, threads)
         ids[wild], scores[wild] = best
     if len(tame):
@@ -162,24 +168,24 @@ def top_k_of_scores(
         raise ValueError(f"scores must have two dimensions, not {given.ndim}")
     if np.isnan(given).any():
         raise ValueError("scores hold NaN; every pair needs a number")
-    seen_from, seen = rows_of(exclude, (given.shape[0], given.shape[1]), "exclude")
-    ids, best = padded(given.shape[0], _count(k, "k"))
+    seen_from, seen = csr_rows(exclude, (given.shape[0], given.shape[1]), "exclude")
+    ids, best = empty_results(given.shape[0], _count(k, "k"))
     most = min(k, given.shape[1])
 
     def some(begin: int, end: int) -> None:
-        best_of_rows(given, most, seen_from, seen, ids, best, begin, end)
+        write_best_of_rows(given, most, seen_from, seen, ids, best, begin, end)
 
     if most:
-        in_threads(some, given.shape[0], threads_or_all(threads))
+        run_in_threads(some, given.shape[0], thread_count(threads))
     return ids, best
 
 
-def padded(people: int, k: int) -> tuple[Int32Array, Float32Array]:
+def empty_results(people: int, k: int) -> tuple[Int32Array, Float32Array]:
     """Rows of nothing: ids of -1 and scores of minus infinity, (people, k) each."""
     return np.full((people, k), -1, np.int32), np.full((people, k), -np.inf, np.float32)
 
 
-def threads_or_all(threads: int | None) -> int:
+def thread_count(threads: int | None) -> int:
     """The threads asked for, or as many as this process may run on."""
     return len(os.sched_getaffinity(0)) if threads is None else _count(threads, "threads")
 
@@ -239,11 +245,11 @@ def _by_blocks(
                 part = items[first : first + width]
                 block = product[: len(some) * len(part)].reshape(len(some), len(part))
                 np.matmul(some, part.T, out=block)
-                keep_contenders(
+                keep_possible_pairs(
                     block, first, k, some, items, *bounds, room, seen_from, seen[1], *held, floors, 0, len(some)
                 )
             best = (ids[top : top + people], scores[top : top + people])
-            finish(k, some, items, *bounds, *held, *best, 0, len(some))
+            write_results(k, some, items, *bounds, *held, *best, 0, len(some))
 
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, range(threads)))
@@ -265,8 +271,8 @@ def error_bound(dim: int) -> tuple[float, float]:
 def block_shape(people: int, artworks: int, bytes_a_person: int, memory_mb: int, blocks: int) -> tuple[int, int]:
     """How many people and artworks each of so many blocks of scores holds within the budget, each at least one."""
     budget = _count(memory_mb, "memory_mb") * 2**20 // blocks
-    width = min(ARTWORKS_IN_BLOCK, artworks)
-    rows = min(PEOPLE_IN_BLOCK, -(-people // blocks), max(1, budget // (4 * width + bytes_a_person)))
+    width = min(ITEMS_IN_BLOCK, artworks)
+    rows = min(USERS_IN_BLOCK, -(-people // blocks), max(1, budget // (4 * width + bytes_a_person)))
     return rows, width
 
 
@@ -284,9 +290,9 @@ def _canonically(
     most = min(ids.shape[1], items.shape[0])
 
     def some(begin: int, end: int) -> None:
-        best_by_canonical(most, users, items, listed_from, lists, listed is not None, *seen, ids, scores, begin, end)
+        write_best_canonical(most, users, items, listed_from, lists, listed is not None, *seen, ids, scores, begin, end)
 
-    in_threads(some, users.shape[0], threads)
+    run_in_threads(some, users.shape[0], threads)
 
 
 def _vectors(given: npt.ArrayLike, name: str) -> Float32Array:
@@ -302,7 +308,7 @@ def _vectors(given: npt.ArrayLike, name: str) -> Float32Array:
 def _norms(vectors: Float32Array, name: str, threads: int) -> Float64Array:
     """Lengths of the rows (n,), in float64, where no float32 can overflow; `ValueError` on NaN and infinity."""
     squares = np.empty(vectors.shape[0])
-    in_threads(lambda begin, end: find_squares(vectors, squares, begin, end), len(squares), threads)
+    run_in_threads(lambda begin, end: find_squares(vectors, squares, begin, end), len(squares), threads)
     norms: Float64Array = np.sqrt(squares)
     bad = np.flatnonzero(~np.isfinite(norms))
     if len(bad):
@@ -317,7 +323,7 @@ def _count(value: int, name: str) -> int:
     return int(value)
 
 
-def rows_of(matrix: Any, shape: tuple[int, int], name: str) -> tuple[npt.NDArray[np.int64], Int32Array]:
+def csr_rows(matrix: Any, shape: tuple[int, int], name: str) -> tuple[npt.NDArray[np.int64], Int32Array]:
     """A CSR's row starts (U + 1,) and its column indices, sorted within each row."""
     if matrix is None:
         return np.zeros(shape[0] + 1, np.int64), np.empty(0, np.int32)

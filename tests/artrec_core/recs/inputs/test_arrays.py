@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from artrec_core.errors import ArtrecError
-from artrec_core.recs.inputs.arrays import matrix, numbered, pairs, vectors_of
+from artrec_core.recs.inputs.arrays import add_row_numbers, matrix, pair_matrix, vectors_of
 
 
 def test_vectors_stand_in_the_order_asked_for_and_are_zero_where_missing() -> None:
@@ -25,5 +25,5 @@ def test_vectors_of_different_lengths_are_refused() -> None:
 
 def test_pairs_count_once_and_unknown_people_and_works_drop_out() -> None:
     events = pl.DataFrame({"user_id": ["v", "u", "u", "x", "u"], "artwork_id": ["1", "2", "2", "1", "9"]})
-    found = pairs(numbered(events, pl.Series(["u", "v", "w"]), pl.Series(["1", "2"])), 3, 2)
+    found = pair_matrix(add_row_numbers(events, pl.Series(["u", "v", "w"]), pl.Series(["1", "2"])), 3, 2)
     assert found.toarray().tolist() == [[0, 1], [1, 0], [0, 0]]

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from artrec_core.columns import ARTWORK_ID, CATALOGUE, HISTORY, MOVEMENT, MUSEUM, POSITIVE, USER_ID, conform
-from artrec_core.recs.inputs.popularity import people_a_work, popular_artworks, varied
+from artrec_core.recs.inputs.popularity import popular_artworks, users_per_artwork, varied_order
 
 WORKS = conform(
     pl.DataFrame(
@@ -23,7 +23,7 @@ def test_popularity_counts_people_not_events() -> None:
     events = pl.DataFrame(
         {USER_ID: ["u", "u", "v", "v"], ARTWORK_ID: ["a", "a", "a", "b"], POSITIVE: [True, True, True, False]}
     )
-    assert people_a_work(conform(events, HISTORY), WORKS[ARTWORK_ID]).tolist() == [2, 0, 0, 0, 0]
+    assert users_per_artwork(conform(events, HISTORY), WORKS[ARTWORK_ID]).tolist() == [2, 0, 0, 0, 0]
 
 
 def test_segments_hold_their_most_popular_works() -> None:
@@ -42,4 +42,4 @@ def test_segments_hold_their_most_popular_works() -> None:
 
 def test_variety_takes_groups_in_turn() -> None:
     # Rounds: Cubism a, Louvre d, the rest e; then Cubism b; then Cubism c.
-    assert varied(WORKS, PEOPLE).tolist() == [0, 3, 4, 1, 2]
+    assert varied_order(WORKS, PEOPLE).tolist() == [0, 3, 4, 1, 2]

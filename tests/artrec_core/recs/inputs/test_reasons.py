@@ -8,18 +8,18 @@ import polars as pl
 import pytest
 
 from artrec_core.columns import CATALOGUE, HISTORY, KIND, VALUE, conform
-from artrec_core.recs.inputs.arrays import numbered
-from artrec_core.recs.inputs.popularity import people_a_work
+from artrec_core.recs.inputs.arrays import add_row_numbers
+from artrec_core.recs.inputs.popularity import users_per_artwork
 from artrec_core.recs.inputs.reasons import (
     Facets,
     Reasons,
     because_of_interest,
     because_popular,
-    citable,
+    citable_events,
     facets_of,
-    shared,
+    shared_facet,
 )
-from artrec_core.recs.inputs.similarity import units
+from artrec_core.recs.inputs.similarity import unit_rows
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -45,7 +45,7 @@ CATALOGUE_OF_SIX = conform(
 )
 FACETS = facets_of(CATALOGUE_OF_SIX)
 # 1, 2, 3 point one way, 4 and 5 another, 6 against the first.
-VECTORS = units(np.array([[1, 0], [1, 0.1], [1, 0.3], [0, 1], [0.1, 1], [-1, 0]], np.float32))
+VECTORS = unit_rows(np.array([[1, 0], [1, 0.1], [1, 0.3], [0, 1], [0.1, 1], [-1, 0]], np.float32))
 
 
 def events(*rows: tuple[str, str, str, float | None, int]) -> pl.DataFrame:
@@ -67,8 +67,8 @@ def events(*rows: tuple[str, str, str, float | None, int]) -> pl.DataFrame:
 
 def reasons(history: pl.DataFrame, people: list[str], interests: list[str | None] | None = None) -> Reasons:
     ids = CATALOGUE_OF_SIX["artwork_id"]
-    cited = citable(numbered(history, pl.Series(people), ids))
-    return Reasons(CATALOGUE_OF_SIX, VECTORS, cited, interests or [None] * len(people), people_a_work(history, ids))
+    cited = citable_events(add_row_numbers(history, pl.Series(people), ids))
+    return Reasons(CATALOGUE_OF_SIX, VECTORS, cited, interests or [None] * len(people), users_per_artwork(history, ids))
 
 
 def said(given: Reasons, lists: list[list[int]], personal: list[bool] | None = None) -> list[tuple[str, str | None]]:
@@ -87,7 +87,7 @@ def said(given: Reasons, lists: list[list[int]], personal: list[bool] | None = N
     ],
 )
 def test_what_two_works_share(one: int, other: int, expected: str | None) -> None:
-    assert shared(FACETS[one], FACETS[other]) == expected
+    assert shared_facet(FACETS[one], FACETS[other]) == expected
 
 
 def test_the_nearest_work_of_the_persons_own_history_is_cited() -> None:
@@ -125,13 +125,13 @@ def test_positive_works_before_seen_ones_and_never_one_turned_down() -> None:
         ("u", "2", "view", None, 0), ("u", "4", "like", None, 1), ("u", "1", "like", None, 1), ("u", "1", "dismiss", None, -1),
         ("v", "2", "view", None, 0), ("w", "2", "dismiss", None, -1),
     )  # fmt: skip
-    cited = citable(numbered(history, pl.Series(["u", "v", "w"]), CATALOGUE_OF_SIX["artwork_id"]))
+    cited = citable_events(add_row_numbers(history, pl.Series(["u", "v", "w"]), CATALOGUE_OF_SIX["artwork_id"]))
     assert cited.select("person", "work", KIND).rows() == [(0, 3, "like"), (1, 1, "view")]
 
 
 def test_of_several_events_with_a_work_the_strongest_is_told() -> None:
     history = events(("u", "1", "purchase", None, 1), ("u", "1", "rating", 4.0, 1), ("u", "1", "rating", 5.0, 1), ("u", "2", "rating", 4.0, 1), ("u", "2", "rating", 5.0, 1))  # fmt: skip
-    cited = citable(numbered(history, pl.Series(["u"]), CATALOGUE_OF_SIX["artwork_id"]))
+    cited = citable_events(add_row_numbers(history, pl.Series(["u"]), CATALOGUE_OF_SIX["artwork_id"]))
     assert cited.select("work", KIND, VALUE).rows() == [(0, "purchase", None), (1, "rating", 5.0)]
 
 
@@ -182,7 +182,7 @@ def test_twenty_thousand_people_take_less_than_a_minute() -> None:
     cited = pl.DataFrame(
         {"person": np.repeat(np.arange(people), 30), "work": rng.integers(0, works, people * 30), "kind": "like", "value": None, "positive": True}
     )  # fmt: skip
-    vectors = units(rng.standard_normal((works, 64)).astype(np.float32))
+    vectors = unit_rows(rng.standard_normal((works, 64)).astype(np.float32))
     begun = time.monotonic()
     given = Reasons(catalogue, vectors, cited, [None] * people, np.ones(works, np.float32))
     ids = rng.integers(0, works, (people, 20)).astype(np.int32)

@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from artrec_core.recs.inputs.similarity import similar_artworks, units
+from artrec_core.recs.inputs.similarity import similar_artworks, unit_rows
 from artrec_core.recs.topk.search import PreparedItems
 
 VECTORS = np.array([[1, 0], [10, 1], [0, 2], [0, 0]], np.float32)
 
 
 def test_the_nearest_direction_first_and_never_the_work_itself() -> None:
-    ids, cosines = similar_artworks(PreparedItems(units(VECTORS)), 3, np.arange(0, 4))
+    ids, cosines = similar_artworks(PreparedItems(unit_rows(VECTORS)), 3, np.arange(0, 4))
     assert ids.tolist() == [[1, 2, 3], [0, 2, 3], [1, 0, 3], [0, 1, 2]]
     np.testing.assert_allclose(cosines[0], [10 / np.sqrt(101), 0, 0], rtol=1e-6)
 
 
 def test_pieces_give_the_same_rows() -> None:
-    whole = similar_artworks(PreparedItems(units(VECTORS)), 2, np.arange(0, 4))[0]
-    pieces = [similar_artworks(PreparedItems(units(VECTORS)), 2, np.arange(row, row + 1))[0] for row in range(4)]
+    whole = similar_artworks(PreparedItems(unit_rows(VECTORS)), 2, np.arange(0, 4))[0]
+    pieces = [similar_artworks(PreparedItems(unit_rows(VECTORS)), 2, np.arange(row, row + 1))[0] for row in range(4)]
     np.testing.assert_array_equal(np.vstack(pieces), whole)

@@ -5,7 +5,7 @@ import pytest
 
 from artrec_core.columns import CATALOGUE, conform
 from artrec_core.config import Floor, Strategy
-from artrec_core.recs.inputs.similarity import units
+from artrec_core.recs.inputs.similarity import unit_rows
 from artrec_core.recs.strategies.constraints import Rows, creators_of, in_group, lines_of, places, sources_of
 
 WORKS = conform(
@@ -58,7 +58,7 @@ def test_a_floor_asks_for_whole_places() -> None:
     strategy = Strategy(
         name="main", floors=[Floor(group="source:tate", share=0.5), Floor(group="gender:male", share=0.1)]
     )
-    lines = lines_of(WORKS, strategy, 3, units(WORKS.select(pl.lit(1.0)).to_numpy()))
+    lines = lines_of(WORKS, strategy, 3, unit_rows(WORKS.select(pl.lit(1.0)).to_numpy()))
     assert lines.needs.tolist() == [2, 1]
     assert lines.groups.tolist() == [1, 3, 0, 0]
     assert lines.vectors.shape[1] == 0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artrec_core.recs.inputs.similarity import units
+from artrec_core.recs.inputs.similarity import unit_rows
 from artrec_core.recs.strategies.reranking import Chosen, Lines, rerank
 
 Numbers = dict[int, list[int]]
@@ -29,7 +29,7 @@ def lines(works: int, **given: Any) -> Lines:
         source_cap=given.get("source_cap", 0),
         groups=groups,
         needs=np.array([need for _, need in given.get("groups", {}).values()], np.int64),
-        vectors=np.zeros((works, 0), np.float32) if vectors is None else units(np.array(vectors, np.float32)),
+        vectors=np.zeros((works, 0), np.float32) if vectors is None else unit_rows(np.array(vectors, np.float32)),
         mmr_lambda=given.get("mmr_lambda", 1.0),
     )
 
@@ -175,11 +175,11 @@ def naive_mmr(scores: Any, cosines: Any, k: int, weight: float, zero: float) -> 
 @given(seed=st.integers(0, 2**20), n=st.integers(1, 20), k=st.integers(1, 12), weight=st.sampled_from([0.0, 0.3, 0.8]))
 def test_variety_is_maximal_marginal_relevance_as_written(seed: int, n: int, k: int, weight: float) -> None:
     ids, scores, rng = random_world(seed, 2, n, 30)
-    vectors = units(rng.standard_normal((30, 5)).astype(np.float32))
+    vectors = unit_rows(rng.standard_normal((30, 5)).astype(np.float32))
     zero = scores[:, -1].astype(np.float64)
     made = rerank(ids, scores, k, lines(30, vectors=vectors, mmr_lambda=weight), zero=zero)
     for person in range(2):
-        found = units(vectors)[ids[person]].astype(np.float64)
+        found = unit_rows(vectors)[ids[person]].astype(np.float64)
         cosines = (found @ found.T).astype(np.float32).astype(np.float64)
         mine = made.places[person][: min(k, n)].tolist()
         assert mine == naive_mmr(scores[person].astype(np.float64), cosines, k, weight, zero[person])

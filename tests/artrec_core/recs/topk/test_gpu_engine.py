@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix, random_array
 
 from artrec_core.recs.topk import gpu_engine as gpu_topk
 from artrec_core.recs.topk import search as topk
-from artrec_core.recs.topk.float32_loops import canonical
+from artrec_core.recs.topk.float32_loops import canonical_score
 from artrec_core.recs.topk.gpu_pruning import Bounds, floors_of, spans
 from artrec_core.recs.topk.gpu_rounding import longest_first, rounded, scales_of
 from artrec_core.recs.topk.search import top_k
@@ -127,7 +127,7 @@ def test_canonical_scores_are_those_of_the_cpu() -> None:
     rng = np.random.default_rng(1)
     users, items = (vectors("cancelling", 50, 29, rng) for _ in range(2))
     found = gpu_topk.canonical_by_torch(torch.from_numpy(users), torch.from_numpy(items))
-    assert found.tolist() == [float(canonical(u, v)) for u, v in zip(users, items, strict=True)]
+    assert found.tolist() == [float(canonical_score(u, v)) for u, v in zip(users, items, strict=True)]
 
 
 def test_canonical_scores_of_the_kernel_are_those_of_the_cpu(kernels: Any) -> None:

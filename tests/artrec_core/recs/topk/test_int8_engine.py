@@ -8,8 +8,8 @@ from scipy.sparse import csr_matrix, random_array
 
 from artrec_core.recs.topk import int8_engine as coded_topk
 from artrec_core.recs.topk import search as topk
-from artrec_core.recs.topk.arrays import in_threads
-from artrec_core.recs.topk.float32_loops import canonical
+from artrec_core.recs.topk.arrays import run_in_threads
+from artrec_core.recs.topk.float32_loops import canonical_score
 from artrec_core.recs.topk.int8_engine import coded_block, multiply, products_are_fast, safe_rank
 from artrec_core.recs.topk.int8_quantization import coded_people, coded_works, shared_basis
 from artrec_core.recs.topk.search import top_k
@@ -17,7 +17,7 @@ from tests.artrec_core.recs.hard_vectors import KINDS, brute, vectors
 
 
 def true_scores(users: np.ndarray, items: np.ndarray) -> np.ndarray:
-    return np.array([[canonical(user, item) for item in items] for user in users], np.float32)
+    return np.array([[canonical_score(user, item) for item in items] for user in users], np.float32)
 
 
 def exactly(people: np.ndarray, works: np.ndarray, out: np.ndarray) -> None:
@@ -67,7 +67,7 @@ def test_equals_brute_force(
 def test_scores_stay_within_the_bound(kind: str, dim: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     users, items = vectors(kind, 9, dim, rng), vectors(kind, 300, dim, rng)
-    works = coded_works(items, shared_basis(users, items), 256, lambda loop, rows: in_threads(loop, rows, 1))
+    works = coded_works(items, shared_basis(users, items), 256, lambda loop, rows: run_in_threads(loop, rows, 1))
     norms = [np.linalg.norm(side.astype(np.float64), axis=1) for side in (users, items)]
     people = coded_people(users, norms[0], norms[1].max(), works)
     group = np.arange(300) // 128

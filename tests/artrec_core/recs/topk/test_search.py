@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array, csr_matrix, random_array
 
 from artrec_core.recs.topk import search as topk
-from artrec_core.recs.topk.float32_loops import canonical
+from artrec_core.recs.topk.float32_loops import canonical_score
 from artrec_core.recs.topk.search import PreparedItems, error_bound, top_k, top_k_of_scores
 from tests.artrec_core.recs.hard_vectors import KINDS, brute, vectors
 
@@ -109,8 +109,8 @@ def test_equals_brute_force(
     users, items = vectors(kind, people, dim, rng), vectors(kind, works, dim, rng)
     exclude = csr_matrix(random_array((people, works), density=seen, rng=rng)) if seen else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(topk, "PEOPLE_IN_BLOCK", block[0])
-        patch.setattr(topk, "ARTWORKS_IN_BLOCK", block[1])
+        patch.setattr(topk, "USERS_IN_BLOCK", block[0])
+        patch.setattr(topk, "ITEMS_IN_BLOCK", block[1])
         ids, scores = top_k(users, items, k, exclude=exclude, threads=threads)
     expected_ids, expected_scores = brute(users, items, k, exclude)
     np.testing.assert_array_equal(ids, expected_ids)
@@ -142,7 +142,7 @@ def test_products_stay_within_the_error_bound(kind: str, dim: int, seed: int) ->
     rng = np.random.default_rng(seed)
     users, items = vectors(kind, 20, dim, rng) / 1e10, vectors(kind, 50, dim, rng) / 1e10
     users, items = users.astype(np.float32), items.astype(np.float32)
-    true = np.array([[canonical(u, v) for v in items] for u in users], np.float64)
+    true = np.array([[canonical_score(u, v) for v in items] for u in users], np.float64)
     slack, tiny = error_bound(dim)
     lengths = [np.linalg.norm(side.astype(np.float64), axis=1) for side in (users, items)]
     assert (np.abs(users @ items.T - true) <= slack * np.outer(*lengths) * (1 + 1e-9) + tiny).all()
