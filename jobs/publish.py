@@ -195,11 +195,11 @@ def audit(night: Night, scored: Survey, loaded: Mapping[str, int]) -> None:
 
 def _blocked(night: Night, catalogue: pl.DataFrame) -> pl.DataFrame:
     """(STRATEGY, ARTWORK_ID) of what each strategy must not show."""
-    from artrec_core.recs.strategies.filters import blocked
+    from artrec_core.recs.strategies.filters import find_blocked
 
     frames = [
         catalogue.select(pl.lit(one.name).alias(STRATEGY), ARTWORK_ID).filter(
-            pl.Series(blocked(catalogue, [night.recipe.score.block, one.block]).works)
+            pl.Series(find_blocked(catalogue, [night.recipe.score.block, one.block]).mask)
         )
         for one in night.recipe.strategies
     ]

@@ -90,11 +90,11 @@ def _hiding(held_out: "Holdout", catalogue: "pl.DataFrame", protocol: Protocol) 
     """The holdout as the protocol asks it, and the works to hide from it."""
     from artrec_core.columns import ARTWORK_ID
     from artrec_core.data.holdout import with_tests_of, works_to_hide
-    from artrec_core.recs.strategies.filters import of_museums
+    from artrec_core.recs.strategies.filters import museum_mask
 
     if not protocol.unseen_museums:
         return held_out, works_to_hide(held_out, protocol.cold_share, HIDING_SEED)
-    hidden = catalogue.filter(of_museums(catalogue, list(protocol.unseen_museums)))[ARTWORK_ID].to_list()
+    hidden = catalogue.filter(museum_mask(catalogue, list(protocol.unseen_museums)))[ARTWORK_ID].to_list()
     tested, named = with_tests_of(held_out, hidden), ", ".join(protocol.unseen_museums)
     if len(hidden) == catalogue.height:
         raise ArtrecError(f"every work is of {named}, so nothing is left to learn from; name fewer museums")

@@ -19,8 +19,8 @@ from jobs.scoring.shards import Made, Shard, committed
 from jobs.step import Night, code_version
 
 if TYPE_CHECKING:
-    from artrec_core.recs.tables.scored_tables import Scored
-    from artrec_core.recs.tables.shard_rows import PeopleRows, SomePeople
+    from artrec_core.recs.tables.scored_tables import ScoredTables
+    from artrec_core.recs.tables.shard_rows import UserRowIndex, UserShard
 
 # How often a task whose machine or process is lost is tried again.
 RETRIES = 5
@@ -38,7 +38,7 @@ class Shared:
     day: str
     fingerprint: str
     code: str
-    scored: "Scored"
+    scored: "ScoredTables"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Order:
 
     table: str
     shards: list[Shard]
-    people: "SomePeople | None" = None
+    people: "UserShard | None" = None
     first: int = 0
     factors: "Float32Array | None" = None
 
@@ -58,11 +58,11 @@ class Order:
 class OnRay:
     """Makes shards, `score.workers` tasks at a time. Ray is started, or joined, when there is something to make."""
 
-    def __init__(self, night: Night, scored: "Scored") -> None:
+    def __init__(self, night: Night, scored: "ScoredTables") -> None:
         self.night, self.scored = night, scored
         self.workers = night.recipe.score.workers
         self._started = self._ours = False
-        self._rows: dict[int, PeopleRows] = {}
+        self._rows: dict[int, UserRowIndex] = {}
 
     def __enter__(self) -> "OnRay":
         return self
@@ -83,7 +83,7 @@ class OnRay:
         self._start()
         shared = [self._shared]
         if table == "artwork_audiences" and self.scored.score.audience_k:
-            shared.append(self._put(self.scored.find_tasters(self._log_totals)))
+            shared.append(self._put(self.scored.find_audience_users(self._log_totals)))
         for order, made in self._run(make, ((shared, order) for order in self._orders(table, size, shards))):
             yield from zip(order[1].shards, made, strict=True)
 
@@ -96,14 +96,14 @@ class OnRay:
         rows = self._people_rows(size)
         for number, some in groupby(shards, lambda shard: shard.begin // size):
             first = number * size
-            yield Order(table, list(some), rows.of(number), first, self._factors(first, first + size))
+            yield Order(table, list(some), rows.shard(number), first, self._factors(first, first + size))
 
-    def _people_rows(self, size: int) -> "PeopleRows":
+    def _people_rows(self, size: int) -> "UserRowIndex":
         from artrec_core.columns import USER_ID
-        from artrec_core.recs.tables.shard_rows import PeopleRows
+        from artrec_core.recs.tables.shard_rows import UserRowIndex
 
         if size not in self._rows:
-            rows, world = PeopleRows(self.scored.world.user_ids, size), self.scored.world
+            rows, world = UserRowIndex(self.scored.data.user_ids, size), self.scored.data
             for table in READ:
                 parts = self.night.lake.manifest(table, self.night.day).parts
                 rows.add(table, getattr(world.tables, table)[USER_ID], parts)
@@ -115,12 +115,12 @@ class OnRay:
         return next((part.users[begin:end] for part in parts if part.name == HANDED_OVER), None)
 
     def _log_totals(self, users: "Float32Array") -> "Float32Array":
-        """`Scored.log_totals` by tasks; cut where it cuts its own blocks, so that no sum is taken in another order."""
+        """`ScoredTables.log_totals` by tasks; cut where it cuts its own blocks, so that no sum is taken in another order."""
         import numpy as np
 
-        from artrec_core.recs.tables.audiences import PEOPLE_IN_BLOCK
+        from artrec_core.recs.tables.audiences import USERS_IN_BLOCK
 
-        step = -(-self.scored.score.shard_people // PEOPLE_IN_BLOCK) * PEOPLE_IN_BLOCK
+        step = -(-self.scored.score.shard_people // USERS_IN_BLOCK) * USERS_IN_BLOCK
         totals = np.empty(len(users), np.float32)
         jobs = (([self._shared], users[at : at + step], at) for at in range(0, len(users), step))
         for (_, some, at), found in self._run(log_totals, jobs):
@@ -150,7 +150,7 @@ class OnRay:
             self.night.day,
             self.night.fingerprint,
             code_version(),
-            self.scored.without_people(self._threads),
+            self.scored.without_users(self._threads),
         )
         self._shared = self._put(shared)
         self._started = True
@@ -228,30 +228,30 @@ def make(shared: list[Any], order: Order) -> list[WriterManifest] | str:
 
 
 def log_totals(shared: list[Any], users: "Float32Array", _: int) -> "Float32Array | str":
-    """`Scored.log_totals` of some people."""
+    """`ScoredTables.log_totals` of some people."""
     try:
         return _shared(shared[0]).scored.log_totals(users)
     except ArtrecError as error:
         return str(error)
 
 
-def _scored(shared: list[Any], order: Order) -> "Scored":
+def _scored(shared: list[Any], order: Order) -> "ScoredTables":
     import polars as pl
 
     from artrec_core.columns import INTEREST_VECTOR, INTERESTS, empty_frame
 
     here = _shared(shared[0])
     if order.people is None:
-        return here.scored if len(shared) == 1 else here.scored.with_tasters(_fetched(shared[1]))
+        return here.scored if len(shared) == 1 else here.scored.with_audience_users(_fetched(shared[1]))
     read = {table: order.people.read(here.lake, table, here.day) for table in READ}
     interests = None
-    if here.scored.weighs_texts:
+    if here.scored.uses_text:
         stated = read["people"][INTERESTS].str.strip_chars().drop_nulls().unique()
         parts = here.lake.iterate("interest_vectors", here.day)
         found = [part.filter(pl.col(INTERESTS).is_in(stated.implode())) for part in parts]
         interests = pl.concat([empty_frame(INTEREST_VECTOR), *found])
-    world = here.scored.world.with_users(**read, interest_vectors=interests)
-    return here.scored.with_people(world, {} if order.factors is None else {HANDED_OVER: order.factors})
+    world = here.scored.data.with_users(**read, interest_vectors=interests)
+    return here.scored.with_users(world, {} if order.factors is None else {HANDED_OVER: order.factors})
 
 
 def _shared(ref: Any) -> Shared:

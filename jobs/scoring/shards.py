@@ -8,7 +8,7 @@ from artrec_core.lake import Lake, WriterManifest
 from jobs.step import Night
 
 if TYPE_CHECKING:
-    from artrec_core.recs.tables.scored_tables import Piece, Scored
+    from artrec_core.recs.tables.scored_tables import ScoredTables, TablePiece
 
 
 class Shard(NamedTuple):
@@ -35,16 +35,16 @@ def cut(total: int, size: int) -> list[Shard]:
     return [Shard(begin, end, f"shard-{number:06d}") for number, (begin, end) in enumerate(ends)]
 
 
-def committed(lake: Lake, day: str, fingerprint: str, table: str, shard: Shard, piece: "Piece") -> WriterManifest:
+def committed(lake: Lake, day: str, fingerprint: str, table: str, shard: Shard, piece: "TablePiece") -> WriterManifest:
     """Write a shard's rows and commit them."""
     part = lake.write_part(table, day, piece.rows)
-    return lake.commit_writer(table, day, shard.writer, [part], fingerprint, piece.gave_way)
+    return lake.commit_writer(table, day, shard.writer, [part], fingerprint, piece.relaxed_counts)
 
 
 class InProcess:
     """Makes one shard after the other, here."""
 
-    def __init__(self, night: Night, scored: "Scored") -> None:
+    def __init__(self, night: Night, scored: "ScoredTables") -> None:
         self.night, self.scored = night, scored
 
     def make(self, table: str, size: int, shards: list[Shard]) -> Made:

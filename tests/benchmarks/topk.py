@@ -28,7 +28,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from artrec_core.recs.topk import search as topk
-from artrec_core.recs.topk.int8_engine import products_are_fast
+from artrec_core.recs.topk.int8_engine import int8_products_are_fast
 from artrec_core.recs.topk.search import top_k
 
 PEOPLE_IN_BATCH = 1024
@@ -68,19 +68,19 @@ def folded_inputs(lake: str, day: str, recipe: Path, works: int, rng: np.random.
     from artrec_core.config import load
     from artrec_core.lake import Lake
     from artrec_core.recs.inputs.scoring_data import ScoringData, ScoringTables
-    from artrec_core.recs.tables.scored_tables import Scored
+    from artrec_core.recs.tables.scored_tables import ScoredTables
 
     settings, read = load(recipe), Lake(lake).read
     tables = ("catalogue", "people", "histories", "item_vectors", "user_vectors", "text_vectors")
-    scored = Scored(
+    scored = ScoredTables(
         ScoringData(ScoringTables(day, **{table: read(table, day) for table in tables})),
         settings.strategies,
         settings.publish.strategy,
         settings.score,
     )
     folding = scored.foldings[scored.default]
-    known = np.flatnonzero(folding.has_vector(0, scored.world.shape[0]))
-    vectors = folding.users(0, scored.world.shape[0])[known]
+    known = np.flatnonzero(folding.has_vector(0, scored.data.shape[0]))
+    vectors = folding.users(0, scored.data.shape[0])[known]
     items = folding.items[rng.permutation(len(folding.items))[:works]]
 
     def people(many: int, rng: np.random.Generator) -> np.ndarray:

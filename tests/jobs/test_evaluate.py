@@ -136,7 +136,7 @@ def test_a_museum_that_no_model_saw_is_all_that_is_tested(night: Night, settings
 
 
 def test_a_museum_without_tests_or_with_all_works_is_refused(night: Night, settings: list[str]):
-    for names, says in (("north", "south"), "every work is of north, south"), (("louvre",), "no work is of a museum"):
+    for names, says in (("north", "south"), "every work is of north, south"), (("louvre",), "no artwork is from a museum"):
         with pytest.raises(ArtrecError, match=says):
             evaluate.evaluated(night, CONFIG, settings, ["ease"], [0], Protocol(unseen_museums=names))
 

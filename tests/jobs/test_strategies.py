@@ -68,7 +68,7 @@ def test_a_filter_holds_for_people_unknown_and_known_and_for_the_other_tables(tm
 
 def test_a_filter_that_leaves_nothing_stops_the_step_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(
-        ArtrecError, match=r"strategy 'main': the filter museums = \['Louvre'\] leaves none of the 6 works"
+        ArtrecError, match=r"strategy 'main': the filter museums = \['Louvre'\] removes all of the remaining 6 artworks"
     ):
         scored(tmp_path, strategies=[{"name": "main", "filters": {"museums": ["Louvre"]}}])
 

@@ -1,4 +1,4 @@
-"""The components of a strategy, made from a night's world."""
+"""The components of a strategy: what a score is the sum of."""
 
 from collections.abc import Iterator
 
@@ -8,45 +8,52 @@ from artrec_core.recs.inputs.scoring_data import ScoringData
 from artrec_core.recs.interaction_models import Als
 from artrec_core.recs.strategies.folding import Component
 
-# A work is half as fresh after so many days in the catalogue.
+# Freshness halves after so many days in the catalogue.
 FRESH_HALF_LIFE_DAYS = 30.0
 
 
-def components(world: ScoringData, wanted: set[str]) -> Iterator[Component]:
-    """The wanted ones of text, history, collaborative, freshness and popularity."""
-    makers = {
-        "text": text,
-        "history": history,
-        "collaborative": collaborative,
-        "freshness": freshness,
-        "popularity": popularity,
+def build_components(data: ScoringData, names: set[str]) -> Iterator[Component]:
+    """Yield the components of these names, out of text, history, collaborative, freshness and popularity."""
+    builders = {
+        "text": text_component,
+        "history": history_component,
+        "collaborative": collaborative_component,
+        "freshness": freshness_component,
+        "popularity": popularity_component,
     }
-    return (make(world) for name, make in makers.items() if name in wanted)
+    return (build(data) for name, build in builders.items() if name in names)
 
 
-def text(world: ScoringData) -> Component:
-    """What a work's text says, against the mean of the texts of a person's positive works, or what they said they like."""
-    many = np.diff(world.positive_pairs.indptr)[:, None]
-    of_works = np.asarray(world.positive_pairs @ world.text_items / np.maximum(many, 1), np.float32)
-    return Component("text", world.text_items, np.where(many > 0, of_works, world.text_interests))
+def text_component(data: ScoringData) -> Component:
+    """Text vectors of artworks against a user's taste in texts.
+
+    The taste is the mean text vector of the user's positive artworks. Users without any have the text vector of their
+    stated interests.
+    """
+    counts = np.diff(data.positive_pairs.indptr)[:, None]
+    means = np.asarray(data.positive_pairs @ data.text_items / np.maximum(counts, 1), np.float32)
+    return Component("text", data.text_items, np.where(counts > 0, means, data.text_interests))
 
 
-def history(world: ScoringData) -> Component:
-    """The user tower against the artwork vectors."""
-    return Component("history", world.item_vectors, world.user_vectors)
+def history_component(data: ScoringData) -> Component:
+    """Artwork vectors against the vectors of the user tower."""
+    return Component("history", data.item_vectors, data.user_vectors)
 
 
-def collaborative(world: ScoringData) -> Component:
-    """ALS factors, without the popularity that newcomers get from it: they have a way of their own."""
-    model = Als().fit(world.positive_pairs)
+def collaborative_component(data: ScoringData) -> Component:
+    """ALS factors without their last dimension.
+
+    That dimension is a popularity score for users without history. Here such users get lists of popular artworks.
+    """
+    model = Als().fit(data.positive_pairs)
     return Component("collaborative", model.item_vectors[:, :-1].copy(), model.user_vectors[:, :-1].copy())
 
 
-def freshness(world: ScoringData) -> Component:
-    """How new a work is to the catalogue: 1 on its first night, halved every `FRESH_HALF_LIFE_DAYS`."""
-    return Component("freshness", (0.5 ** (world.freshness_days / FRESH_HALF_LIFE_DAYS)).astype(np.float32)[:, None])
+def freshness_component(data: ScoringData) -> Component:
+    """How new an artwork is: 1 on its first day in the catalogue, halved every `FRESH_HALF_LIFE_DAYS`."""
+    return Component("freshness", (0.5 ** (data.freshness_days / FRESH_HALF_LIFE_DAYS)).astype(np.float32)[:, None])
 
 
-def popularity(world: ScoringData) -> Component:
-    """Log of one more than the people who took a work up."""
-    return Component("popularity", np.log1p(world.users_per_artwork)[:, None])
+def popularity_component(data: ScoringData) -> Component:
+    """log(1 + n), where n users have a positive event with the artwork."""
+    return Component("popularity", np.log1p(data.users_per_artwork)[:, None])

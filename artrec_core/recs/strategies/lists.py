@@ -1,9 +1,14 @@
-"""A strategy's lists: whose are their own, from which works, in which order.
+"""The lists of a strategy: who gets a personal list, which artworks it is chosen from, and their order.
 
-People of whom something is known get the best by score, everyone else the popular works with variety. A strategy that re-ranks
-chooses from finalists: the best K x `score.finalists`, and beside them what its lines ask for and these lack: works that the
-person explores, the best works of a group that a floor names, the best works by others than those a cap keeps out. Somebody who has
-seen all that the filters leave gets popular works beyond the filters, never a blocked one.
+Users with a vector and some evidence get the best artworks by score. All other users get popular artworks with variety.
+A strategy that re-ranks chooses from candidates: the best K x `score.finalists` artworks and, where these lack them,
+
+- artworks that the user explores,
+- the best artworks of a group that a floor names,
+- the best artworks by creators and from sources that a cap still allows.
+
+A user who has seen everything within the filters gets popular artworks outside the filters. Blocked artworks are never
+shown.
 """
 
 from collections.abc import Iterator
@@ -12,261 +17,326 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from artrec_core.arrays import Float32Array, Int32Array
+from artrec_core.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 from artrec_core.config import Score, Strategy
 from artrec_core.recs.inputs.popularity import varied_order
 from artrec_core.recs.inputs.scoring_data import ScoringData
 from artrec_core.recs.inputs.similarity import unit_rows
-from artrec_core.recs.strategies.candidates import Finalists, Places, Search, among
-from artrec_core.recs.strategies.constraints import Rows, lines_of, places, sources_of
-from artrec_core.recs.strategies.exploration import Hashes, drawn, hashes, moved, new_works
-from artrec_core.recs.strategies.filters import Allowed, Mask, allowed
+from artrec_core.recs.strategies.candidates import Candidates, CandidateSearch, is_in_row
+from artrec_core.recs.strategies.constraints import (
+    RaggedArray,
+    build_constraints,
+    places_for_share,
+    sources_by_artwork,
+)
+from artrec_core.recs.strategies.exploration import (
+    Hashes,
+    draw_explored,
+    find_new_artworks,
+    hash_texts,
+    shuffle_explored,
+)
+from artrec_core.recs.strategies.filters import AllowedArtworks, apply_filters
 from artrec_core.recs.strategies.folding import Folding
-from artrec_core.recs.strategies.reranking import GAVE_WAY, Chosen, Lines, rerank
+from artrec_core.recs.strategies.reranking import CONSTRAINT_NAMES, Constraints, Selection, rerank
 from artrec_core.recs.topk.search import PreparedItems, empty_results, thread_count
 
 BEYOND_FILTERS = "beyond_filters"
-# How often finalists are looked for beyond those that a cap keeps out before the cap gives way.
-ROUNDS = 3
-# 16M works that some people are kept from: 64 MB.
-KEPT_OUT_AT_ONCE = 16 * 2**20
+# Searches for candidates that no cap excludes, before the cap is relaxed.
+MAX_CAP_SEARCHES = 3
+# 16M artworks that some users are kept from: 64 MB.
+MAX_EXCLUDED_AT_ONCE = 16 * 2**20
 
 
 @dataclass(frozen=True)
-class Made:
-    """Lists: ids and scores (U, k), padded with -1 and -inf; whose list is their own (U,); of how many lists what gave way."""
+class RankedLists:
+    """Lists of users.
+
+    `ids` and `scores` (U, k) are padded with -1 and -inf. `is_personal` (U,) says whether a list is the user's own.
+    `relaxed_counts` says in how many lists each constraint was relaxed.
+    """
 
     ids: Int32Array
     scores: Float32Array
-    personal: Mask
-    gave_way: dict[str, int]
+    is_personal: BoolArray
+    relaxed_counts: dict[str, int]
 
 
-class Lists:
-    """The lists of one strategy."""
+class ListBuilder:
+    """Builds the lists of one strategy."""
 
-    def __init__(self, world: ScoringData, strategy: Strategy, folding: Folding, score: Score, blocked: Mask) -> None:
-        """`blocked` (works,) must never be shown. Raises `ArtrecError` where the filters leave no work."""
-        self.world, self.strategy, self.folding, self.score = world, strategy, folding, score
+    def __init__(
+        self, data: ScoringData, strategy: Strategy, folding: Folding, score: Score, blocked: BoolArray
+    ) -> None:
+        """Take a strategy and what it ranks.
+
+        Parameters
+        ----------
+        data
+            Users and artworks.
+        strategy, score
+            Sections of the recipe.
+        folding
+            The strategy's folded vectors.
+        blocked
+            Whether an artwork must never be shown, (I,).
+
+        Raises
+        ------
+        ArtrecError
+            If the filters leave no artwork.
+        """
+        self.data, self.strategy, self.folding, self.score = data, strategy, folding, score
         self.blocked = blocked
-        self.allowed: Allowed = allowed(world.catalogue, strategy.filters, blocked, strategy.name)
-        self._works = None if self.allowed.works.all() else self.allowed.rows
+        self.allowed: AllowedArtworks = apply_filters(data.catalogue, strategy.filters, blocked, strategy.name)
+        self._allowed_rows = None if self.allowed.mask.all() else self.allowed.rows
 
-    def with_people(self, world: ScoringData, folding: Folding) -> "Lists":
-        """The lists of other people by the same strategy; what it needs of the works is made once and shared."""
-        of_works = (
-            "popular_order",
+    def with_users(self, data: ScoringData, folding: Folding) -> "ListBuilder":
+        """The same strategy for other users. What depends on artworks alone is computed once and shared."""
+        artwork_properties = (
             "prepared",
-            *(("lines", "_belonging", "_new", "_work_hashes") if self.strategy.reranks else ()),
+            "popular_order",
+            *(
+                ("constraints", "_creator_links", "_source_links", "_is_new", "_artwork_hashes")
+                if self.strategy.reranks
+                else ()
+            ),
         )
-        for name in of_works:
+        for name in artwork_properties:
             getattr(self, name)
-        other = copy(self)
-        other.world, other.folding = world, folding
-        return other
+        builder = copy(self)
+        builder.data, builder.folding = data, folding
+        return builder
 
-    def personal(self, people: Places) -> Mask:
-        """Whose list is their own: there is a vector, and something of theirs that a reason can cite."""
-        known: Mask = self.world.has_evidence[people] & self.folding.have_vectors(people)
-        return known
+    def has_own_list(self, rows: Int64Array) -> BoolArray:
+        """Whether each user gets a personal list: there is a vector, and evidence that a reason can cite, (rows,)."""
+        has_own_list: BoolArray = self.data.has_evidence[rows] & self.folding.have_vectors(rows)
+        return has_own_list
 
-    def of(self, people: Places) -> Made:
-        """The lists of these people, rows of the world's."""
-        personal, k = self.personal(people), self.score.k
-        # A strategy of biases alone ranks the works in one way for everyone.
-        ranked = personal if self.folding.is_personal else np.ones(len(people), bool)
-        search = Search(
-            self.folding.users_of(people), self.prepared, self.world.seen_pairs[people], ranked, self.popular_order,
+    def build(self, rows: Int64Array) -> RankedLists:
+        """Build the lists of the users of these rows."""
+        is_personal, k = self.has_own_list(rows), self.score.k
+        # A strategy of biases alone ranks the artworks in one way for every user.
+        has_scores = is_personal if self.folding.is_personal else np.ones(len(rows), bool)
+        search = CandidateSearch(
+            self.folding.users_of(rows), self.prepared, self.data.seen_pairs[rows], has_scores, self.popular_order,
             threads=self.score.threads, memory_mb=self.score.memory_mb,
         )  # fmt: skip
-        gave_way: dict[str, int] = {}
+        relaxed_counts: dict[str, int] = {}
         if self.strategy.reranks:
-            ids, scores, gave_way = self._reranked(search, people)
+            ids, scores, relaxed_counts = self._rerank(search, rows)
         else:
-            ids, scores = search.best(np.arange(len(people)), k, self._works)
-        # The place among the popular works is no score of theirs.
-        scores = np.where(ranked[:, None] | (ids < 0), scores, np.float32(0))
+            ids, scores = search.find_best(np.arange(len(rows)), k, self._allowed_rows)
+        # For popular artworks the search returns places, which are no scores.
+        scores = np.where(has_scores[:, None] | (ids < 0), scores, np.float32(0))
         empty = np.flatnonzero((ids < 0).all(axis=1))
         if len(empty):
-            ids[empty], _ = search.popular(empty, k, np.flatnonzero(~self.blocked & ~self.allowed.works))
+            beyond_filters = np.flatnonzero(~self.blocked & ~self.allowed.mask)
+            ids[empty], _ = search.find_popular(empty, k, beyond_filters)
             scores[empty] = np.where(ids[empty] >= 0, np.float32(0), np.float32(-np.inf))
-            personal[empty] = False
-            gave_way |= {BEYOND_FILTERS: int((ids[empty, 0] >= 0).sum())}
-        return Made(ids, scores, personal, {name: many for name, many in gave_way.items() if many})
+            is_personal[empty] = False
+            relaxed_counts |= {BEYOND_FILTERS: int((ids[empty, 0] >= 0).sum())}
+        return RankedLists(ids, scores, is_personal, {name: count for name, count in relaxed_counts.items() if count})
 
     @cached_property
     def prepared(self) -> PreparedItems:
-        """The works' side of the scores, made ready once for all people."""
+        """The artwork side of the scores, prepared once for all users."""
         return PreparedItems(self.folding.items)
 
     @cached_property
     def popular_order(self) -> Int32Array:
-        """All works, those that may be shown first, popular ones first and with variety among these, (I,)."""
-        world, rows = self.world, self.allowed.rows
-        if self._works is None:
-            return world.popular_order
-        first = rows[varied_order(world.catalogue[rows], world.users_per_artwork[rows])]
-        order: Int32Array = np.concatenate([first, world.popular_order[~self.allowed.works[world.popular_order]]])
+        """All artworks, (I,): those that may be shown first; within both parts by popularity with variety."""
+        data, rows = self.data, self.allowed.rows
+        if self._allowed_rows is None:
+            return data.popular_order
+        first = rows[varied_order(data.catalogue[rows], data.users_per_artwork[rows])]
+        order: Int32Array = np.concatenate([first, data.popular_order[~self.allowed.mask[data.popular_order]]])
         return order.astype(np.int32)
 
     @cached_property
-    def lines(self) -> Lines:
-        """What the strategy asks of a list."""
+    def constraints(self) -> Constraints:
+        """The strategy's re-ranking constraints."""
         diversity = self.strategy.diversity
         by_text = diversity is not None and diversity.by == "text"
-        vectors = unit_rows(self.world.text_items) if by_text else self.world.unit_items
-        return lines_of(self.world.catalogue, self.strategy, self.score.k, vectors)
+        vectors = unit_rows(self.data.text_items) if by_text else self.data.unit_items
+        return build_constraints(self.data.catalogue, self.strategy, self.score.k, vectors)
 
-    def works_of_floors(self) -> dict[str, int]:
-        """How many works that may be shown are in the group of each floor."""
-        groups = self.lines.groups[self.allowed.works]
+    def floor_group_sizes(self) -> dict[str, int]:
+        """How many artworks that may be shown are in the group of each floor."""
+        group_bits = self.constraints.group_bits[self.allowed.mask]
         floors = enumerate(self.strategy.floors)
-        return {floor.group: int((groups >> np.uint64(bit) & np.uint64(1)).sum()) for bit, floor in floors}
+        return {floor.group: int((group_bits >> np.uint64(bit) & np.uint64(1)).sum()) for bit, floor in floors}
 
-    def _reranked(self, search: Search, people: Places) -> tuple[Int32Array, Float32Array, dict[str, int]]:
-        everyone, wide = np.arange(len(people)), self.score.k * self.score.finalists
-        found = Finalists(*search.best(everyone, wide, self._works))
-        zero = found.worst()
-        explored, found = self._explored(search, people, found)
-        found = self._with_floors(search, found)
-        chosen = self._choose(found, explored, zero)
-        for _ in range(ROUNDS):
-            more = [*self._beyond_caps(search, found, chosen)]
-            if not more:
+    def _rerank(self, search: CandidateSearch, rows: Int64Array) -> tuple[Int32Array, Float32Array, dict[str, int]]:
+        all_users, width = np.arange(len(rows)), self.score.k * self.score.finalists
+        candidates = Candidates(*search.find_best(all_users, width, self._allowed_rows))
+        zero = candidates.lowest_scores()
+        explored, candidates = self._add_explored(search, rows, candidates)
+        candidates = self._add_floor_groups(search, candidates)
+        selection = self._select(candidates, explored, zero)
+        for _ in range(MAX_CAP_SEARCHES):
+            additions = [*self._search_within_caps(search, candidates, selection)]
+            if not additions:
                 break
-            for others in more:
-                found = found.of_some(*others)
-            chosen = self._choose(found, explored, zero)
-        at = chosen.places
+            for addition in additions:
+                candidates = candidates.merge_for(*addition)
+            selection = self._select(candidates, explored, zero)
+        columns = selection.columns
         if explored.shape[1]:
-            ids = np.where(at >= 0, np.take_along_axis(found.ids, at, axis=1), -1).astype(np.int32)
-            at = moved(at, among(ids, explored), self._people_hashes(people))
-        ids = np.where(at >= 0, np.take_along_axis(found.ids, at, axis=1), -1).astype(np.int32)
-        scores = np.where(at >= 0, np.take_along_axis(found.scores, at, axis=1), -np.inf).astype(np.float32)
-        return ids, scores, dict(zip(GAVE_WAY, chosen.gave_way.sum(axis=0).tolist(), strict=True))
+            ids = np.where(columns >= 0, np.take_along_axis(candidates.ids, columns, axis=1), -1).astype(np.int32)
+            columns = shuffle_explored(columns, is_in_row(ids, explored), self._user_hashes(rows))
+        ids = np.where(columns >= 0, np.take_along_axis(candidates.ids, columns, axis=1), -1).astype(np.int32)
+        scores = np.where(columns >= 0, np.take_along_axis(candidates.scores, columns, axis=1), -np.inf)
+        relaxed_counts = selection.is_relaxed.sum(axis=0).tolist()
+        return ids, scores.astype(np.float32), dict(zip(CONSTRAINT_NAMES, relaxed_counts, strict=True))
 
-    def _choose(self, found: Finalists, explored: Int32Array, zero: npt.NDArray[np.float64]) -> Chosen:
-        marked = among(found.ids, explored) if explored.shape[1] else None
-        how = {"zero": zero, "explored": marked, "threads": thread_count(self.score.threads)}
-        return rerank(found.ids, found.scores, self.score.k, self.lines, **how)  # type: ignore[arg-type]
+    def _select(self, candidates: Candidates, explored: Int32Array, zero: Float64Array) -> Selection:
+        return rerank(
+            candidates.ids,
+            candidates.scores,
+            self.score.k,
+            self.constraints,
+            zero=zero,
+            is_explored=is_in_row(candidates.ids, explored) if explored.shape[1] else None,
+            threads=thread_count(self.score.threads),
+        )
 
-    # -- what the best K x finalists lack ---------------------------------------------------------------------------
+    # -- candidates that the best K x finalists lack ----------------------------------------------------------------
 
-    def _explored(self, search: Search, people: Places, found: Finalists) -> tuple[Int32Array, Finalists]:
-        """The works that each person explores, (U, places for them), -1 where there are fewer; and the finalists with them."""
-        line = self.strategy.exploration
-        many = 0 if line is None else places(line.share, self.score.k)
-        works = np.flatnonzero(self._new & self.allowed.works) if many else np.empty(0, np.int64)
-        if len(works) == 0:
-            return np.empty((len(people), 0), np.int32), found
-        pool, scores = search.best(np.arange(len(people)), many * self.score.finalists, works)
-        explored = drawn(pool, self._people_hashes(people), self._work_hashes, many)
-        mine = among(pool, explored)
-        return explored, found.and_others(np.where(mine, pool, -1).astype(np.int32), np.where(mine, scores, -np.inf))
+    def _add_explored(
+        self, search: CandidateSearch, rows: Int64Array, candidates: Candidates
+    ) -> tuple[Int32Array, Candidates]:
+        """The artworks that each user explores, (U, places for them), padded with -1; and the candidates with them."""
+        exploration = self.strategy.exploration
+        count = 0 if exploration is None else places_for_share(exploration.share, self.score.k)
+        artworks = np.flatnonzero(self._is_new & self.allowed.mask) if count else np.empty(0, np.int64)
+        if len(artworks) == 0:
+            return np.empty((len(rows), 0), np.int32), candidates
+        pool, scores = search.find_best(np.arange(len(rows)), count * self.score.finalists, artworks)
+        explored = draw_explored(pool, self._user_hashes(rows), self._artwork_hashes, count)
+        is_explored = is_in_row(pool, explored)
+        ids = np.where(is_explored, pool, -1).astype(np.int32)
+        return explored, candidates.merge(ids, np.where(is_explored, scores, -np.inf))
 
-    def _with_floors(self, search: Search, found: Finalists) -> Finalists:
-        """The finalists, and the best works of each group of which somebody has fewer than its floor asks for."""
-        groups, ids = self.lines.groups, found.ids
-        for bit, need in enumerate(self.lines.needs.tolist()):
-            in_group = (groups >> np.uint64(bit) & np.uint64(1)) > 0
-            short = np.flatnonzero(((ids >= 0) & in_group[ids]).sum(axis=1) < need)
-            works = np.flatnonzero(in_group & self.allowed.works)
-            if len(short) and len(works):
-                found = found.of_some(short, *search.best(short, need, works))
-        return found
+    def _add_floor_groups(self, search: CandidateSearch, candidates: Candidates) -> Candidates:
+        """The candidates and, for users with fewer of a floor's group than it requires, the best artworks of the group."""
+        group_bits, ids = self.constraints.group_bits, candidates.ids
+        for bit, place_count in enumerate(self.constraints.floor_places.tolist()):
+            in_group = (group_bits >> np.uint64(bit) & np.uint64(1)) > 0
+            users = np.flatnonzero(((ids >= 0) & in_group[ids]).sum(axis=1) < place_count)
+            artworks = np.flatnonzero(in_group & self.allowed.mask)
+            if len(users) and len(artworks):
+                candidates = candidates.merge_for(users, *search.find_best(users, place_count, artworks))
+        return candidates
 
-    def _beyond_caps(
-        self, search: Search, found: Finalists, chosen: Chosen
-    ) -> Iterator[tuple[Places, Int32Array, Float32Array]]:
-        """More finalists for those whose lists gave way, by others than those that fill them: people, ids, scores."""
-        wide = self.score.finalists
-        wanted = [(chosen.gave_way[:, 1:3].any(axis=1), self.score.k * wide, self._works)]
-        capped = self.strategy.caps.creator is not None or self.strategy.caps.source is not None
-        for bit, need in enumerate(self.lines.needs.tolist() if capped else ()):
-            in_group = (self.lines.groups >> np.uint64(bit) & np.uint64(1)) > 0
-            wanted.append((chosen.gave_way[:, 0], need * wide, np.flatnonzero(in_group & self.allowed.works)))
-        for gave_way, many, works in wanted:
-            if many and gave_way.any() and (works is None or len(works)):
-                yield from self._of_others(search, found, chosen, np.flatnonzero(gave_way), many, works)
+    def _search_within_caps(
+        self, search: CandidateSearch, candidates: Candidates, selection: Selection
+    ) -> Iterator[tuple[Int64Array, Int32Array, Float32Array]]:
+        """More candidates for lists with a relaxed constraint, from creators and sources below their caps.
 
-    def _of_others(
-        self, search: Search, found: Finalists, chosen: Chosen, rows: Places, many: int, works: Places | None
-    ) -> Iterator[tuple[Places, Int32Array, Float32Array]]:
-        """The best `many` of works that no cap keeps out of these people's lists, where finalists lack some of them."""
-        ids, scores = empty_results(len(rows), many)
-        listed = [found.ids[row][chosen.places[row][chosen.places[row] >= 0]] for row in rows]
-        creators, sources = zip(*(self._at_cap(one) for one in listed), strict=True)
-        step = max(1, KEPT_OUT_AT_ONCE // max(1, self.world.shape[1]))
-        # A source is a large part of the catalogue: those who are kept from the same ones are searched for together.
-        for full in sorted(set(sources)):
-            members = np.flatnonzero([one == full for one in sources])
-            left = self._outside(works, full)
-            if left is not None and len(left) == 0:
+        Yields (users, ids, scores).
+        """
+        width = self.score.finalists
+        searches = [(selection.is_relaxed[:, 1:3].any(axis=1), self.score.k * width, self._allowed_rows)]
+        has_cap = self.strategy.caps.creator is not None or self.strategy.caps.source is not None
+        for bit, place_count in enumerate(self.constraints.floor_places.tolist() if has_cap else ()):
+            in_group = (self.constraints.group_bits >> np.uint64(bit) & np.uint64(1)) > 0
+            artworks = np.flatnonzero(in_group & self.allowed.mask)
+            searches.append((selection.is_relaxed[:, 0], place_count * width, artworks))
+        for is_relaxed, count, artworks in searches:
+            if count and is_relaxed.any() and (artworks is None or len(artworks)):
+                users = np.flatnonzero(is_relaxed)
+                yield from self._search_below_caps(search, candidates, selection, users, count, artworks)
+
+    def _search_below_caps(
+        self,
+        search: CandidateSearch,
+        candidates: Candidates,
+        selection: Selection,
+        users: Int64Array,
+        count: int,
+        artworks: Int64Array | None,
+    ) -> Iterator[tuple[Int64Array, Int32Array, Float32Array]]:
+        """The best `count` artworks that no full cap keeps out of these users' lists, where candidates lack some of them."""
+        ids, scores = empty_results(len(users), count)
+        lists = [candidates.ids[user][selection.columns[user][selection.columns[user] >= 0]] for user in users]
+        full_creators, full_sources = zip(*(self._full_caps(user_list) for user_list in lists), strict=True)
+        step = max(1, MAX_EXCLUDED_AT_ONCE // max(1, self.data.shape[1]))
+        # A source is a large part of the catalogue: users with the same full sources are searched for together.
+        for sources in sorted(set(full_sources)):
+            members = np.flatnonzero([user_sources == sources for user_sources in full_sources])
+            remaining = self._without_sources(artworks, sources)
+            if remaining is not None and len(remaining) == 0:
                 continue
-            # Somebody may be kept from many works by their creators: some people at a time.
+            # Full creators may exclude many artworks per user, so the users come in batches.
             for start in range(0, len(members), step):
-                some = members[start : start + step]
-                by_them = [self._works_of(creators[one]) for one in some]
-                ids[some], scores[some] = search.best(rows[some], many, left, by_them)
-        new = ((ids >= 0) & ~among(ids, found.ids[rows])).any(axis=1)
-        if new.any():
-            yield rows[new], ids[new], scores[new]
+                batch = members[start : start + step]
+                excluded = [self._artworks_by(full_creators[member]) for member in batch]
+                ids[batch], scores[batch] = search.find_best(users[batch], count, remaining, excluded)
+        has_new = ((ids >= 0) & ~is_in_row(ids, candidates.ids[users])).any(axis=1)
+        if has_new.any():
+            yield users[has_new], ids[has_new], scores[has_new]
 
-    def _at_cap(self, listed: Int32Array) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The creators and the sources of which a list holds as many as may be."""
-        found: list[tuple[int, ...]] = []
+    def _full_caps(self, artworks: Int32Array) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The creators and the sources that have as many artworks in a list as their cap allows."""
+        full: list[tuple[int, ...]] = []
         caps = self.strategy.caps.creator, self.strategy.caps.source
-        for cap, (of_works, _) in zip(caps, self._belonging, strict=True):
+        for cap, (by_artwork, _) in zip(caps, (self._creator_links, self._source_links), strict=True):
             if cap is None:
-                found.append(())
+                full.append(())
                 continue
-            named = [np.empty(0, np.int32), *(of_works.of(one) for one in listed)]
-            numbers, counts = np.unique(np.concatenate(named), return_counts=True)
-            found.append(tuple(numbers[(counts >= cap) & (numbers >= 0)].tolist()))
-        return found[0], found[1]
+            numbers_by_artwork = [np.empty(0, np.int32), *(by_artwork.row(artwork) for artwork in artworks)]
+            numbers, counts = np.unique(np.concatenate(numbers_by_artwork), return_counts=True)
+            full.append(tuple(numbers[(counts >= cap) & (numbers >= 0)].tolist()))
+        return full[0], full[1]
 
-    def _outside(self, works: Places | None, sources: tuple[int, ...]) -> Places | None:
-        """Those of `works` (all, where None) that are of none of these sources; without sources `works` as they are."""
-        # A choice of works is a copy of their vectors: none is made where nothing is left out.
+    def _without_sources(self, artworks: Int64Array | None, sources: tuple[int, ...]) -> Int64Array | None:
+        """The artworks (all, where None) that are from none of these sources; unchanged if there are no sources."""
+        # A selection of artworks copies their vectors, so none is made where nothing is left out.
         if not sources:
-            return works
-        of_works, _ = self._belonging[1]
-        rows = np.arange(self.world.shape[1]) if works is None else works
-        left: Places = rows[~np.isin(of_works.numbers[rows], sources)]
-        return left
+            return artworks
+        by_artwork, _ = self._source_links
+        rows = np.arange(self.data.shape[1]) if artworks is None else artworks
+        remaining: Int64Array = rows[~np.isin(by_artwork.values[rows], sources)]
+        return remaining
 
-    def _works_of(self, creators: tuple[int, ...]) -> Int32Array:
-        """The works of these creators, each once."""
-        # A mark a work: finding what is double in tens of thousands of works would take a hundred times as long.
-        theirs = np.zeros(self.world.shape[1], bool)
-        for one in creators:
-            theirs[self._belonging[0][1].of(one)] = True
-        return np.flatnonzero(theirs).astype(np.int32)
+    def _artworks_by(self, creators: tuple[int, ...]) -> Int32Array:
+        """The artworks by any of these creators, each once."""
+        # A flag per artwork: np.unique over tens of thousands of artworks would take a hundred times as long.
+        is_by_creator = np.zeros(self.data.shape[1], bool)
+        for creator in creators:
+            is_by_creator[self._creator_links[1].row(creator)] = True
+        return np.flatnonzero(is_by_creator).astype(np.int32)
 
     @cached_property
-    def _belonging(self) -> tuple[tuple[Rows, Rows], tuple[Rows, Rows]]:
-        """(creators of works, works of creators), (sources of works, works of sources)."""
-        creators = Rows(self.lines.creators_from, self.lines.creators)
-        sources = sources_of(self.world.catalogue)
-        return (creators, creators.turned()), (sources, sources.turned())
+    def _creator_links(self) -> tuple[RaggedArray, RaggedArray]:
+        """Creators by artwork, artworks by creator."""
+        creators = RaggedArray(self.constraints.creator_starts, self.constraints.creators)
+        return creators, creators.invert()
+
+    @cached_property
+    def _source_links(self) -> tuple[RaggedArray, RaggedArray]:
+        """Sources by artwork, artworks by source."""
+        sources = sources_by_artwork(self.data.catalogue)
+        return sources, sources.invert()
 
     # -- exploration ---------------------------------------------------------------------------------------------
 
     @cached_property
-    def _new(self) -> Mask:
-        line, world = self.strategy.exploration, self.world
-        if line is None:
-            return np.zeros(world.shape[1], bool)
-        return new_works(
-            world.artwork_ids, world.tables.first_nights, world.freshness_days, world.users_per_artwork, line
+    def _is_new(self) -> BoolArray:
+        exploration, data = self.strategy.exploration, self.data
+        if exploration is None:
+            return np.zeros(data.shape[1], bool)
+        first_nights = data.tables.first_nights
+        return find_new_artworks(
+            data.artwork_ids, first_nights, data.freshness_days, data.users_per_artwork, exploration
         )
 
     @cached_property
-    def _work_hashes(self) -> Hashes:
-        return hashes(self.world.artwork_ids)
+    def _artwork_hashes(self) -> Hashes:
+        return hash_texts(self.data.artwork_ids)
 
-    def _people_hashes(self, people: Places) -> Hashes:
+    def _user_hashes(self, rows: Int64Array) -> Hashes:
         seed = self.strategy.exploration.seed if self.strategy.exploration is not None else 0
-        return hashes(self.world.user_ids.gather(people), f"{seed} {self.world.day}")
+        return hash_texts(self.data.user_ids.gather(rows), f"{seed} {self.data.day}")

@@ -1,22 +1,28 @@
-"""Lists made from a person's finalists under caps and floors, or for variety: greedy, deterministic, compiled.
+"""Re-ranking: choosing lists from users' candidates under caps and floors, or for variety. Greedy and deterministic.
 
-A list is filled place by place. Of the finalists that may stand at a place, the one of highest worth is taken: the best score,
-or with diversity the best maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998),
+A list is filled place by place. Of the candidates that are allowed at a place, the one with the highest value is taken. The
+value is the score or, with diversity, the maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998),
 
-    lambda * relevance - (1 - lambda) * largest cosine with a work already in the list,
+    lambda * relevance - (1 - lambda) * largest cosine with an artwork already in the list.
 
-where relevance is the score, brought to 1 at the person's best finalist and to 0 at a score that the caller says. Of equal worth, the
-finalist of higher score comes first, then the one of lower artwork id. A finalist may stand at a place if
+Relevance is the score on a scale where the user's best candidate has 1 and the caller's `zero` has 0. Of equal values, the
+candidate with the higher score comes first, then the one with the lower artwork id.
 
-1. the places after it can still meet the floors (a floor asks for so many places, though for no more than the person has
-   finalists of its group; a work counts for every group it is in),
-2. it keeps its creators within the cap a creator, and
-3. it keeps its source within the cap a source.
+A candidate is allowed at a place if
 
-Where no finalist may, these give way in this order: 1 (then the work is taken that the most outstanding floors ask for), 1 and 2,
-all. So a list is as long as its finalists are many. Without caps and with groups that do not overlap, no list that meets the floors
-has a higher sum of scores. Groups that overlap are counted as if they did not until a work of both is taken: floors are met
-all the same where finalists allow, though perhaps sooner in the list than they must.
+1. the remaining places can still meet the floors,
+2. its creators stay within the cap per creator, and
+3. its source stays within the cap per source.
+
+A floor requires a number of places, but no more than the user has candidates in its group. An artwork counts for every
+group it is in.
+
+Where no candidate is allowed, constraints are relaxed in this order: 1, then 1 and 2, then all. Once 1 is relaxed, the
+candidate is taken that the most unmet floors ask for. So a list is only shorter than K if there are fewer candidates.
+
+Without caps, and with groups that do not overlap, no list that meets the floors has a higher sum of scores. Groups that
+overlap are counted as separate until an artwork of both is taken. Floors are still met where candidates allow it, but
+possibly earlier in the list than necessary.
 """
 
 from typing import Any, NamedTuple
@@ -24,60 +30,66 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from artrec_core.arrays import Float32Array, Float64Array, Int32Array
+from artrec_core.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 from artrec_core.recs.topk.arrays import run_in_threads
 from artrec_core.recs.topk.float32_loops import canonical_score, compile_loop
 
-Flags = npt.NDArray[np.bool_]
-Groups = npt.NDArray[np.uint64]
-# What gave way in a list, in the columns of `Chosen.gave_way`.
-GAVE_WAY = ("floors", "creator_cap", "source_cap", "exploration")
-MOST_GROUPS = 63  # and one more bit for the works that a person explores
+# The columns of `Selection.is_relaxed`.
+CONSTRAINT_NAMES = ("floors", "creator_cap", "source_cap", "exploration")
 
 
-class Lines(NamedTuple):
-    """What lists must hold, as arrays over works; a cap of 0 is none.
+class Constraints(NamedTuple):
+    """Constraints of lists as arrays over the artworks (I,); a cap of 0 means no cap.
 
-    `creators` of work i are creators[creators_from[i] : creators_from[i + 1]]; `sources` (works,) are numbered, -1 unknown;
-    bit g of `groups` (works,) says that a work is in group g, of which `needs[g]` are wanted. `vectors` (works, d) are of unit
-    length, with d = 0 where variety does not count, and mmr_lambda is then 1.
+    The creators of artwork i are creators[creator_starts[i] : creator_starts[i + 1]]. `sources` (I,) are numbers, -1 where
+    unknown. Bit g of `group_bits` (I,) says that an artwork is in group g, which needs `floor_places[g]` places. `vectors`
+    (I, d) have unit length; without diversity, d is 0 and `mmr_lambda` is 1.
     """
 
-    creators_from: npt.NDArray[np.int64]
+    creator_starts: Int64Array
     creators: Int32Array
     creator_cap: int
     sources: Int32Array
     source_cap: int
-    groups: Groups
-    needs: npt.NDArray[np.int64]
+    group_bits: npt.NDArray[np.uint64]
+    floor_places: Int64Array
     vectors: Float32Array
     mmr_lambda: float
 
 
-class Chosen(NamedTuple):
-    """Lists: `places` (U, k) are columns of the finalists, -1 where none are left; `gave_way` (U, 4) as GAVE_WAY says."""
+class Selection(NamedTuple):
+    """Lists as columns of the candidates, (U, k), -1 where no candidate is left; and which constraints were relaxed.
 
-    places: Int32Array
-    gave_way: Flags
+    `is_relaxed` (U, 4) has a column for each of CONSTRAINT_NAMES.
+    """
+
+    columns: Int32Array
+    is_relaxed: BoolArray
 
 
 class _Counters(NamedTuple):
-    """How many works of a list have a creator, a source; how many more a group asks for (groups + 1,), explored works last."""
+    """Artworks of a list by creator and by source, and the places that each group still needs.
 
-    of_creator: Any
-    of_source: Any
+    `owed` (groups + 1,) counts the artworks that the user explores as its last group.
+    """
+
+    by_creator: Any
+    by_source: Any
     owed: Any
 
 
-class _Finalists(NamedTuple):
-    """A person's finalists: works, groups (bits), relevance times lambda, whether taken, and the largest cosine with the
-    first `compared` works of the list."""
+class _UserCandidates(NamedTuple):
+    """A user's candidates.
 
-    works: Any
-    groups: Any
-    worth: Any
-    taken: Any
-    nearest: Any
+    For each: artwork, group bits, lambda * relevance, whether it is taken, and its largest cosine with the first `compared`
+    artworks of the list.
+    """
+
+    artworks: Any
+    group_bits: Any
+    relevance: Any
+    is_taken: Any
+    max_cosine: Any
     compared: Any
 
 
@@ -85,31 +97,51 @@ def rerank(
     ids: Int32Array,
     scores: Float32Array,
     k: int,
-    lines: Lines,
+    constraints: Constraints,
     *,
     zero: Float64Array,
-    explored: Flags | None = None,
+    is_explored: BoolArray | None = None,
     threads: int = 1,
-) -> Chosen:
-    """Choose lists of k from finalists: ids (U, n) rows of works, -1 where there are fewer, with their scores, best first.
+) -> Selection:
+    """Choose lists of k from each user's candidates.
 
-    `zero` (U,) is the score whose relevance is 0. `explored` (U, n) marks the works that a person explores: each is asked
-    for as if by a floor.
+    Parameters
+    ----------
+    ids, scores
+        Candidates of each user and their scores, (U, n), best first. Ids are rows of artworks, padded with -1.
+    k
+        Length of the lists.
+    constraints
+        The strategy's constraints.
+    zero
+        The score whose relevance is 0, (U,).
+    is_explored
+        Whether the user explores a candidate, (U, n). Explored candidates are required, as by a floor.
+    threads
+        Threads that share the users.
     """
-    chosen = Chosen(np.full((len(ids), k), -1, np.int32), np.zeros((len(ids), len(GAVE_WAY)), np.bool_))
-    marked = np.zeros(ids.shape, np.bool_) if explored is None else explored
-    run_in_threads(lambda begin, end: _fill(ids, scores, zero, marked, lines, *chosen, begin, end), len(ids), threads)
-    return chosen
+    selection = Selection(np.full((len(ids), k), -1, np.int32), np.zeros((len(ids), len(CONSTRAINT_NAMES)), np.bool_))
+    explored = np.zeros(ids.shape, np.bool_) if is_explored is None else is_explored
+    run_in_threads(
+        lambda begin, end: _fill_lists(ids, scores, zero, explored, constraints, *selection, begin, end),
+        len(ids),
+        threads,
+    )
+    return selection
 
 
 @compile_loop
-def _fill(
-    ids: Any, scores: Any, zero: Any, explored: Any, lines: Any, places: Any, gave_way: Any, begin: Any, end: Any
-) -> None:
-    """Make the lists of people begin..end."""
+def _fill_lists(
+    ids: Any, scores: Any, zero: Any, explored: Any, constraints: Any, columns: Any, is_relaxed: Any, begin: Any, end: Any
+) -> None:  # fmt: skip
+    """Fill the lists of users begin..end."""
     width = ids.shape[1]
-    counters = _Counters(_zeros(lines.creators), _zeros(lines.sources), np.zeros(len(lines.needs) + 1, np.int64))
-    whole = _Finalists(
+    counters = _Counters(
+        _zero_counts(constraints.creators),
+        _zero_counts(constraints.sources),
+        np.zeros(len(constraints.floor_places) + 1, np.int64),
+    )
+    buffers = _UserCandidates(
         np.empty(width, np.int32),
         np.empty(width, np.uint64),
         np.empty(width),
@@ -117,156 +149,168 @@ def _fill(
         np.empty(width, np.float32),
         np.empty(width, np.int64),
     )
-    for person in range(begin, end):
-        many = 0
-        while many < width and ids[person, many] >= 0:
-            many += 1
-        if many == 0:
+    for user in range(begin, end):
+        count = 0
+        while count < width and ids[user, count] >= 0:
+            count += 1
+        if count == 0:
             continue
-        some = _Finalists(
-            whole.works[:many],
-            whole.groups[:many],
-            whole.worth[:many],
-            whole.taken[:many],
-            whole.nearest[:many],
-            whole.compared[:many],
+        candidates = _UserCandidates(
+            buffers.artworks[:count],
+            buffers.group_bits[:count],
+            buffers.relevance[:count],
+            buffers.is_taken[:count],
+            buffers.max_cosine[:count],
+            buffers.compared[:count],
         )
-        _begin(ids[person], scores[person], zero[person], explored[person], lines, some, counters, gave_way[person])
-        level, most = 0, min(places.shape[1], many)
-        for rank in range(most):
-            # Caps only fill up: once none of the finalists keeps within them, none will.
+        _begin(
+            ids[user], scores[user], zero[user], explored[user], constraints, candidates, counters, is_relaxed[user]
+        )  # fmt: skip
+        level, length = 0, min(columns.shape[1], count)
+        for rank in range(length):
+            # Caps only fill up: once no candidate is within them, none will be.
             level = 0 if level < 2 else level
-            best = _best(level, rank, most, places[person], lines, some, counters)
+            best = _best_candidate(level, rank, length, columns[user], constraints, candidates, counters)
             while best < 0:
                 level += 1
-                best = _best(level, rank, most, places[person], lines, some, counters)
-            places[person, rank] = best
-            _take(best, lines, some, counters, gave_way[person])
-        for group in range(len(lines.needs) + 1):
-            gave_way[person, 0 if group < len(lines.needs) else 3] |= counters.owed[group] > 0
-        _forget(places[person, :most], lines, some, counters)
+                best = _best_candidate(level, rank, length, columns[user], constraints, candidates, counters)
+            columns[user, rank] = best
+            _take(best, constraints, candidates, counters, is_relaxed[user])
+        for group in range(len(constraints.floor_places) + 1):
+            is_relaxed[user, 0 if group < len(constraints.floor_places) else 3] |= counters.owed[group] > 0
+        _reset_counts(columns[user, :length], constraints, candidates, counters)
 
 
 @compile_loop
-def _zeros(numbers: Any) -> Any:
-    """A counter for each of these numbers."""
+def _zero_counts(numbers: Any) -> Any:
+    """A counter for each number up to the largest."""
     return np.zeros(max(numbers.max() + 1, 1) if numbers.size else 1, np.int32)
 
 
 @compile_loop
 def _begin(
-    ids: Any, scores: Any, zero: Any, explored: Any, lines: Any, some: Any, counters: Any, gave_way: Any
+    ids: Any, scores: Any, zero: Any, explored: Any, constraints: Any, candidates: Any, counters: Any, is_relaxed: Any
 ) -> None:
-    """Set up a person's finalists, and what the floors ask for."""
-    of_groups, owed, needs = lines.groups, counters.owed, lines.needs
-    many = needs.shape[0]
+    """Set up a user's candidates and the places that floors require."""
+    artwork_bits, owed, floor_places = constraints.group_bits, counters.owed, constraints.floor_places
+    floor_count = floor_places.shape[0]
     best, owed[:] = np.float64(scores[0]), 0
     span = best - zero
-    for place in range(some.works.shape[0]):
-        groups = of_groups[ids[place]] | (np.uint64(explored[place]) << np.uint64(many))
-        some.works[place], some.taken[place], some.groups[place] = ids[place], False, groups
-        some.nearest[place], some.compared[place] = np.float32(-1.0), 0
-        some.worth[place] = lines.mmr_lambda * (1.0 - (best - np.float64(scores[place])) / span if span > 0 else 1.0)
-        for group in range(many + 1):
-            owed[group] += np.int64(groups >> np.uint64(group) & np.uint64(1))
-    for group in range(many):
-        gave_way[0] |= needs[group] > owed[group]
-        owed[group] = min(needs[group], owed[group])
+    for column in range(candidates.artworks.shape[0]):
+        bits = artwork_bits[ids[column]] | (np.uint64(explored[column]) << np.uint64(floor_count))
+        candidates.artworks[column], candidates.is_taken[column] = ids[column], False
+        candidates.group_bits[column] = bits
+        candidates.max_cosine[column], candidates.compared[column] = np.float32(-1.0), 0
+        relevance = 1.0 - (best - np.float64(scores[column])) / span if span > 0 else 1.0
+        candidates.relevance[column] = constraints.mmr_lambda * relevance
+        for group in range(floor_count + 1):
+            owed[group] += np.int64(bits >> np.uint64(group) & np.uint64(1))
+    for group in range(floor_count):
+        is_relaxed[0] |= floor_places[group] > owed[group]
+        owed[group] = min(floor_places[group], owed[group])
 
 
 @compile_loop
-def _best(level: Any, rank: Any, most: Any, listed: Any, lines: Any, some: Any, counters: Any) -> Any:
-    """The finalist for the next place, -1 where none may stand there; at a higher `level` more gives way.
+def _best_candidate(
+    level: Any, rank: Any, length: Any, columns: Any, constraints: Any, candidates: Any, counters: Any
+) -> Any:
+    """The column of the best allowed candidate for the next place, -1 where none is allowed.
 
-    Its largest cosine with the list is brought up to date only where it could win: it never falls, so the old one bounds
-    a finalist's worth from above.
+    A higher `level` relaxes more constraints. A candidate's largest cosine with the list is updated only where it could
+    win: it never falls, so the old cosine bounds the candidate's value from above.
     """
-    # Taken out once: reading a field counts a reference, which costs more than the loop.
-    works, groups, worth, taken = some.works, some.groups, some.worth, some.taken
-    nearest, compared, vectors = some.nearest, some.compared, lines.vectors
-    sources, of_source, source_cap = lines.sources, counters.of_source, lines.source_cap if level < 3 else 0
-    creators_from, creators, of_creator = lines.creators_from, lines.creators, counters.of_creator
-    creator_cap, against = lines.creator_cap if level < 2 else 0, 1.0 - lines.mmr_lambda
-    asked, debt = np.uint64(0), 0
+    # Fields are read once: each read counts a reference, which costs more than the loop.
+    artworks, group_bits = candidates.artworks, candidates.group_bits
+    relevance, is_taken = candidates.relevance, candidates.is_taken
+    max_cosine, compared, vectors = candidates.max_cosine, candidates.compared, constraints.vectors
+    sources, by_source = constraints.sources, counters.by_source
+    source_cap = constraints.source_cap if level < 3 else 0
+    creator_starts, creators, by_creator = constraints.creator_starts, constraints.creators, counters.by_creator
+    creator_cap, diversity_weight = constraints.creator_cap if level < 2 else 0, 1.0 - constraints.mmr_lambda
+    owed_bits, owed_places = np.uint64(0), 0
     for group in range(counters.owed.shape[0]):
         if counters.owed[group] > 0:
-            asked |= np.uint64(1) << np.uint64(group)
-            debt += counters.owed[group]
-    chosen, served, best = -1, -1, -np.inf
-    for place in range(works.shape[0]):
-        if (level == 0 or served == _bits(asked)) and worth[place] + against <= best:
+            owed_bits |= np.uint64(1) << np.uint64(group)
+            owed_places += counters.owed[group]
+    best_column, best_floors, best_value = -1, -1, -np.inf
+    for column in range(artworks.shape[0]):
+        if (level == 0 or best_floors == _count_bits(owed_bits)) and relevance[column] + diversity_weight <= best_value:
             break
-        work = works[place]
-        if taken[place] or (source_cap > 0 and _source_is_full(work, sources, source_cap, of_source)):
+        artwork = artworks[column]
+        if is_taken[column] or (source_cap > 0 and _is_source_full(artwork, sources, source_cap, by_source)):
             continue
-        if creator_cap > 0 and _creator_is_full(work, creators_from, creators, creator_cap, of_creator):
+        if creator_cap > 0 and _is_creator_full(artwork, creator_starts, creators, creator_cap, by_creator):
             continue
-        serves = _bits(groups[place] & asked)
+        floors = _count_bits(group_bits[column] & owed_bits)
         if level == 0:
-            if debt - serves > most - rank - 1:
+            if owed_places - floors > length - rank - 1:
                 continue
-            serves = 0
-        if serves < served:
+            floors = 0
+        if floors < best_floors:
             continue
-        floor = best if serves == served else -np.inf
-        while against > 0.0 and compared[place] < rank and worth[place] - against * nearest[place] > floor:
-            cosine = canonical_score(vectors[work], vectors[works[listed[compared[place]]]])
-            nearest[place] = max(nearest[place], cosine)
-            compared[place] += 1
-        value = worth[place] - against * nearest[place]
-        if value > floor:
-            chosen, served, best = place, serves, value
-    return chosen
+        value_to_beat = best_value if floors == best_floors else -np.inf
+        while (
+            diversity_weight > 0.0
+            and compared[column] < rank
+            and relevance[column] - diversity_weight * max_cosine[column] > value_to_beat
+        ):
+            cosine = canonical_score(vectors[artwork], vectors[artworks[columns[compared[column]]]])
+            max_cosine[column] = max(max_cosine[column], cosine)
+            compared[column] += 1
+        value = relevance[column] - diversity_weight * max_cosine[column]
+        if value > value_to_beat:
+            best_column, best_floors, best_value = column, floors, value
+    return best_column
 
 
 @compile_loop
-def _take(place: Any, lines: Any, some: Any, counters: Any, gave_way: Any) -> None:
-    """Put a finalist into the list."""
-    sources, of_source, source_cap = lines.sources, counters.of_source, lines.source_cap
-    creators_from, creators, of_creator = lines.creators_from, lines.creators, counters.of_creator
-    work, groups = some.works[place], some.groups[place]
-    some.taken[place] = True
-    if lines.creator_cap > 0:
-        gave_way[1] |= _creator_is_full(work, creators_from, creators, lines.creator_cap, of_creator)
+def _take(column: Any, constraints: Any, candidates: Any, counters: Any, is_relaxed: Any) -> None:
+    """Put a candidate into the list."""
+    sources, by_source, source_cap = constraints.sources, counters.by_source, constraints.source_cap
+    creator_starts, creators, by_creator = constraints.creator_starts, constraints.creators, counters.by_creator
+    artwork, bits = candidates.artworks[column], candidates.group_bits[column]
+    candidates.is_taken[column] = True
+    if constraints.creator_cap > 0:
+        is_relaxed[1] |= _is_creator_full(artwork, creator_starts, creators, constraints.creator_cap, by_creator)
     if source_cap > 0:
-        gave_way[2] |= _source_is_full(work, sources, source_cap, of_source)
-    for at in range(creators_from[work], creators_from[work + 1]):
-        of_creator[creators[at]] += 1
-    if sources[work] >= 0:
-        of_source[sources[work]] += 1
+        is_relaxed[2] |= _is_source_full(artwork, sources, source_cap, by_source)
+    for index in range(creator_starts[artwork], creator_starts[artwork + 1]):
+        by_creator[creators[index]] += 1
+    if sources[artwork] >= 0:
+        by_source[sources[artwork]] += 1
     for group in range(counters.owed.shape[0]):
-        counters.owed[group] -= np.int64(groups >> np.uint64(group) & np.uint64(1))
+        counters.owed[group] -= np.int64(bits >> np.uint64(group) & np.uint64(1))
 
 
 @compile_loop
-def _forget(listed: Any, lines: Any, some: Any, counters: Any) -> None:
-    """Clear the counters that a list has touched; there may be many more."""
-    for place in listed:
-        work = some.works[place]
-        for at in range(lines.creators_from[work], lines.creators_from[work + 1]):
-            counters.of_creator[lines.creators[at]] = 0
-        if lines.sources[work] >= 0:
-            counters.of_source[lines.sources[work]] = 0
+def _reset_counts(columns: Any, constraints: Any, candidates: Any, counters: Any) -> None:
+    """Reset the counters that a list has changed; most counters it has not."""
+    for column in columns:
+        artwork = candidates.artworks[column]
+        for index in range(constraints.creator_starts[artwork], constraints.creator_starts[artwork + 1]):
+            counters.by_creator[constraints.creators[index]] = 0
+        if constraints.sources[artwork] >= 0:
+            counters.by_source[constraints.sources[artwork]] = 0
 
 
 @compile_loop
-def _creator_is_full(work: Any, creators_from: Any, creators: Any, cap: Any, of_creator: Any) -> Any:
-    """Whether a creator of the work has as many works in the list as may be."""
-    full = False
-    for at in range(creators_from[work], creators_from[work + 1]):
-        full |= of_creator[creators[at]] >= cap
-    return full
+def _is_creator_full(artwork: Any, creator_starts: Any, creators: Any, cap: Any, by_creator: Any) -> Any:
+    """Whether any creator of the artwork has reached the cap."""
+    is_full = False
+    for index in range(creator_starts[artwork], creator_starts[artwork + 1]):
+        is_full |= by_creator[creators[index]] >= cap
+    return is_full
 
 
 @compile_loop
-def _source_is_full(work: Any, sources: Any, cap: Any, of_source: Any) -> Any:
-    """Whether the source of the work has as many works in the list as may be."""
-    return sources[work] >= 0 and of_source[sources[work]] >= cap
+def _is_source_full(artwork: Any, sources: Any, cap: Any, by_source: Any) -> Any:
+    """Whether the source of the artwork has reached the cap."""
+    return sources[artwork] >= 0 and by_source[sources[artwork]] >= cap
 
 
 @compile_loop
-def _bits(flags: Any) -> Any:
-    """How many bits are set."""
+def _count_bits(flags: Any) -> Any:
+    """The number of bits that are set."""
     count = 0
     while flags:
         flags &= flags - np.uint64(1)

@@ -1,4 +1,4 @@
-"""The score of every pair, for those who want them all."""
+"""The table of all pairs: the score of every user with every artwork."""
 
 from typing import Any
 
@@ -9,26 +9,38 @@ from artrec_core.recs.topk.arrays import run_in_threads
 from artrec_core.recs.topk.float32_loops import canonical_score, compile_loop
 from artrec_core.recs.topk.search import thread_count
 
-# Rows of a part: their ids are views of 16 bytes, so that a part is some 100 MB while it is made.
+# Rows of a piece. Their ids are views of 16 bytes, so a piece takes about 100 MB while it is built.
 PAIRS_IN_PIECE = 2 * 2**20
-# 9.7 were measured on 18 people x 112,782 museum works: 4 are the score, which does not compress, the rest the ids.
-BYTES_A_PAIR = 10
+# 9.7 measured on 18 users x 112,782 museum artworks: 4 for the score, which does not compress, the rest for the ids.
+BYTES_PER_PAIR = 10
 
 
 @compile_loop
-def _fill(users: Any, items: Any, scores: Any, begin: Any, end: Any) -> None:
-    for person in range(begin, end):
-        for work in range(items.shape[0]):
-            scores[person, work] = canonical_score(users[person], items[work])
+def _fill_scores(users: Any, items: Any, scores: Any, begin: Any, end: Any) -> None:
+    for user in range(begin, end):
+        for item in range(items.shape[0]):
+            scores[user, item] = canonical_score(users[user], items[item])
 
 
-def every_score(users: Float32Array, items: Float32Array, *, threads: int | None = None) -> Float32Array:
-    """The canonical scores, (U, I) float32, of people (U, D) and works (I, D): those that `top_k` gives."""
+def score_all_pairs(users: Float32Array, items: Float32Array, *, threads: int | None = None) -> Float32Array:
+    """Score every user with every item.
+
+    Parameters
+    ----------
+    users, items
+        Folded vectors, (U, D) and (I, D).
+    threads
+        Threads that share the users; None takes all processors.
+
+    Returns
+    -------
+    The canonical scores, (U, I) float32: the scores that `top_k` returns.
+    """
     scores = np.empty((len(users), len(items)), np.float32)
-    run_in_threads(lambda begin, end: _fill(users, items, scores, begin, end), len(users), thread_count(threads))
+    run_in_threads(lambda begin, end: _fill_scores(users, items, scores, begin, end), len(users), thread_count(threads))
     return scores
 
 
-def people_in_piece(works: int, strategies: int) -> int:
-    """How many people's pairs are made at a time, at least one."""
-    return max(1, PAIRS_IN_PIECE // max(1, works * strategies))
+def users_per_piece(artwork_count: int, strategy_count: int) -> int:
+    """How many users' pairs make up one piece, at least one."""
+    return max(1, PAIRS_IN_PIECE // max(1, artwork_count * strategy_count))

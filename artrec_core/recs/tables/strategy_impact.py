@@ -1,8 +1,8 @@
-"""What each line of a strategy changes in people's lists: what it costs in score, and what it wins in variety and exposure.
+"""What filters, block lists and each re-ranking constraint change in users' lists: cost in score, gain in variety and exposure.
 
-Measured on some people with lists of their own, who are the same whatever the shards. Scores have no zero of their own, so they
-are measured from the mean score of the whole catalogue, person by person: a list drawn blindly keeps nothing, the list of the best
-scores keeps all.
+Measured on a sample of users with personal lists, the same however users are sharded. Scores have no natural zero, so they
+are measured from the user's mean score over the catalogue. A list drawn at random then keeps nothing, and the list with the
+best scores keeps everything.
 """
 
 from collections.abc import Iterator
@@ -10,30 +10,33 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from artrec_core.arrays import Float32Array, Int32Array
+from artrec_core.arrays import BoolArray, Float32Array, Int32Array, Int64Array
 from artrec_core.config import Block, Caps, Filters
-from artrec_core.recs.strategies.constraints import KINDS, in_group
-from artrec_core.recs.strategies.exploration import hashes
-from artrec_core.recs.strategies.lists import Lists, Made
-from artrec_core.recs.tables.scored_tables import Scored
+from artrec_core.recs.strategies.constraints import GROUP_KINDS, group_mask
+from artrec_core.recs.strategies.exploration import hash_texts
+from artrec_core.recs.strategies.lists import ListBuilder, RankedLists
+from artrec_core.recs.tables.scored_tables import ScoredTables
 
-PEOPLE_ASKED = 2000
-GROUPS_TOLD = 8
-EXPOSURE = ("source", "gender", "nationality")
+USERS_IN_SAMPLE = 2000
+MAX_GROUPS = 8
+EXPOSURE_KINDS = ("source", "gender", "nationality")
+NO_CONSTRAINTS: dict[str, Any] = {"caps": Caps(), "diversity": None, "exploration": None, "floors": []}
+# Shares of places (before, after), by group.
 Shares = dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Change:
-    """What one line (`what`) of a strategy, or all of them, changes in the lists of `people`.
+class StrategyImpact:
+    """What one section of a strategy (`what`), or all of them, change in the lists of `people` sampled users.
 
-    `score_kept` is the mean share of the lists' score that is kept, `overlap` the mean share of places whose work stays in the
-    list; `diversity` is the mean of 1 - cosine (of artwork vectors) over pairs of works of a list, and `works` how many works these
-    people are shown together, each (before, after). `exposure` holds shares of all places, (before, after), by kind and group,
-    the largest groups of what may be shown; `floors` the same for the groups that floors name.
+    `score_kept` is the mean share of the lists' score that is kept. `overlap` is the mean share of places whose artwork
+    stays in the list.
+
+    The other fields are pairs (before, after). `diversity` is the mean of 1 - cosine (of artwork vectors) over pairs of
+    artworks in a list. `works` counts the distinct artworks in all lists. `exposure` holds shares of all places by kind and
+    group, for the largest groups; `floors` the same for the groups that floors name.
     """
 
     strategy: str
@@ -46,116 +49,139 @@ class Change:
     exposure: dict[str, Shares]
     floors: Shares
 
-    def told(self) -> dict[str, Any]:
-        """As JSON holds it, rounded."""
-        return {name: _rounded(value) for name, value in asdict(self).items()}
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON holds them, rounded."""
+        return {name: _round_floats(value) for name, value in asdict(self).items()}
 
 
-def changes(scored: Scored, people_asked: int = PEOPLE_ASKED) -> Iterator[Change]:
-    """What filters and block lists change in the best K, and what re-ranking changes in what they leave: each line alone, and all."""
-    for strategy in sorted(scored.strategies, key=lambda one: one.name):
-        lists = scored.lists[strategy.name]
-        bare = strategy.model_copy(update={**NO_LINES})
-        filtered = bool(strategy.filters.model_fields_set) or lists.blocked.any()
-        if not filtered and not strategy.reranks:
+def measure_impacts(scored: ScoredTables, sample_size: int = USERS_IN_SAMPLE) -> Iterator[StrategyImpact]:
+    """Measure what each strategy's filters and constraints change.
+
+    Filters and block lists are compared with the best K of all artworks. Each constraint alone, and all together, are compared
+    with the best K that filters and block lists leave.
+
+    Parameters
+    ----------
+    scored
+        The tables of the run.
+    sample_size
+        Most users to measure on.
+    """
+    for strategy in sorted(scored.strategies, key=lambda strategy: strategy.name):
+        builder = scored.list_builders[strategy.name]
+        unconstrained = strategy.model_copy(update={**NO_CONSTRAINTS})
+        is_filtered = bool(strategy.filters.model_fields_set) or builder.blocked.any()
+        if not is_filtered and not strategy.reranks:
             continue
-        people = _asked(lists, people_asked)
-        if len(people) == 0:
+        users = _sample_users(builder, sample_size)
+        if len(users) == 0:
             continue
-        before = scored.lists_of(bare).of(people)
-        if filtered:
-            unfiltered = scored.lists_of(
-                bare.model_copy(update={"filters": Filters(), "block": Block()}), unblocked=True
+        before = scored.list_builder(unconstrained).build(users)
+        if is_filtered:
+            unfiltered = scored.list_builder(
+                unconstrained.model_copy(update={"filters": Filters(), "block": Block()}), unblocked=True
             )
-            yield _change(lists, "filters and block lists", people, unfiltered.of(people), before)
-        alone = {name: bare.model_copy(update={name: getattr(strategy, name)}) for name in NO_LINES}
-        used = {name: one for name, one in alone.items() if one.reranks}
-        for name, one in used.items():
-            yield _change(lists, name, people, before, scored.lists_of(one).of(people))
-        if len(used) > 1:
-            yield _change(lists, "all of these", people, before, lists.of(people))
+            yield _compare(builder, "filters and block lists", users, unfiltered.build(users), before)
+        variants = {name: unconstrained.model_copy(update={name: getattr(strategy, name)}) for name in NO_CONSTRAINTS}
+        variants = {name: variant for name, variant in variants.items() if variant.reranks}
+        for name, variant in variants.items():
+            yield _compare(builder, name, users, before, scored.list_builder(variant).build(users))
+        if len(variants) > 1:
+            yield _compare(builder, "all of these", users, before, builder.build(users))
 
 
-NO_LINES: dict[str, Any] = {"caps": Caps(), "diversity": None, "exploration": None, "floors": []}
+def _sample_users(builder: ListBuilder, limit: int) -> Int64Array:
+    """Rows of up to `limit` users with personal lists, drawn by a hash of their ids."""
+    own = np.flatnonzero(builder.has_own_list(np.arange(builder.data.shape[0])))
+    order = np.argsort(hash_texts(builder.data.user_ids.gather(own), "asked"), kind="stable")[:limit]
+    return np.sort(own[order])
 
 
-def _asked(lists: Lists, most: int) -> npt.NDArray[np.int64]:
-    """Rows of up to so many people with lists of their own, drawn by a hash of their ids."""
-    own = np.flatnonzero(lists.personal(np.arange(lists.world.shape[0])))
-    drawn = np.argsort(hashes(lists.world.user_ids.gather(own), "asked"), kind="stable")[:most]
-    return np.sort(own[drawn])
-
-
-def _change(lists: Lists, what: str, people: npt.NDArray[np.int64], before: Made, after: Made) -> Change:
-    catalogue, shown = lists.world.catalogue, lists.allowed.works
-    counts = [_counts(made.ids, len(shown)) for made in (before, after)]
-    groups = {floor.group: in_group(catalogue, floor.group) for floor in lists.strategy.floors}
-    return Change(
-        strategy=lists.strategy.name,
+def _compare(
+    builder: ListBuilder, what: str, users: Int64Array, before: RankedLists, after: RankedLists
+) -> StrategyImpact:
+    catalogue, artwork_count = builder.data.catalogue, len(builder.allowed.mask)
+    counts = [_count_places(lists.ids, artwork_count) for lists in (before, after)]
+    floor_groups = {floor.group: group_mask(catalogue, floor.group) for floor in builder.strategy.floors}
+    exposure = {kind: _exposure(catalogue, kind, counts) for kind in EXPOSURE_KINDS}
+    vectors = builder.data.unit_items
+    return StrategyImpact(
+        strategy=builder.strategy.name,
         what=what,
-        people=len(people),
-        score_kept=_score_kept(lists, people, before, after),
-        overlap=float(np.mean([len(np.intersect1d(*_there(pair))) / max(1, (pair[0] >= 0).sum()) for pair in zip(before.ids, after.ids, strict=True)])),
-        diversity=tuple(_diversity(lists.world.unit_items, made.ids) for made in (before, after)),  # type: ignore[arg-type]
-        works=tuple(int((one > 0).sum()) for one in counts),  # type: ignore[arg-type]
-        exposure={kind: found for kind in EXPOSURE if (found := _exposure(catalogue, kind, counts))},
-        floors={group: (_share(counts[0], works), _share(counts[1], works)) for group, works in groups.items()},
-    )  # fmt: skip
+        people=len(users),
+        score_kept=_score_kept(builder, users, before, after),
+        overlap=_overlap(before.ids, after.ids),
+        diversity=(_diversity(vectors, before.ids), _diversity(vectors, after.ids)),
+        works=(int((counts[0] > 0).sum()), int((counts[1] > 0).sum())),
+        exposure={kind: shares for kind, shares in exposure.items() if shares},
+        floors={group: (_share(counts[0], mask), _share(counts[1], mask)) for group, mask in floor_groups.items()},
+    )
 
 
-def _there(pair: tuple[Int32Array, Int32Array]) -> tuple[Int32Array, Int32Array]:
-    return pair[0][pair[0] >= 0], pair[1][pair[1] >= 0]
+def _overlap(before: Int32Array, after: Int32Array) -> float:
+    """The mean over lists of the share of artworks that stay."""
+    shares = []
+    for before_ids, after_ids in zip(before, after, strict=True):
+        both = np.intersect1d(before_ids[before_ids >= 0], after_ids[after_ids >= 0])
+        shares.append(len(both) / max(1, (before_ids >= 0).sum()))
+    return float(np.mean(shares))
 
 
-def _score_kept(lists: Lists, people: npt.NDArray[np.int64], before: Made, after: Made) -> float:
-    """The mean over people of (sum after) / (sum before), scores measured from the catalogue's mean."""
-    mean = lists.folding.items.mean(axis=0, dtype=np.float64)
-    zero = lists.folding.users_of(people).astype(np.float64) @ mean
-    sums = [np.where(made.ids >= 0, made.scores.astype(np.float64) - zero[:, None], 0).sum(axis=1) for made in (before, after)]  # fmt: skip
-    # Somebody whose filters left nothing got popular works, which have no score.
-    told = (sums[0] > 0) & before.personal & after.personal
-    return float(np.mean(sums[1][told] / sums[0][told])) if told.any() else 1.0
+def _score_kept(builder: ListBuilder, users: Int64Array, before: RankedLists, after: RankedLists) -> float:
+    """The mean over users of (sum after) / (sum before), with scores measured from the mean over the catalogue."""
+    mean_item = builder.folding.items.mean(axis=0, dtype=np.float64)
+    zero = builder.folding.users_of(users).astype(np.float64) @ mean_item
+    sums = [
+        np.where(lists.ids >= 0, lists.scores.astype(np.float64) - zero[:, None], 0).sum(axis=1)
+        for lists in (before, after)
+    ]
+    # A user whose filters left nothing gets popular artworks, which have no score.
+    has_score = (sums[0] > 0) & before.is_personal & after.is_personal
+    return float(np.mean(sums[1][has_score] / sums[0][has_score])) if has_score.any() else 1.0
 
 
 def _diversity(vectors: Float32Array, ids: Int32Array) -> float:
     """The mean over lists of the mean of 1 - cosine over pairs; the sum over pairs comes from the length of the sum."""
-    there = ids >= 0
-    found = np.where(there[:, :, None], vectors[ids], np.float32(0)).astype(np.float64)
-    many = there.sum(axis=1)
-    own = (found**2).sum(axis=(1, 2))
-    cosines = (found.sum(axis=1) ** 2).sum(axis=1) - own
-    told = many > 1
-    pairs = (many * (many - 1))[told]
-    return float(np.mean(1 - cosines[told] / pairs)) if told.any() else 0.0
+    is_artwork = ids >= 0
+    listed = np.where(is_artwork[:, :, None], vectors[ids], np.float32(0)).astype(np.float64)
+    counts = is_artwork.sum(axis=1)
+    own_products = (listed**2).sum(axis=(1, 2))
+    cosines = (listed.sum(axis=1) ** 2).sum(axis=1) - own_products
+    has_pairs = counts > 1
+    pair_counts = (counts * (counts - 1))[has_pairs]
+    return float(np.mean(1 - cosines[has_pairs] / pair_counts)) if has_pairs.any() else 0.0
 
 
-def _counts(ids: Int32Array, works: int) -> npt.NDArray[np.int64]:
-    return np.bincount(ids[ids >= 0], minlength=works)
+def _count_places(ids: Int32Array, artwork_count: int) -> Int64Array:
+    return np.bincount(ids[ids >= 0], minlength=artwork_count)
 
 
-def _exposure(catalogue: pl.DataFrame, kind: str, counts: list[npt.NDArray[np.int64]]) -> Shares:
-    """Shares of all places by group, (before, after), the groups of most places after or before first."""
-    both = catalogue.select(KINDS[kind].fill_null("not known").alias("group")).with_columns(
+def _exposure(catalogue: pl.DataFrame, kind: str, counts: list[Int64Array]) -> Shares:
+    """Shares of all places by group, (before, after); groups with the most places, before or after, come first."""
+    groups = catalogue.select(GROUP_KINDS[kind].fill_null("not known").alias("group")).with_columns(
         pl.Series("before", counts[0]), pl.Series("after", counts[1])
     )
     sums = (
-        both.group_by("group")
+        groups.group_by("group")
         .agg(pl.sum("before", "after"))
         .sort(pl.max_horizontal("before", "after"), "group", descending=[True, False])
     )
     if sums.height < 2:
         return {}
-    all_before, all_after = max(1, int(counts[0].sum())), max(1, int(counts[1].sum()))
-    return {name: (b / all_before, a / all_after) for name, b, a in sums.head(GROUPS_TOLD).iter_rows()}
+    total_before, total_after = max(1, int(counts[0].sum())), max(1, int(counts[1].sum()))
+    return {
+        group: (before / total_before, after / total_after)
+        for group, before, after in sums.head(MAX_GROUPS).iter_rows()
+    }
 
 
-def _share(counts: npt.NDArray[np.int64], works: npt.NDArray[np.bool_]) -> float:
-    return float(counts[works].sum() / max(1, counts.sum()))
+def _share(counts: Int64Array, mask: BoolArray) -> float:
+    return float(counts[mask].sum() / max(1, counts.sum()))
 
 
-def _rounded(value: Any) -> Any:
+def _round_floats(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _rounded(one) for name, one in value.items()}
+        return {name: _round_floats(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_rounded(one) for one in value]
+        return [_round_floats(item) for item in value]
     return round(value, 4) if isinstance(value, float) else value

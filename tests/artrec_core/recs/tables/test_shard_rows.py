@@ -1,31 +1,35 @@
+"""The rows of each shard of users, read from parts that mix users."""
+
 from pathlib import Path
 
 import polars as pl
 
 from artrec_core.columns import LAKE, conform
 from artrec_core.lake import Lake
-from artrec_core.recs.tables.shard_rows import PeopleRows
+from artrec_core.recs.tables.shard_rows import UserRowIndex
 
 DAY = "2026-03-30"
 
 
 def test_each_shard_finds_its_rows_and_no_others(tmp_path: Path) -> None:
-    lake, people = Lake(str(tmp_path)), pl.Series(["ann", "bob", "cleo", "dan", "eve"])
-    # Of Dan there is no row; Ann and Bob lie in both parts; somebody unknown stands between them.
-    cut = [["bob", "zoe", "ann", "ann"], ["cleo", "eve", "bob"]]
+    lake, users = Lake(str(tmp_path)), pl.Series(["ann", "bob", "cleo", "dan", "eve"])
+    # Dan has no row. Bob lies in both parts. Zoe is not among the users.
+    ids_by_part = [["bob", "zoe", "ann", "ann"], ["cleo", "eve", "bob"]]
     frames = [
         conform(pl.DataFrame({"user_id": ids, "artwork_id": list("abcd")[: len(ids)]}), LAKE["histories"])
-        for ids in cut
+        for ids in ids_by_part
     ]
     parts = [lake.write_part("histories", DAY, frame) for frame in frames]
-    rows = PeopleRows(people, 2)
-    rows.add("histories", pl.Series([one for ids in cut for one in ids]), parts)
-    found = [rows.of(shard).read(lake, "histories", DAY).select("user_id", "artwork_id").rows() for shard in range(3)]
-    assert found == [[("bob", "a"), ("ann", "c"), ("ann", "d"), ("bob", "c")], [("cleo", "a")], [("eve", "b")]]
-    assert rows.of(1).stretches["histories"] == [(parts[1], 0, 0)]
+    index = UserRowIndex(users, 2)
+    index.add("histories", pl.Series([user_id for ids in ids_by_part for user_id in ids]), parts)
+    rows = [
+        index.shard(shard).read(lake, "histories", DAY).select("user_id", "artwork_id").rows() for shard in range(3)
+    ]
+    assert rows == [[("bob", "a"), ("ann", "c"), ("ann", "d"), ("bob", "c")], [("cleo", "a")], [("eve", "b")]]
+    assert index.shard(1).row_ranges["histories"] == [(parts[1], 0, 0)]
 
 
-def test_of_a_large_part_only_the_groups_with_the_rows_are_read(tmp_path: Path) -> None:
+def test_any_range_of_rows_of_a_large_part_is_read(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     frame = conform(pl.DataFrame({"user_id": [f"{row:06d}" for row in range(600_000)]}), LAKE["people"])
     part = lake.write_part("people", DAY, frame)
