@@ -116,7 +116,7 @@ def encode_documents(
             mark = _mark([digest, *shard[CONTENT_HASH].to_list(), *documents])
             done = night.lake.find_writer("text_vectors", night.day, writer, mark)
             if done is None:
-                text = encoder.text if isinstance(encoder, TwoTower) else encoder
+                text = encoder.text_encoder if isinstance(encoder, TwoTower) else encoder
                 made = encode(text, documents, batch_tokens=night.recipe.encode.batch_tokens, advance=advance)
                 rows = shard.with_columns(tower_name, pl.Series(VECTOR, list(made), dtype=pl.List(pl.Float32)))
                 part = night.lake.write_part("text_vectors", night.day, conform(rows, TEXT_VECTOR))

@@ -175,7 +175,7 @@ def _data(night: Night, base: Path, future: "Future") -> "TrainingData":
 def training_data(recipe: Recipe, future: "Future") -> "TrainingData":
     """The texts and the histories that a training reads: nothing in it tells of the test works."""
     from artrec_core.model.embeddings import distinct_interests
-    from artrec_core.model.sequences import sequences
+    from artrec_core.model.sequences import build_sequences
     from artrec_core.model.training_data import TrainingData
 
     interests, interest_of = distinct_interests(future.people)
@@ -185,9 +185,9 @@ def training_data(recipe: Recipe, future: "Future") -> "TrainingData":
         interests=interests,
         interest_of=interest_of,
         queries=queries(future.catalogue),
-        histories=sequences(future.held_out.train, future.user_ids, future.artwork_ids),
+        histories=build_sequences(future.held_out.train, future.user_ids, future.artwork_ids),
         validation=future.validation,
-        people=future.user_ids,
+        user_ids=future.user_ids,
         refit=future.before if recipe.train.refit and recipe.train.holdout else None,
     )
 
@@ -263,21 +263,21 @@ def _measured(folder: Path, data: "TrainingData", future: "Future") -> dict[str,
     import numpy as np
     import torch
 
-    from artrec_core.evaluation.holdout import fault_of
+    from artrec_core.evaluation.holdout import find_fault
     from artrec_core.evaluation.ranking import held_out_accuracy
     from artrec_core.model.run import VECTORS
     from artrec_core.model.two_tower import TwoTower
-    from artrec_core.model.user_phase import user_states
+    from artrec_core.model.user_phase import encode_users
 
     tower = TwoTower.load(folder / "model")
     vectors = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS)
     text, stated = np.split(np.array(vectors), [len(data.documents)])
     tested = future.tested
-    looked_at = tested if len(tested) else np.arange(min(len(data.people), PEOPLE_LOOKED_AT))
+    looked_at = tested if len(tested) else np.arange(min(len(data.user_ids), PEOPLE_LOOKED_AT))
     with torch.inference_mode():
-        works = tower.works(torch.from_numpy(text), torch.arange(len(text)))
-        users = user_states(tower, works, torch.from_numpy(stated), data.interest_of, future.before, looked_at)
-    if (fault := fault_of(users.numpy(), works.numpy())) is not None:
+        works = tower.artwork_vectors(torch.from_numpy(text), torch.arange(len(text)))
+        users = encode_users(tower, works, torch.from_numpy(stated), data.interest_of, future.before, looked_at)
+    if (fault := find_fault(users.numpy(), works.numpy())) is not None:
         raise GateFailed(
             f"the model that was trained is not registered, because {fault};"
             " lower train.text_learning_rate or train.user_learning_rate and train again"
@@ -296,11 +296,11 @@ def _baselines(future: "Future") -> dict[str, dict[str, Any]]:
     import numpy as np
 
     from artrec_core.evaluation.metrics import rank_accuracy, ranks_of_scores
-    from artrec_core.evaluation.ranking import KS, seen_works
+    from artrec_core.evaluation.ranking import KS, seen_matrix
     from artrec_core.recs.interaction_models import Als, Baseline, Ease, Popularity
 
     people, targets, found = future.tested, future.targets.astype(np.int32), {}
-    interactions = seen_works(future.before, len(future.artwork_ids))
+    interactions = seen_matrix(future.before, len(future.artwork_ids))
     exclude = interactions[people]
     baselines: list[Baseline] = [Popularity(), Als(), Ease()]
     for baseline in baselines:

@@ -20,7 +20,7 @@ from jobs import train
 from jobs.step import ConfigOption, DateOption, Night, SetOption, code_version, run_command
 
 if TYPE_CHECKING:
-    from artrec_core.model.search_space import Space, Values
+    from artrec_core.model.search_space import SearchSpace, Values
     from artrec_core.model.training_data import TrainingData
     from jobs.tuning.records import Trial
 
@@ -65,7 +65,7 @@ def command(
 class Found:
     """What a search found: its space, its trials as they began, and where the recipe itself stands in the space."""
 
-    space: "Space"
+    space: "SearchSpace"
     trials: list["Trial"]
     start: "Values | None"
     people: int
@@ -88,11 +88,11 @@ def tuned(recipe: Recipe, day: str) -> Found:
 
     Raises `MissingPartition` where the night was not prepared, `ArtrecError` where nothing can be validated or every trial failed.
     """
-    from artrec_core.model.search_space import grid, space_of, starting_point, with_values
+    from artrec_core.model.search_space import apply_values, grid_points, space_of, starting_point
 
     space = space_of(recipe)
     if recipe.tune.search == "grid":
-        grid(space)  # what it cannot do is said before anything starts
+        grid_points(space)  # what it cannot do is said before anything starts
     night = Night(recipe, day)
     night.made_from = train.inputs(night)
     night.lake.check_writable()
@@ -103,7 +103,7 @@ def tuned(recipe: Recipe, day: str) -> Found:
     digest = _digest(night, space)
     folder = Path(recipe.store.work).resolve() / "tune" / digest
     people, settled = prepared(night, space, folder)
-    night.recipe = with_values(night.recipe, settled)
+    night.recipe = apply_values(night.recipe, settled)
     from artrec_core.model.registry import FINGERPRINT
     from jobs.tuning import search as tuning
 
@@ -124,7 +124,7 @@ def tuned(recipe: Recipe, day: str) -> Found:
     return found
 
 
-def _digest(night: Night, space: "Space") -> str:
+def _digest(night: Night, space: "SearchSpace") -> str:
     """The search: what decides how a trial ends. More trials, or more at a time, are the same search."""
     recipe = night.recipe
     about = recipe.tune.model_dump(mode="json", include={"search", "early_stopping", "grace_passes", "reduction"})
@@ -134,9 +134,9 @@ def _digest(night: Night, space: "Space") -> str:
     return digest_of([code_version(), night.made_from, settings, about, among])
 
 
-def prepared(night: Night, space: "Space", folder: Path) -> tuple[int, "Values"]:
+def prepared(night: Night, space: "SearchSpace", folder: Path) -> tuple[int, "Values"]:
     """Put what all trials read into the search's folder; how many people validate, and the recipe's values that the data settle."""
-    from artrec_core.model.auto_settings import sized
+    from artrec_core.model.auto_settings import resolve_settings
     from artrec_core.model.search_space import touches_text
     from artrec_core.model.training_data import TrainingData
     from artrec_core.model.training_split import future_of
@@ -157,7 +157,7 @@ def prepared(night: Night, space: "Space", folder: Path) -> tuple[int, "Values"]
         if night.recipe.model.tuning == "frozen":
             _take_frozen(night, data, folder)
         text_vectors(folder, night.recipe, data)
-    return len(data.validation), sized(night.recipe.model, night.recipe.train, data).as_parameters()
+    return len(data.validation), resolve_settings(night.recipe.model, night.recipe.train, data).as_parameters()
 
 
 def _take_frozen(night: Night, data: "TrainingData", folder: Path) -> None:

@@ -1,104 +1,141 @@
-"""People's histories as arrays, and the batches both phases of training take from them."""
+"""User histories as arrays, and the padded batches that training takes from them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from artrec_core.arrays import Int64Array
+from artrec_core.arrays import BoolArray, Int64Array
 from artrec_core.columns import ARTWORK_ID, EVENT_KINDS, KIND, NEGATIVE, OCCURRED_AT, POSITIVE, SEEN, USER_ID
 
-# What an event says: its kind, and whether it counted as positive (a long view, a rating of 4), negative or neither.
-SIGNALS = 3 * len(EVENT_KINDS)
-# Gaps in seconds that bound the buckets: half a minute within a session, up to months between visits.
-GAP_BOUNDS = np.array([1, 10, 30, 120, 600, 3600, 6 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 86400])
-GAPS = len(GAP_BOUNDS) + 2
-NO_WORK = -1
+# A signal is an event kind and a strength: neither, negative or positive (`_strength`).
+SIGNAL_COUNT = 3 * len(EVENT_KINDS)
+# Bounds of the buckets for the time between two events: from half a minute within a session to months between visits.
+GAP_BOUNDS_SECONDS = np.array([1, 10, 30, 120, 600, 3600, 6 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 86400])
+# Bucket 0 is for events without an event before them.
+GAP_COUNT = len(GAP_BOUNDS_SECONDS) + 2
+# Stands where there is no row: a position without a target, a user without stated interests.
+NO_ROW = -1
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """What each person did, oldest first; person i owns [starts[i], starts[i + 1]).
+    """Events of each user, oldest first; user i owns the events [starts[i], starts[i + 1]).
 
-    `works` are rows of the catalogue, `signals` and `gaps` what the user tower embeds, `positive` whether the work ever
-    got a positive event of this person, `new` whether this is the person's first event with it.
+    Training data is saved under these field names.
+
+    Attributes
+    ----------
+    starts
+        (users + 1,) first event of each user.
+    works
+        (events,) rows of the artworks in the catalogue.
+    signals
+        (events,) event kind and strength, below `SIGNAL_COUNT`.
+    gaps
+        (events,) bucket of the time since the user's previous event, below `GAP_COUNT`.
+    positive
+        (events,) whether this user has any positive event with the artwork.
+    new
+        (events,) whether this is the user's first event with the artwork.
     """
 
     starts: Int64Array
     works: Int64Array
     signals: Int64Array
     gaps: Int64Array
-    positive: NDArray[np.bool_]
-    new: NDArray[np.bool_]
+    positive: BoolArray
+    new: BoolArray
 
     @property
-    def people(self) -> int:
-        """How many people there are."""
+    def user_count(self) -> int:
+        """Number of users."""
         return len(self.starts) - 1
 
     @property
     def lengths(self) -> Int64Array:
-        """How many events each person has."""
+        """(users,) number of events of each user."""
         return np.diff(self.starts)
 
-    def take(self, people: Int64Array) -> "Sequences":
-        """The sequences of these people, in this order."""
-        rows = _ranges(self.starts[people], self.lengths[people])
-        starts = np.concatenate([[0], np.cumsum(self.lengths[people])])
+    def take(self, users: Int64Array) -> "Sequences":
+        """The sequences of these users (row numbers), in this order."""
+        rows = _ranges(self.starts[users], self.lengths[users])
+        starts = np.concatenate([[0], np.cumsum(self.lengths[users])])
         return Sequences(
             starts, self.works[rows], self.signals[rows], self.gaps[rows], self.positive[rows], self.new[rows]
         )
 
-    def shuffled(self, random: np.random.Generator) -> "Sequences":
-        """The same people with their events in random order, and no gaps between them."""
-        owners = np.repeat(np.arange(self.people), self.lengths)
+    def shuffle_events(self, random: np.random.Generator) -> "Sequences":
+        """The same users with their events in random order; all gaps become bucket 0."""
+        owners = np.repeat(np.arange(self.user_count), self.lengths)
         order = np.lexsort((random.random(len(owners)), owners))
         works = self.works[order]
         new = np.zeros(len(works), bool)
-        # `unique` returns the first place of each (person, work).
+        # `unique` returns the first place of each (user, artwork).
         pairs = owners * (int(works.max(initial=0)) + 1) + works
         new[np.unique(pairs, return_index=True)[1]] = True
         return Sequences(self.starts, works, self.signals[order], np.zeros_like(self.gaps), self.positive[order], new)
 
     def targets(self, *, positive: bool) -> Int64Array:
-        """For each position of each person (before the first event, after each one): the next work not yet seen there.
+        """The next artwork that the user has not seen yet, at each position of each history.
 
-        Flat, a person's positions in a row: lengths + 1 each; NO_WORK where none follows. With `positive`, only works
-        the person gave a positive event.
+        Position 0 is before the first event, position j after event j.
+
+        Parameters
+        ----------
+        positive
+            Only artworks with a positive event of the user are targets.
+
+        Returns
+        -------
+        Int64Array
+            (events + users,) rows of artworks, the positions of one user after those of another; `NO_ROW` where no
+            target follows.
         """
-        wanted = self.new & self.positive if positive else self.new
-        out = np.full(len(self.works) + self.people, NO_WORK)
-        # An event e of person i follows position e + i; what follows it is carried back to the positions before.
-        owners = np.repeat(np.arange(self.people), self.lengths)
-        events = np.flatnonzero(wanted)
-        out[events + owners[events]] = self.works[events]
-        return _filled_backward(out, np.repeat(np.arange(self.people), self.lengths + 1))
+        is_target = self.new & self.positive if positive else self.new
+        targets = np.full(len(self.works) + self.user_count, NO_ROW)
+        # Event e of user i follows position e + i. Its artwork is also the target of the positions before, up to the
+        # previous target.
+        owners = np.repeat(np.arange(self.user_count), self.lengths)
+        events = np.flatnonzero(is_target)
+        targets[events + owners[events]] = self.works[events]
+        return _fill_backward(targets, np.repeat(np.arange(self.user_count), self.lengths + 1))
 
 
-def sequences(histories: pl.DataFrame, people: list[str], artwork_ids: list[str]) -> Sequences:
-    """HISTORY rows (in its order) as arrays; works outside the catalogue and events that do not make a work seen are left out.
+def build_sequences(histories: pl.DataFrame, user_ids: list[str], artwork_ids: list[str]) -> Sequences:
+    """Turn HISTORY rows into arrays.
 
-    Events in a row on the same work become one, the strongest: a view and the like that follows it say one thing.
+    Consecutive events of a user with the same artwork become one event, the strongest: a view and the like that follows
+    it are one statement.
+
+    Parameters
+    ----------
+    histories
+        HISTORY rows; the events of each user stand oldest first. Rows that do not make an artwork seen, and rows of
+        other users or artworks, are left out.
+    user_ids
+        Users of the result, in this order; users without rows get no events.
+    artwork_ids
+        The catalogue: `works` are places in this list.
     """
-    work_rows = pl.DataFrame(
-        {ARTWORK_ID: artwork_ids, "work": np.arange(len(artwork_ids))}, schema_overrides={ARTWORK_ID: pl.String}
+    artwork_rows = pl.DataFrame(
+        {ARTWORK_ID: artwork_ids, "artwork": np.arange(len(artwork_ids))}, schema_overrides={ARTWORK_ID: pl.String}
     )
-    person_rows = pl.DataFrame(
-        {USER_ID: people, "person": np.arange(len(people))}, schema_overrides={USER_ID: pl.String}
+    user_rows = pl.DataFrame(
+        {USER_ID: user_ids, "user": np.arange(len(user_ids))}, schema_overrides={USER_ID: pl.String}
     )
     kinds = pl.DataFrame({KIND: EVENT_KINDS, "kind_row": np.arange(len(EVENT_KINDS))})
-    rows = (
+    events = (
         histories.lazy()
         .filter(pl.col(SEEN))
-        .join(work_rows.lazy(), on=ARTWORK_ID, maintain_order="left")
-        .join(person_rows.lazy(), on=USER_ID, maintain_order="left")
+        .join(artwork_rows.lazy(), on=ARTWORK_ID, maintain_order="left")
+        .join(user_rows.lazy(), on=USER_ID, maintain_order="left")
         .join(kinds.lazy(), on=KIND, maintain_order="left")
-        .sort("person", maintain_order=True)
-        .with_columns(pl.struct("person", "work").rle_id().alias("run"), _strength().alias("strength"))
+        .sort("user", maintain_order=True)
+        .with_columns(pl.struct("user", "artwork").rle_id().alias("run"), _strength().alias("strength"))
         .group_by("run", maintain_order=True)
         .agg(
-            pl.col("person", "work").first(),
+            pl.col("user", "artwork").first(),
             pl.col(OCCURRED_AT).first().dt.epoch("s").alias("seconds"),
             (3 * pl.col("kind_row") + pl.col("strength"))
             .sort_by("strength", maintain_order=True)
@@ -106,30 +143,30 @@ def sequences(histories: pl.DataFrame, people: list[str], artwork_ids: list[str]
             .alias("signal"),
         )
         .with_columns(
-            (pl.col("seconds") - pl.col("seconds").shift(1).over("person")).alias("gap"),
-            (pl.col("signal") % 3 == 2).max().over("person", "work").alias("positive"),
-            pl.struct("person", "work").is_first_distinct().alias("new"),
+            (pl.col("seconds") - pl.col("seconds").shift(1).over("user")).alias("gap"),
+            (pl.col("signal") % 3 == 2).max().over("user", "artwork").alias("positive"),
+            pl.struct("user", "artwork").is_first_distinct().alias("new"),
         )
         .collect()
     )
-    counts = np.bincount(rows["person"].to_numpy(), minlength=len(people))
+    counts = np.bincount(events["user"].to_numpy(), minlength=len(user_ids))
     gaps = np.where(
-        rows["gap"].is_null().to_numpy(),
+        events["gap"].is_null().to_numpy(),
         0,
-        1 + np.searchsorted(GAP_BOUNDS, rows["gap"].fill_null(0).to_numpy(), "right"),
+        1 + np.searchsorted(GAP_BOUNDS_SECONDS, events["gap"].fill_null(0).to_numpy(), "right"),
     )
     return Sequences(
         starts=np.concatenate([[0], np.cumsum(counts)]),
-        works=rows["work"].to_numpy().astype(np.int64),
-        signals=rows["signal"].to_numpy().astype(np.int64),
+        works=events["artwork"].to_numpy().astype(np.int64),
+        signals=events["signal"].to_numpy().astype(np.int64),
         gaps=gaps.astype(np.int64),
-        positive=rows["positive"].to_numpy().astype(bool),
-        new=rows["new"].to_numpy().astype(bool),
+        positive=events["positive"].to_numpy().astype(bool),
+        new=events["new"].to_numpy().astype(bool),
     )
 
 
 def _strength() -> pl.Expr:
-    """0 neither, 1 negative, 2 positive."""
+    """2 for a positive event, 1 for a negative one, 0 for neither."""
     return pl.when(POSITIVE).then(2).when(NEGATIVE).then(1).otherwise(0)
 
 
@@ -139,56 +176,96 @@ def _ranges(starts: Int64Array, lengths: Int64Array) -> Int64Array:
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths)
 
 
-def _filled_backward(values: Int64Array, owners: Int64Array) -> Int64Array:
-    """Each NO_WORK takes the next value of the same owner."""
+def _fill_backward(values: Int64Array, owners: Int64Array) -> Int64Array:
+    """Replace each `NO_ROW` by the next value of the same owner, if there is one."""
     positions = np.arange(len(values))
-    following = np.where(values == NO_WORK, len(values), positions)
-    following = np.minimum.accumulate(following[::-1])[::-1]
-    there = following < len(values)
-    out = np.full(len(values), NO_WORK)
-    same = there.copy()
-    same[there] = owners[following[there]] == owners[there]
-    out[same] = values[following[same]]
-    return out
+    sources = np.where(values == NO_ROW, len(values), positions)
+    sources = np.minimum.accumulate(sources[::-1])[::-1]
+    has_source = sources < len(values)
+    same_owner = has_source.copy()
+    same_owner[has_source] = owners[sources[has_source]] == owners[has_source]
+    result = np.full(len(values), NO_ROW)
+    result[same_owner] = values[sources[same_owner]]
+    return result
 
 
 @dataclass(frozen=True)
-class Padded:
-    """Latest events of some people, padded at the end; all arrays (people, longest), `lengths` (people,)."""
+class PaddedHistories:
+    """The latest events of some users, padded at the end.
 
-    works: Int64Array
+    `artworks`, `signals` and `gaps` are (users, longest); `lengths` (users,) counts the events before the padding.
+    """
+
+    artworks: Int64Array
     signals: Int64Array
     gaps: Int64Array
     lengths: Int64Array
 
 
-def padded(sequences: Sequences, people: Int64Array, max_history: int) -> Padded:
-    """The latest `max_history` events of these people; padding is row 0 of everything and is never read."""
-    lengths = np.minimum(sequences.lengths[people], max_history)
+def pad_histories(histories: Sequences, users: Int64Array, max_history: int) -> PaddedHistories:
+    """The latest `max_history` events of these users (rows of `histories`).
+
+    Padding has value 0 in every array. It stands after the events, so no position with an event attends to it.
+    """
+    lengths = np.minimum(histories.lengths[users], max_history)
     columns = np.arange(max(int(lengths.max(initial=0)), 1))
-    there = columns < lengths[:, None]
-    rows = np.where(there, (sequences.starts[people + 1] - lengths)[:, None] + columns, 0)
-    if len(sequences.works) == 0:
-        nothing = np.zeros(rows.shape, np.int64)
-        return Padded(nothing, nothing, nothing, lengths)
-    works, signals, gaps = (
-        np.where(there, values[rows], 0) for values in (sequences.works, sequences.signals, sequences.gaps)
+    is_event = columns < lengths[:, None]
+    rows = np.where(is_event, (histories.starts[users + 1] - lengths)[:, None] + columns, 0)
+    if len(histories.works) == 0:
+        empty = np.zeros(rows.shape, np.int64)
+        return PaddedHistories(empty, empty, empty, lengths)
+    artworks, signals, gaps = (
+        np.where(is_event, values[rows], 0) for values in (histories.works, histories.signals, histories.gaps)
     )
-    return Padded(works, signals, gaps, lengths)
+    return PaddedHistories(artworks, signals, gaps, lengths)
 
 
-def padded_targets(targets: Int64Array, sequences: Sequences, people: Int64Array, max_history: int) -> Int64Array:
-    """(people, longest + 1) targets of the same positions as `padded`; NO_WORK where there is none."""
-    lengths = np.minimum(sequences.lengths[people], max_history)
+def pad_targets(targets: Int64Array, histories: Sequences, users: Int64Array, max_history: int) -> Int64Array:
+    """Targets of the positions that `pad_histories` keeps.
+
+    Parameters
+    ----------
+    targets
+        (events + users,) what `histories.targets` returned.
+    histories
+        The histories of all users.
+    users
+        Rows of the users in `histories`.
+    max_history
+        The number of latest events kept for each user.
+
+    Returns
+    -------
+    Int64Array
+        (users, longest + 1) rows of artworks; `NO_ROW` where there is no target.
+    """
+    lengths = np.minimum(histories.lengths[users], max_history)
     columns = np.arange(max(int(lengths.max(initial=0)), 1) + 1)
-    there = columns <= lengths[:, None]
-    # Positions of person i start at starts[i] + i: one more than events for everyone before.
-    last = sequences.starts[people + 1] + people
-    return np.where(there, targets[np.where(there, (last - lengths)[:, None] + columns, 0)], NO_WORK)
+    is_position = columns <= lengths[:, None]
+    # The positions of user i start at starts[i] + i: each user before has one position more than events.
+    last = histories.starts[users + 1] + users
+    return np.where(is_position, targets[np.where(is_position, (last - lengths)[:, None] + columns, 0)], NO_ROW)
 
 
-def length_batches(lengths: Int64Array, batch: int, random: np.random.Generator) -> list[Int64Array]:
-    """Everyone once, in batches of like lengths (so that padding is small), the batches in random order."""
+def length_batches(lengths: Int64Array, batch_size: int, random: np.random.Generator) -> list[Int64Array]:
+    """Batches of users with similar history lengths, in random order; each user is in one batch.
+
+    Similar lengths keep the padding small.
+
+    Parameters
+    ----------
+    lengths
+        (users,) number of events of each user.
+    batch_size
+        Number of users in a batch; the last one may be smaller.
+    random
+        Decides the order of the batches and, between similar lengths, who shares a batch.
+
+    Returns
+    -------
+    list[Int64Array]
+        Places in `lengths`, one array for each batch.
+    """
     order = np.argsort(lengths * random.uniform(0.9, 1.1, len(lengths)), kind="stable")
-    batches = [order[start : start + batch] for start in range(0, len(order), batch)]
-    return [batches[at] for at in random.permutation(len(batches))]
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return [batches[number] for number in random.permutation(len(batches))]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from artrec_core.arrays import Int64Array
-from artrec_core.model.augmentation import augmented, with_synonyms
+from artrec_core.model.augmentation import augment_document, swap_synonyms
 from artrec_core.model.text_encoder import Group, TextEncoder
 from artrec_core.model.training_data import TrainingData
 
@@ -100,13 +100,13 @@ class TextBatches:
         self.seed, self.rank, self.augment = seed, rank, augment
         self.documents = data.documents
         self.tokens = encoder.tokens(data.documents)
-        self.people = np.arange(data.histories.people)[rank::size]
+        self.people = np.arange(data.histories.user_count)[rank::size]
         histories = data.histories.take(self.people)
         # Only first events with works that became positive: a person's taste as a sequence of distinct works.
         kept = histories.positive & histories.new
-        owners = np.repeat(np.arange(histories.people), histories.lengths)
+        owners = np.repeat(np.arange(histories.user_count), histories.lengths)
         self.works, self.owners = histories.works[kept], owners[kept]
-        self.starts = np.searchsorted(self.owners, np.arange(histories.people + 1))
+        self.starts = np.searchsorted(self.owners, np.arange(histories.user_count + 1))
         popularity = np.bincount(self.works, minlength=len(data.documents)) + 1.0
         self.log_popularity = np.log(popularity / popularity.sum()).astype(np.float32)
         self._ask(data, matching)
@@ -148,7 +148,7 @@ class TextBatches:
     def _documents(self, works: Int64Array, random: np.random.Generator) -> list[list[int]]:
         found = [self.tokens[work] for work in works]
         rows = np.flatnonzero(random.random(len(works)) < self.augment)
-        told = self.encoder.tokens([augmented(self.documents[works[row]], random) for row in rows])
+        told = self.encoder.tokens([augment_document(self.documents[works[row]], random) for row in rows])
         for row, tokens in zip(rows, told, strict=True):
             found[row] = tokens
         return found
@@ -201,6 +201,6 @@ class TextBatches:
             barred[row, targets[row]] = False
         swapped = random.random(len(rows)) < self.augment
         texts = [self.query_texts[row] for row in rows]
-        texts = [with_synonyms(text, random) if one else text for text, one in zip(texts, swapped, strict=True)]
+        texts = [swap_synonyms(text, random) if one else text for text, one in zip(texts, swapped, strict=True)]
         tokens = self.encoder.tokens(texts)
         return tokens, torch.from_numpy(targets), torch.from_numpy(barred)

@@ -12,7 +12,7 @@ import polars as pl
 from artrec_core.arrays import Int64Array
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, USER_ID
 from artrec_core.data.holdout import Holdout, leave_one_out
-from artrec_core.model.sequences import Sequences, sequences
+from artrec_core.model.sequences import Sequences, build_sequences
 from jobs.step import Night
 from jobs.train import in_catalogue
 
@@ -43,7 +43,7 @@ class Future:
     @cached_property
     def before(self) -> Sequences:
         """Everyone's histories before the test."""
-        return sequences(self.held_out.before_test, self.user_ids, self.artwork_ids)
+        return build_sequences(self.held_out.before_test, self.user_ids, self.artwork_ids)
 
     @cached_property
     def tested(self) -> Int64Array:

@@ -13,7 +13,7 @@ from ray import tune
 from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError
 from artrec_core.model.registry import FINGERPRINT, Registry
-from artrec_core.model.search_space import Space, Values, with_values
+from artrec_core.model.search_space import SearchSpace, Values, apply_values
 from jobs.tuning.records import Trial, ranked, trials_in
 from jobs.tuning.trial import values_of
 
@@ -26,7 +26,7 @@ OF_CURVE = ("pass", "figure", "best_pass", "validation", "loss")
 class Log(tune.Callback):  # type: ignore[misc]
     """The files and runs of a search's trials. Trouble with MLflow is raised when the trials are over (`check`)."""
 
-    def __init__(self, recipe: Recipe, space: Space, folder: Path, tags: dict[str, str]) -> None:
+    def __init__(self, recipe: Recipe, space: SearchSpace, folder: Path, tags: dict[str, str]) -> None:
         self.recipe, self.space, self.folder, self.tags = recipe, space, folder, tags
         self.registry = Registry(recipe.store)
         self.advance: Callable[[int], None] = lambda n: None
@@ -138,7 +138,7 @@ class Log(tune.Callback):  # type: ignore[misc]
 
     def _start_run(self, trial_id: str, told: Trial) -> None:
         mark = {FINGERPRINT: self._fingerprint(told), PARENT: self._parent}
-        recipe = with_values(self.recipe, dict(told.values))
+        recipe = apply_values(self.recipe, dict(told.values))
         parameters = {**recipe.model.model_dump(), **recipe.train.model_dump()}
         tags = {**self.tags, **mark, RUN_NAME: f"trial {told.number}"}
         self._runs[trial_id] = self.registry.start_run(self.recipe.train.experiment, tags, parameters)

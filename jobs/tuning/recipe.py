@@ -8,7 +8,7 @@ import tomlkit
 
 from artrec_core.config import apply_override, load
 from artrec_core.errors import ArtrecError
-from artrec_core.model.search_space import Values, setting, with_values
+from artrec_core.model.search_space import Values, apply_values, setting
 
 
 def write(config: str, overrides: list[str], values: Values, out: Path, opening: list[str]) -> None:
@@ -29,7 +29,7 @@ def write(config: str, overrides: list[str], values: Values, out: Path, opening:
     building = out.with_name(f".{out.name}.{os.getpid()}")
     building.write_text(text, encoding="utf-8")
     try:
-        if load(building) != with_values(before, values):
+        if load(building) != apply_values(before, values):
             raise ArtrecError(f"{config} could not be written with other values; set them in it by hand: {values}")
         os.replace(building, out)
     finally:

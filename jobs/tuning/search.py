@@ -20,7 +20,15 @@ from ray.tune.search.optuna import OptunaSearch
 
 from artrec_core.config import Range, Recipe
 from artrec_core.model.distributed.launch import ray_running
-from artrec_core.model.search_space import Space, Values, draws, grid, size_of, starting_point, touches_text
+from artrec_core.model.search_space import (
+    SearchSpace,
+    Values,
+    count_points,
+    grid_points,
+    random_points,
+    starting_point,
+    touches_text,
+)
 from jobs.progress import progress
 from jobs.scoring.ray_shards import threads_a_task
 from jobs.step import code_version
@@ -44,7 +52,7 @@ class Search:
     """A search over a space, its folder (seen by every machine) and the tags of its run in MLflow, its fingerprint among them."""
 
     recipe: Recipe
-    space: Space
+    space: SearchSpace
     folder: Path
     tags: dict[str, str]
 
@@ -53,12 +61,12 @@ class Search:
         """All points of a search that knows them beforehand; None where they follow from how others did."""
         settings = self.recipe.tune
         # Asked for as many trials as there are points, Optuna would only repeat some.
-        if settings.search == "grid" or (settings.search == "optuna" and size_of(self.space) <= settings.trials):
-            return grid(self.space)
+        if settings.search == "grid" or (settings.search == "optuna" and count_points(self.space) <= settings.trials):
+            return grid_points(self.space)
         if settings.search == "optuna":
             return None
         first = starting_point(self.recipe, self.space)
-        drawn = [one for one in draws(self.space, settings.trials, self.recipe.train.seed) if one != first]
+        drawn = [one for one in random_points(self.space, settings.trials, self.recipe.train.seed) if one != first]
         return [*([first] if first else []), *drawn][: settings.trials]
 
 

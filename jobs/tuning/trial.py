@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import digest_of
-from artrec_core.model.search_space import Space, Values, shortened, text_settings, with_values
+from artrec_core.model.search_space import SearchSpace, Values, apply_values, shorten, text_settings
 from jobs.step import code_version
 from jobs.tuning.records import finished_alike
 
@@ -35,14 +35,14 @@ class Order:
 
     folder: Path
     recipe: Recipe
-    space: Space
+    space: SearchSpace
     threads: int
     code: str
 
 
-def values_of(config: dict[str, Any], space: Space) -> Values:
+def values_of(config: dict[str, Any], space: SearchSpace) -> Values:
     """The point that Ray Tune chose, its numbers short enough to be read in a recipe."""
-    return {key: shortened(config["values"][key], among) for key, among in space.items()}
+    return {key: shorten(config["values"][key], among) for key, among in space.items()}
 
 
 def trial(config: dict[str, Any], order: Order) -> None:
@@ -61,7 +61,7 @@ def trial(config: dict[str, Any], order: Order) -> None:
         return
     reports = _Reports()
     try:
-        _train(order, with_values(order.recipe, values), reports)
+        _train(order, apply_values(order.recipe, values), reports)
     except ArtrecError as error:
         tune.report({"figure": 0.0, "ended": "failed", "why": str(error)})
         return
@@ -92,7 +92,7 @@ def _train(order: Order, recipe: Recipe, reports: _Reports) -> None:
     import torch
 
     from artrec_core.evaluation.ranking import held_out_ndcg
-    from artrec_core.model.run import Run, World
+    from artrec_core.model.run import Run, WorkerGroup
     from artrec_core.model.training_data import TrainingData
     from artrec_core.model.user_loop import train_user
 
@@ -104,7 +104,7 @@ def _train(order: Order, recipe: Recipe, reports: _Reports) -> None:
     torch.set_num_threads(order.threads)
     data = TrainingData.load(order.folder / DATA)
     vectors = text_vectors(order.folder, recipe, data)
-    world = World(device="cuda" if recipe.train.use_gpu else "cpu")
+    world = WorkerGroup(device="cuda" if recipe.train.use_gpu else "cpu")
     # One process a trial: how many workers share a batch of the user tower changes its time, not what it learns.
     run = Reported(order.folder, order.folder, recipe.model, recipe.train, recipe.encode, world)
     train_user(run, data, torch.from_numpy(np.array(vectors)), held_out_ndcg)

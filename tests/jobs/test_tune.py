@@ -15,7 +15,7 @@ import pytest
 from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError, ConfigError, MissingPartition
 from artrec_core.lake import Lake
-from artrec_core.model.search_space import USUAL, setting, space_of, with_values
+from artrec_core.model.search_space import DEFAULT_SPACE, apply_values, setting, space_of
 from jobs import tune
 from jobs.step import Night
 from jobs.tuning import search as tuning
@@ -101,7 +101,7 @@ def test_what_trials_read_does_not_change_with_the_test_works(settings: list[str
         )
         people, settled = tune.prepared(Night(recipe, DAY), space_of(recipe), tmp_path / name)
         assert people == 16
-        assert not any(setting(with_values(recipe, settled), key) == "auto" for key in USUAL)
+        assert not any(setting(apply_values(recipe, settled), key) == "auto" for key in DEFAULT_SPACE)
         files = sorted(path for path in (tmp_path / name).rglob("*.*") if path.suffix in (".json", ".npz", ".npy"))
         read.append({str(path.relative_to(tmp_path / name)): path.read_bytes() for path in files})
     assert len(read[0]) == 3

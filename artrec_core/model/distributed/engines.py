@@ -57,7 +57,7 @@ class DeepSpeed:
         weights = [weight for weight in phase.parameters() if weight.requires_grad]
         optimizer = AdamW(weights, lr=rate, weight_decay=run.train.weight_decay)
         self.phase = phase
-        self.rank = run.world.rank
+        self.rank = run.workers.rank
         self.deepspeed = deepspeed
         self.engine, *_ = deepspeed.initialize(
             model=phase, optimizer=optimizer, config=config, dist_init_required=False
@@ -104,4 +104,4 @@ def weights_kept_in(run: Run) -> torch.dtype:
 
 
 def _is_plain(run: Run) -> bool:
-    return run.world.size == 1 and run.train.launcher == "process"
+    return run.workers.size == 1 and run.train.launcher == "process"

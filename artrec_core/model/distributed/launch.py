@@ -170,7 +170,7 @@ def _work(settings: dict[str, Any], *, rank: int, size: int, device: str) -> Non
     import torch
 
     from artrec_core.config import Encode, Model, Train
-    from artrec_core.model.run import Run, World
+    from artrec_core.model.run import Run, WorkerGroup
     from artrec_core.model.train_loop import train as train_model
     from artrec_core.model.train_loop import train_text_side
     from artrec_core.model.training_data import TrainingData
@@ -184,7 +184,7 @@ def _work(settings: dict[str, Any], *, rank: int, size: int, device: str) -> Non
         model=Model(**settings["model"]),
         train=Train(**settings["train"]),
         encode=Encode(**settings["encode"]),
-        world=World(rank, size, device),
+        workers=WorkerGroup(rank, size, device),
     )
     run.note(phase="start")
     data = TrainingData.load(folder / "data")

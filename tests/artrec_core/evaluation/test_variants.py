@@ -88,7 +88,7 @@ def test_a_hidden_work_is_ranked_by_its_text_and_the_unknown_id(recipe: Recipe, 
     question, _ = question_of(tribes(), hidden=["w00", "w05"])
     made = trained(question, variant(recipe, "full", 0), "full", tmp_path, base)
     tower = TwoTower.load(tmp_path / MODEL)
-    assert tower.rows_of(["w00", "w01"]).tolist() == [22, 0]
+    assert tower.id_rows(["w00", "w01"]).tolist() == [22, 0]
     from artrec_core.model.embeddings import item_vectors, text_vectors
 
     document = question.catalogue["document"][0]

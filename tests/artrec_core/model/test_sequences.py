@@ -1,16 +1,16 @@
 import numpy as np
 
 from artrec_core.columns import EVENT_KINDS
-from artrec_core.model.sequences import NO_WORK, length_batches, padded, padded_targets, sequences
+from artrec_core.model.sequences import NO_ROW, build_sequences, length_batches, pad_histories, pad_targets
 from tests.artrec_core.model.worlds import history
 
-WORKS = ["a", "b", "c"]
+ARTWORKS = ["a", "b", "c"]
 LIKE = 3 * EVENT_KINDS.index("like") + 2
 VIEW = 3 * EVENT_KINDS.index("view")
 
 
-def told():
-    return sequences(
+def small_sequences():
+    return build_sequences(
         history(
             [
                 ("ann", "a", "view", 0, False),
@@ -23,47 +23,47 @@ def told():
             ]
         ),
         ["ann", "ben", "cid"],
-        WORKS,
+        ARTWORKS,
     )
 
 
 def test_a_view_and_the_like_after_it_are_one_event():
-    found = told()
-    assert found.starts.tolist() == [0, 3, 3, 4]
-    assert found.works.tolist() == [0, 1, 2, 2]
-    assert found.signals.tolist() == [LIKE, VIEW, LIKE, VIEW]
-    assert found.gaps[0] == found.gaps[3] == 0
+    sequences = small_sequences()
+    assert sequences.starts.tolist() == [0, 3, 3, 4]
+    assert sequences.works.tolist() == [0, 1, 2, 2]
+    assert sequences.signals.tolist() == [LIKE, VIEW, LIKE, VIEW]
+    assert sequences.gaps[0] == sequences.gaps[3] == 0
 
 
-def test_targets_are_the_next_works_not_seen_before():
-    found = told()
-    assert found.targets(positive=False).tolist() == [0, 1, 2, NO_WORK, NO_WORK, 2, NO_WORK]
-    assert found.targets(positive=True).tolist() == [0, 2, 2, NO_WORK, NO_WORK, NO_WORK, NO_WORK]
+def test_targets_are_the_next_artworks_not_seen_before():
+    sequences = small_sequences()
+    assert sequences.targets(positive=False).tolist() == [0, 1, 2, NO_ROW, NO_ROW, 2, NO_ROW]
+    assert sequences.targets(positive=True).tolist() == [0, 2, 2, NO_ROW, NO_ROW, NO_ROW, NO_ROW]
 
 
 def test_padding_keeps_the_latest_events_and_their_targets():
-    found = told()
-    batch = padded(found, np.array([0, 1, 2]), 2)
-    assert batch.works.tolist() == [[1, 2], [0, 0], [2, 0]]
+    sequences = small_sequences()
+    batch = pad_histories(sequences, np.array([0, 1, 2]), 2)
+    assert batch.artworks.tolist() == [[1, 2], [0, 0], [2, 0]]
     assert batch.lengths.tolist() == [2, 0, 1]
-    targets = padded_targets(found.targets(positive=False), found, np.array([0, 1, 2]), 2)
-    assert targets.tolist() == [[1 + 1, NO_WORK, NO_WORK][:0] or [1, 2, NO_WORK], [NO_WORK] * 3, [2, NO_WORK, NO_WORK]]
+    targets = pad_targets(sequences.targets(positive=False), sequences, np.array([0, 1, 2]), 2)
+    assert targets.tolist() == [[1, 2, NO_ROW], [NO_ROW] * 3, [2, NO_ROW, NO_ROW]]
 
 
-def test_taking_people_keeps_their_events():
-    found = told().take(np.array([2, 0]))
-    assert found.starts.tolist() == [0, 1, 4]
-    assert found.works.tolist() == [2, 0, 1, 2]
+def test_taking_users_keeps_their_events():
+    sequences = small_sequences().take(np.array([2, 0]))
+    assert sequences.starts.tolist() == [0, 1, 4]
+    assert sequences.works.tolist() == [2, 0, 1, 2]
 
 
-def test_shuffling_keeps_each_person_s_works():
-    found = told()
-    mixed = found.shuffled(np.random.default_rng(1))
-    assert sorted(mixed.works[:3].tolist()) == [0, 1, 2]
-    assert mixed.new.all()
+def test_shuffling_keeps_each_user_s_artworks():
+    sequences = small_sequences()
+    shuffled = sequences.shuffle_events(np.random.default_rng(1))
+    assert sorted(shuffled.works[:3].tolist()) == [0, 1, 2]
+    assert shuffled.new.all()
 
 
-def test_length_batches_hold_everyone_once():
+def test_length_batches_hold_each_user_once():
     lengths = np.array([5, 1, 9, 2, 2])
     batches = length_batches(lengths, 2, np.random.default_rng(0))
     assert sorted(np.concatenate(batches).tolist()) == [0, 1, 2, 3, 4]

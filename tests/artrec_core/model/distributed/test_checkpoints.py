@@ -9,7 +9,7 @@ import torch
 from artrec_core.config import Encode, Model, Train
 from artrec_core.model.distributed import engines
 from artrec_core.model.distributed.checkpoints import Checkpoints
-from artrec_core.model.run import Run, World
+from artrec_core.model.run import Run, WorkerGroup
 from artrec_core.model.text_encoder import TextEncoder
 from artrec_core.model.text_phase import TextPhase
 from artrec_core.model.train_loop import train_text
@@ -32,7 +32,7 @@ class Killed(Exception):
 def text_phase(folder: Path, model: Model = MODEL, *, killed_at: int | None = None) -> Path:
     """Train the text tower alone; what it saved."""
     folder.mkdir(exist_ok=True)
-    run = Run(folder, tiny_model(folder / "base"), model, TRAIN, Encode(), World())
+    run = Run(folder, tiny_model(folder / "base"), model, TRAIN, Encode(), WorkerGroup())
     saved = folder / "saved"
     with pytest.MonkeyPatch.context() as patch:
         step = engines.Plain.step

@@ -39,7 +39,7 @@ def test_two_ray_workers_train_their_own_people_at_the_recipe_s_zero_stage(tmp_p
     first, second = engine["shards"]
     assert first[1] == 0
     assert second[1] == 1
-    assert first[0] + second[0] == small_data().histories.people
+    assert first[0] + second[0] == small_data().histories.user_count
     before, after = TextEncoder.load(base), TextEncoder.load(tmp_path / "model" / "text")
     name = "encoder.layer.0.attention.self.query.weight"
     assert before.backbone.state_dict()[name].shape == after.backbone.state_dict()[name].shape
