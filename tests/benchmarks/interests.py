@@ -90,7 +90,9 @@ def main() -> None:
             tower, text = fitted(recipe, data, seed, Path(folder))
             works = item_vectors(tower, future.artwork_ids, text)
             users = user_vectors(tower, people, future.held_out.before_test.clear(), future.artwork_ids, works)
-            found.setdefault("nearest documents", []).append(encode(tower.text_encoder, people[INTERESTS].to_list()) @ text.T)
+            found.setdefault("nearest documents", []).append(
+                encode(tower.text_encoder, people[INTERESTS].to_list()) @ text.T
+            )
             found.setdefault("model", []).append(users @ works.T)
     kind = "SIMULATED people" if people["simulated"].all() else "people"
     print(
