@@ -26,7 +26,7 @@ from artrec_core.columns import (
     empty_frame,
 )
 from artrec_core.config import EventSource, Recipe, UserSource
-from artrec_core.data.mapped import Mapped
+from artrec_core.data.mapped import MappedRows
 from artrec_core.errors import ArtrecError, GateFailed, ValidatorBroke
 from artrec_core.lake import Manifest, Part
 from expectations.verdict import Checked, TableVerdict, Validation, first_break, first_failure
@@ -124,7 +124,7 @@ def _sources(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 
 def _arrived(
-    night: Night, table: str, sources: Mapping[str, Any], to_rows: Callable[[Any, pl.DataFrame], Mapped]
+    night: Night, table: str, sources: Mapping[str, Any], to_rows: Callable[[Any, pl.DataFrame], MappedRows]
 ) -> Arrived:
     """Map a raw table part by part, so that its raw records are never held whole."""
     raw, checked, schema = TABLES[table]
@@ -203,13 +203,13 @@ def _consents(night: Night, quarantine: pl.DataFrame) -> dict[str, pl.DataFrame]
 
     A quarantined row still refuses, but it agrees to nothing.
     """
-    from artrec_core.data.users import stated_consents
+    from artrec_core.data.users import consent_answers
 
     sources = _sources(night.recipe)["users"]
     answers = [empty_frame({LINE: pl.Int64(), **CONSENTS})]
     for part in night.lake.iterate("raw_users", night.day):
         for (name,), records in part.group_by([SOURCE], maintain_order=True):
-            answers.append(stated_consents(_source(night, "raw_users", sources, str(name)), records))
+            answers.append(consent_answers(_source(night, "raw_users", sources, str(name)), records))
     given = pl.concat(answers)
     in_quarantine = given.join(quarantine, on=[SOURCE, LINE], how="semi")
     counted = pl.concat([given.join(quarantine, on=[SOURCE, LINE], how="anti"), in_quarantine.filter(~pl.col(CONSENT))])
