@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--no-codes", action="store_true", help="as on a processor without fast eight-bit products")
     options = parser.parse_args()
     if options.no_codes:
-        topk.codes_pay = lambda *_: False  # type: ignore[assignment]
+        topk.int8_is_faster = lambda *_: False  # type: ignore[assignment]
 
     torch.set_num_threads(options.threads)
     faiss.omp_set_num_threads(options.threads)

@@ -1,36 +1,49 @@
-"""Works like a work."""
+"""Similar artworks: those whose vectors point in the nearest directions."""
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from artrec_core.arrays import Float32Array, Int32Array
+from artrec_core.arrays import Float32Array, Int32Array, Int64Array
 from artrec_core.recs.topk.search import PreparedItems, top_k
 
 
 def unit_rows(vectors: Float32Array) -> Float32Array:
-    """The vectors made unit long, so that their product is the cosine; zero vectors stay zero."""
+    """The vectors scaled to length 1, so that their product is the cosine. Zero vectors stay zero."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    unit_long: Float32Array = np.divide(vectors, lengths, out=np.zeros(vectors.shape), where=lengths > 0).astype(
-        np.float32
-    )
-    return unit_long
+    units: Float32Array = np.divide(vectors, lengths, out=np.zeros(vectors.shape), where=lengths > 0).astype(np.float32)
+    return units
 
 
 def similar_artworks(
     unit_vectors: PreparedItems,
     k: int,
-    works: npt.NDArray[np.int64],
+    artwork_rows: Int64Array,
     *,
-    among: npt.NDArray[np.int64] | None = None,
+    among: Int64Array | None = None,
     threads: int | None = None,
     memory_mb: int = 512,
 ) -> tuple[Int32Array, Float32Array]:
-    """The k works of highest cosine with each of `works`, the work itself left out, chosen from `among` (all, where None).
+    """The k artworks with the highest cosine for each of these artworks, without the artwork itself.
 
-    unit_vectors (I, d) are unit long (see `units`); returns ids and cosines, (works, k) each, as `top_k` does.
+    Parameters
+    ----------
+    unit_vectors
+        (I, d), all artworks, of length 1 (see `unit_rows`).
+    k
+        How many similar artworks each gets.
+    artwork_rows
+        The artworks (n,), as rows of `unit_vectors`.
+    among
+        The only rows that may be chosen. None: all rows.
+    threads, memory_mb
+        As in `top_k`.
+
+    Returns
+    -------
+    ids, cosines : (n, k)
+        As `top_k` returns them.
     """
-    many, every = len(works), unit_vectors.vectors
-    itself = csr_array((np.ones(many, np.int8), works, np.arange(many + 1)), shape=(many, len(every)))
-    how = {"threads": threads, "memory_mb": memory_mb}
-    return top_k(every[works], unit_vectors, k, exclude=itself, candidates=among, **how)  # type: ignore[arg-type]
+    count, vectors = len(artwork_rows), unit_vectors.vectors
+    itself = csr_array((np.ones(count, np.int8), artwork_rows, np.arange(count + 1)), shape=(count, len(vectors)))
+    options = {"threads": threads, "memory_mb": memory_mb}
+    return top_k(vectors[artwork_rows], unit_vectors, k, exclude=itself, candidates=among, **options)  # type: ignore[arg-type]

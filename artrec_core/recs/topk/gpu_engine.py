@@ -1,12 +1,14 @@
-"""The exact k best on a GPU: sixteen-bit products say which pairs can win, canonical scores say which do.
+"""Exact top-K on a GPU: 16-bit products say which pairs are possible, canonical scores say which are the best.
 
-Artworks are put on the device once (`prepare`); people then pass in blocks. Every person has a floor that their k-th best
-canonical score surely reaches: first from a sample, then raised after each of a few growing passes over the artworks.
-A pair is kept while its rounded score, plus a bound on what rounding cost, reaches the floor; the pairs left at the
-end are scored canonically (float64 sums in the order of `selection.canonical`) and ranked by (score, row). So the answer
-is the CPU engine's. Where a person ends with more pairs than there is room for (thousands tie), they are handed back as
-not settled. On a GPU with Triton the product and the selection are one kernel (`gpu_kernel.py`); elsewhere torch does the
-same in two steps, with float32 products.
+Items are copied to the device once (`prepare_items`); users follow in blocks. Each user has a floor, which its k-th best
+canonical score surely reaches. The first floor comes from a sample, and each of a few growing passes over the items raises it.
+A pair is kept while its rounded score, plus a bound on the rounding error, reaches the floor. The pairs kept at the end are
+scored canonically (float64 sums in the order of `float32_loops.canonical_score`) and ranked by score and row. So the result
+equals that of the CPU engine.
+
+A user may end with more pairs than there is room for, for instance when thousands have the same score. Such a user is
+returned as open, and the CPU engine scores it. On a GPU with Triton, one kernel multiplies and selects (`gpu_kernel.py`).
+Elsewhere torch does the same in two steps, with float32 products.
 """
 
 from collections.abc import Iterator
@@ -20,26 +22,32 @@ from torch import Tensor
 from artrec_core.arrays import Float32Array, Int32Array
 from artrec_core.recs.topk.arrays import CsrRows
 from artrec_core.recs.topk.gpu_items import DeviceItems
-from artrec_core.recs.topk.gpu_pruning import Bounds, Contenders, by_kernel, by_torch
-from artrec_core.recs.topk.gpu_rounding import lengths_of, longest_first, on_device, rounded, scales_of
+from artrec_core.recs.topk.gpu_pruning import Bounds, PossiblePairs, find_pairs_by_kernel, find_pairs_by_torch
+from artrec_core.recs.topk.gpu_rounding import (
+    copy_to_device,
+    length_scales,
+    longest_first_order,
+    round_vectors,
+    row_lengths,
+)
 
 if TYPE_CHECKING:
     from artrec_core.recs.topk.gpu_kernel import Tile
 
-# 16,384 people x about 3,000 entries x 12 bytes = 600 MB beside the artworks.
-PEOPLE_IN_BLOCK = 16_384
-# The torch path writes its scores: 2,048 x 8,192 x 4 bytes = 64 MB.
-PEOPLE_WITHOUT_KERNEL = 2_048
-WORKS_WITHOUT_KERNEL = 8_192
-# A person's floor is that of k + as many as they have seen, for any of those may be among the best; beyond this the entries
-# would not fit, and the CPU engine, which looks each one up, takes over.
-MOST_SEEN = 1_024
-WIDEST = 512
-# Room for more pairs a person than this would let a tie of thousands hold up a whole block.
-MOST_PAIRS = 4_096
+# 16,384 users x about 3,000 entries x 12 bytes = 600 MB, besides the items.
+USERS_IN_BLOCK = 16_384
+# Without the kernel, torch stores all scores of a block: 2,048 x 8,192 x 4 bytes = 64 MB.
+USERS_WITHOUT_KERNEL = 2_048
+ITEMS_WITHOUT_KERNEL = 8_192
+# The floor of a user must be that of k + seen items, because any seen item may be among the best. With more seen items the
+# entries would not fit, so the CPU engine, which looks up each pair, scores these users.
+MAX_SEEN = 1_024
+MAX_KERNEL_WIDTH = 512
+# With more pairs allowed for a user, one tie of thousands would delay a whole block.
+MAX_PAIRS = 4_096
 
 
-def prepare(
+def prepare_items(
     items: Float32Array,
     device: torch.device,
     *,
@@ -47,173 +55,238 @@ def prepare(
     tile: "Tile | None" = None,
     dtype: torch.dtype | None = None,
 ) -> DeviceItems:
-    """Put item vectors (I, d), finite float32, at least one row, on a device.
+    """Copy item vectors to a device, and round and sort them there.
 
-    `fused` says whether the Triton kernel is used (None: on CUDA where Triton is installed and d <= 512), `tile` how it cuts the
-    work, `dtype` what vectors are rounded to (None: float16 for the kernel, else float32).
-    float16 is as fast as bf16 and, for scaled vectors, eight times closer: fewer pairs are left to score again.
+    Parameters
+    ----------
+    items
+        (I, d) float32, finite, one row or more.
+    device
+        Where to copy them.
+    fused
+        Whether to use the Triton kernel. None: on CUDA, if Triton is installed and d <= 512.
+    tile
+        The tile sizes of the kernel. None: the best ones for this width.
+    dtype
+        What to round vectors to. None: float16 for the kernel, otherwise float32. float16 is as fast as bfloat16 and, for
+        scaled vectors, eight times more precise, so fewer pairs must be scored again.
     """
-    pieces = pieces_of(items.shape[1])
+    pieces = split_dimensions(items.shape[1])
     if fused is None:
-        fused = device.type == "cuda" and find_spec("triton") is not None and sum(pieces) <= WIDEST
+        fused = device.type == "cuda" and find_spec("triton") is not None and sum(pieces) <= MAX_KERNEL_WIDTH
     if fused:
         from artrec_core.recs.topk.gpu_kernel import tile_for
 
         tile = tile or tile_for(sum(pieces))
     dtype = dtype or (torch.float16 if fused else torch.float32)
-    in_tile = tile.works if tile else WORKS_WITHOUT_KERNEL
-    exact = on_device(items, device)
-    lengths = lengths_of(exact)
-    scale = scales_of(lengths.max())
-    order = longest_first(lengths * scale)
-    padded = -(-len(order) // in_tile) * in_tile
+    items_in_tile = tile.items if tile else ITEMS_WITHOUT_KERNEL
+    vectors = copy_to_device(items, device)
+    lengths = row_lengths(vectors)
+    scale = length_scales(lengths.max())
+    order = longest_first_order(lengths * scale)
+    padded_count = -(-len(order) // items_in_tile) * items_in_tile
     width = sum(pieces) if fused else max(items.shape[1], 1)
-    side = rounded(exact[order], width, dtype, scales=scale.expand(len(order)))
-    values = torch.zeros((padded, width), dtype=dtype, device=device)
-    values[: len(order)] = side.values
-    longest, most_lost = (_highest(of_rows, padded, in_tile) for of_rows in (side.lengths, side.lost))
-    return DeviceItems(exact, values, order, longest, most_lost, float(scale), in_tile, pieces, tile if fused else None)
+    rounded = round_vectors(vectors[order], width, dtype, scales=scale.expand(len(order)))
+    values = torch.zeros((padded_count, width), dtype=dtype, device=device)
+    values[: len(order)] = rounded.values
+    tile_lengths, tile_lost = (
+        _tile_maxima(bounds, padded_count, items_in_tile) for bounds in (rounded.lengths, rounded.lost)
+    )
+    return DeviceItems(
+        vectors, values, order, tile_lengths, tile_lost, float(scale), items_in_tile, pieces, tile if fused else None
+    )
 
 
-def pieces_of(dim: int) -> tuple[int, int]:
-    """Two powers of two (the second may be none) whose sum holds `dim` dimensions most closely: a kernel's blocks."""
+def split_dimensions(dim: int) -> tuple[int, int]:
+    """The widths of a kernel's two blocks: powers of two, the second may be 0, with the smallest sum that holds `dim`."""
     powers = [2**power for power in range(4, 20)]
     pairs = [(head, tail) for head in powers for tail in (0, *powers) if tail <= head and head + tail >= dim]
     return min(pairs, key=lambda pair: (sum(pair), -pair[0]))
 
 
 def top_k_on_device(
-    user_vectors: Float32Array, works: DeviceItems, k: int, seen: CsrRows | None = None
+    user_vectors: Float32Array, items: DeviceItems, k: int, seen: CsrRows | None = None
 ) -> tuple[Int32Array, Float32Array, Int32Array]:
-    """The k best of each person: ids (U, k), scores (U, k) as `top_k` returns them, and the rows (n,) not settled.
+    """The k best items of each user, and the users that this engine leaves open.
 
-    user_vectors (U, d) are finite float32, none of length zero, none whose scores could overflow float32 (`top_k` sees to
-    both); `seen` is a CSR's row starts and sorted columns, left out before anything is selected. Rows that are not
-    settled stay padded with -1 and -inf.
+    Parameters
+    ----------
+    user_vectors
+        (U, d) float32, finite. No vector may have length zero, or scores that overflow float32 (`top_k` sees to both).
+    items
+        From `prepare_items`.
+    k
+        How many items a user gets.
+    seen
+        Row starts and sorted item rows, left out before anything is selected.
+
+    Returns
+    -------
+    ids, scores : (U, k)
+        As `top_k` returns them. The rows of open users hold padding only: -1 and minus infinity.
+    open_rows : (n,) int32
+        The users that another engine must score.
     """
-    people = len(user_vectors)
-    ids, scores = np.full((people, k), -1, np.int32), np.full((people, k), -np.inf, np.float32)
-    seen_from, seen_ids = seen or (np.zeros(people + 1, np.int64), np.empty(0, np.int32))
-    left = [np.flatnonzero(np.diff(seen_from) > MOST_SEEN)]
-    for rows in _blocks(np.diff(seen_from), PEOPLE_IN_BLOCK if works.tile else PEOPLE_WITHOUT_KERNEL):
-        # Nobody has seen anything: 16,384 empty slices would take longer than the product.
-        theirs = [seen_ids[seen_from[row] : seen_from[row + 1]] for row in rows] if len(seen_ids) else None
-        block = best_of_block(on_device(user_vectors[rows], works.exact.device), works, k, theirs)
-        found, best, settled = (part.cpu().numpy() for part in block)
-        ids[rows[settled], : found.shape[1]], scores[rows[settled], : best.shape[1]] = found[settled], best[settled]
-        left.append(rows[~settled])
-    return ids, scores, np.sort(np.concatenate(left)).astype(np.int32)
+    users = len(user_vectors)
+    ids, scores = np.full((users, k), -1, np.int32), np.full((users, k), -np.inf, np.float32)
+    seen_starts, seen_ids = seen or (np.zeros(users + 1, np.int64), np.empty(0, np.int32))
+    open_parts = [np.flatnonzero(np.diff(seen_starts) > MAX_SEEN)]
+    for rows in _user_blocks(np.diff(seen_starts), USERS_IN_BLOCK if items.tile else USERS_WITHOUT_KERNEL):
+        # If no user has seen an item, the list is None: 16,384 empty slices would take longer than the product.
+        block_seen = [seen_ids[seen_starts[row] : seen_starts[row + 1]] for row in rows] if len(seen_ids) else None
+        block = top_k_of_block(copy_to_device(user_vectors[rows], items.vectors.device), items, k, block_seen)
+        block_ids, block_scores, is_complete = (part.cpu().numpy() for part in block)
+        ids[rows[is_complete], : block_ids.shape[1]] = block_ids[is_complete]
+        scores[rows[is_complete], : block_scores.shape[1]] = block_scores[is_complete]
+        open_parts.append(rows[~is_complete])
+    return ids, scores, np.sort(np.concatenate(open_parts)).astype(np.int32)
 
 
-def gpu(device: str) -> torch.device | None:
-    """The device to use for "auto" (the first CUDA device, if there is one) or a torch device by name; None: the CPU engine.
+def select_device(device: str) -> torch.device | None:
+    """The torch device of this name. "auto" is the first CUDA device, or None (the CPU engine) if there is none.
 
-    Raises `ValueError` where the named device cannot be used.
+    Raises `ValueError` if the named device cannot be used.
     """
     if device == "auto":
         return torch.device("cuda") if torch.cuda.is_available() else None
-    named = torch.device(device)
-    if named.type == "cuda" and not torch.cuda.is_available():
+    torch_device = torch.device(device)
+    if torch_device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
-            f'device "{device}" needs a CUDA build of torch and a GPU; device="auto" uses one where there is one'
+            f'device "{device}" needs a CUDA build of torch and a GPU; device="auto" uses a GPU only if there is one'
         )
-    return named
+    return torch_device
 
 
-def fits(works: int, dim: int, device: torch.device) -> bool:
-    """Whether artworks fit the device's free memory as given and rounded, with room for a block of people."""
+def fits_in_memory(items: int, dim: int, device: torch.device) -> bool:
+    """Whether the items, as given and rounded, fit the device's free memory together with a block of users."""
     if device.type != "cuda":
         return True
-    # Sorting them into their order holds them once more for a moment.
-    return works * dim * 10 + 4 * 2**30 < torch.cuda.mem_get_info(device)[0]
+    # 10 bytes a number: float32 as given, float16 rounded, and a float32 copy while the rows are sorted.
+    return items * dim * 10 + 4 * 2**30 < torch.cuda.mem_get_info(device)[0]
 
 
-def _blocks(seen: np.ndarray, people: int) -> Iterator[np.ndarray]:
-    """Rows of people, in blocks; those who have seen about as many stand together, for the most in a block sets its size."""
-    rows = np.flatnonzero(seen <= MOST_SEEN)
-    rows = rows[np.argsort(seen[rows], kind="stable")]
-    for top in range(0, len(rows), people):
-        yield rows[top : top + people]
+def _user_blocks(seen_counts: np.ndarray, users_in_block: int) -> Iterator[np.ndarray]:
+    """Rows of users, in blocks of users with similar counts of seen items, because the highest count sets a block's size."""
+    rows = np.flatnonzero(seen_counts <= MAX_SEEN)
+    rows = rows[np.argsort(seen_counts[rows], kind="stable")]
+    for top in range(0, len(rows), users_in_block):
+        yield rows[top : top + users_in_block]
 
 
-def best_of_block(
-    users: Tensor, works: DeviceItems, k: int, seen: list[np.ndarray] | None = None
+def top_k_of_block(
+    users: Tensor, items: DeviceItems, k: int, seen: list[np.ndarray] | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(ids, scores, settled) of one block of people (n, d) float32, all on the works' device; see `top_k_on_device`."""
-    side = rounded(users, works.values.shape[1], works.values.dtype)
-    bounds = Bounds.of(side, works.scale, users.shape[1])
+    """The k best items of one block of users.
+
+    Parameters
+    ----------
+    users
+        (n, d) float32, on the device of the items. The limits of `top_k_on_device` hold.
+    items
+        From `prepare_items`.
+    k
+        How many items a user gets.
+    seen
+        The rows of the seen items of each user. None: no user has seen any.
+
+    Returns
+    -------
+    ids, scores : (n, k or fewer)
+        As `top_k` returns them.
+    is_complete : (n,)
+        False for users that this engine leaves open.
+    """
+    rounded = round_vectors(users, items.rounded.shape[1], items.rounded.dtype)
+    bounds = Bounds.of(rounded, items.scale, users.shape[1])
     device = users.device
-    need = torch.full((len(users),), k, device=device)
+    ranks = torch.full((len(users),), k, device=device)
     if seen is not None:
-        need += torch.tensor([len(some) for some in seen], device=device)
-    contend = by_kernel if works.tile else by_torch
-    found = contend(side.values, bounds, works, need, MOST_PAIRS + 8 * k)
-    pairs = found if seen is None else _unseen(found, seen, len(works.order))
-    score = _canonical_scores(users, works, pairs.rows, pairs.ids)
-    ids, best = ranked(pairs.rows, pairs.ids, score, len(users), k)
-    return ids, best, pairs.settled
+        ranks += torch.tensor([len(rows) for rows in seen], device=device)
+    find_pairs = find_pairs_by_kernel if items.tile else find_pairs_by_torch
+    possible = find_pairs(rounded.values, bounds, items, ranks, MAX_PAIRS + 8 * k)
+    pairs = possible if seen is None else _drop_seen(possible, seen, len(items.order))
+    pair_scores = _canonical_scores(users, items, pairs.rows, pairs.ids)
+    ids, scores = rank_pairs(pairs.rows, pairs.ids, pair_scores, len(users), k)
+    return ids, scores, pairs.is_complete
 
 
-def _unseen(found: Contenders, seen: list[np.ndarray], works: int) -> Contenders:
-    lengths = np.array([len(some) for some in seen], np.int64)
+def _drop_seen(pairs: PossiblePairs, seen: list[np.ndarray], item_count: int) -> PossiblePairs:
+    lengths = np.array([len(rows) for rows in seen], np.int64)
     if not lengths.sum():
-        return found
-    keys = np.repeat(np.arange(len(seen)), lengths) * works + np.concatenate(seen)
-    barred = torch.from_numpy(keys).to(found.rows.device)
-    mine = found.rows * works + found.ids
-    place = torch.searchsorted(barred, mine).clamp_max(len(barred) - 1)
-    left = barred[place] != mine
-    return Contenders(found.rows[left], found.ids[left], found.settled)
+        return pairs
+    keys = np.repeat(np.arange(len(seen)), lengths) * item_count + np.concatenate(seen)
+    seen_keys = torch.from_numpy(keys).to(pairs.rows.device)
+    pair_keys = pairs.rows * item_count + pairs.ids
+    positions = torch.searchsorted(seen_keys, pair_keys).clamp_max(len(seen_keys) - 1)
+    is_unseen = seen_keys[positions] != pair_keys
+    return PossiblePairs(pairs.rows[is_unseen], pairs.ids[is_unseen], pairs.is_complete)
 
 
-def _canonical_scores(users: Tensor, works: DeviceItems, rows: Tensor, ids: Tensor) -> Tensor:
-    if works.tile:
+def _canonical_scores(users: Tensor, items: DeviceItems, rows: Tensor, ids: Tensor) -> Tensor:
+    if items.tile:
         from artrec_core.recs.topk.gpu_kernel import canonical_scores
 
-        return canonical_scores(users, works.exact, rows, ids)
+        return canonical_scores(users, items.vectors, rows, ids)
     step = max(1, 2**22 // max(users.shape[1], 1))
     parts = [
-        canonical_by_torch(users[rows[top : top + step]], works.exact[ids[top : top + step]])
+        canonical_scores_by_torch(users[rows[top : top + step]], items.vectors[ids[top : top + step]])
         for top in range(0, len(rows), step)
     ]
     return torch.cat(parts) if parts else users.new_empty(0)
 
 
-def canonical_by_torch(users: Tensor, works: Tensor) -> Tensor:
-    """Canonical scores (P,) float32 of pairs of float32 rows (P, d), summed in the order `selection.canonical` fixes."""
-    products = users.double() * works.double()
-    whole = users.shape[1] - users.shape[1] % 8
-    lanes = products[:, :whole].reshape(len(products), whole // 8, 8)
-    sums, rest = products.new_zeros((len(products), 8)), products.new_zeros(len(products))
-    for step in range(whole // 8):
+def canonical_scores_by_torch(users: Tensor, items: Tensor) -> Tensor:
+    """Canonical scores (P,) float32 of pairs of float32 rows (P, d), summed in the order of `float32_loops.canonical_score`."""
+    products = users.double() * items.double()
+    unrolled_dim = users.shape[1] - users.shape[1] % 8
+    lanes = products[:, :unrolled_dim].reshape(len(products), unrolled_dim // 8, 8)
+    sums, remainder = products.new_zeros((len(products), 8)), products.new_zeros(len(products))
+    for step in range(unrolled_dim // 8):
         sums += lanes[:, step]
-    for place in range(whole, users.shape[1]):
-        rest += products[:, place]
-    fours = sums.view(-1, 4, 2).sum(2).view(-1, 2, 2).sum(2)
-    return (fours[:, 0] + fours[:, 1] + rest).float() + 0.0
+    for column in range(unrolled_dim, users.shape[1]):
+        remainder += products[:, column]
+    halves = sums.view(-1, 4, 2).sum(2).view(-1, 2, 2).sum(2)
+    return (halves[:, 0] + halves[:, 1] + remainder).float() + 0.0
 
 
-def ranked(rows: Tensor, ids: Tensor, scores: Tensor, people: int, k: int) -> tuple[Tensor, Tensor]:
-    """The k best of each person's scored pairs: ids and scores (people, at most k), padded with -1 and -inf."""
+def rank_pairs(rows: Tensor, ids: Tensor, scores: Tensor, users: int, k: int) -> tuple[Tensor, Tensor]:
+    """The k best of each user's scored pairs.
+
+    Parameters
+    ----------
+    rows, ids
+        The user and the item of each pair, (P,).
+    scores
+        Their scores, (P,) float32.
+    users
+        How many users there are.
+    k
+        How many items a user gets.
+
+    Returns
+    -------
+    ids, scores : (users, k or fewer)
+        Best first, padded with -1 and minus infinity.
+    """
     bits = scores.view(torch.int32)
-    rising = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
+    ascending = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
     by_row = torch.sort(rows, stable=True)
-    counts = torch.bincount(rows, minlength=people)
-    place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[by_row.values]
-    widest = int(counts.max()) if people else 0
-    nothing = torch.iinfo(torch.int64).max
-    keys = torch.full((people, widest), nothing, dtype=torch.int64, device=rows.device)
-    keys[by_row.values, place] = ((-rising << 32) + ids)[by_row.indices]
-    best = torch.topk(keys, min(k, widest), dim=1, largest=False, sorted=True).values
-    rising = -(best >> 32)
-    bits = torch.where(rising < 0, rising ^ 0x7FFFFFFF, rising).int()
-    empty = best == nothing
-    values = torch.where(empty, -torch.inf, bits.view(torch.float32))
-    return torch.where(empty, -1, best & 0xFFFFFFFF).int(), values
+    counts = torch.bincount(rows, minlength=users)
+    columns = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[by_row.values]
+    width = int(counts.max()) if users else 0
+    empty_key = torch.iinfo(torch.int64).max
+    keys = torch.full((users, width), empty_key, dtype=torch.int64, device=rows.device)
+    keys[by_row.values, columns] = ((-ascending << 32) + ids)[by_row.indices]
+    best = torch.topk(keys, min(k, width), dim=1, largest=False, sorted=True).values
+    ascending = -(best >> 32)
+    bits = torch.where(ascending < 0, ascending ^ 0x7FFFFFFF, ascending).int()
+    is_empty = best == empty_key
+    best_scores = torch.where(is_empty, -torch.inf, bits.view(torch.float32))
+    return torch.where(is_empty, -1, best & 0xFFFFFFFF).int(), best_scores
 
 
-def _highest(of_rows: Tensor, padded: int, in_tile: int) -> Tensor:
-    """The highest of each tile (tiles,), as a float32 that is not lower."""
-    filled = of_rows.new_zeros(padded)
-    filled[: len(of_rows)] = of_rows
-    return (filled.view(-1, in_tile).amax(1) * (1 + 2.0**-22)).float()
+def _tile_maxima(row_bounds: Tensor, padded_count: int, items_in_tile: int) -> Tensor:
+    """The highest bound in each tile, (tiles,), as a float32 number that is not lower."""
+    padded = row_bounds.new_zeros(padded_count)
+    padded[: len(row_bounds)] = row_bounds
+    return (padded.view(-1, items_in_tile).amax(1) * (1 + 2.0**-22)).float()

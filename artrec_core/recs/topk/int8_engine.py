@@ -1,7 +1,8 @@
-"""The exact k best through products of eight-bit codes: what `top_k` does where the processor multiplies them fast.
+"""Exact top-K through products of int8 codes: what `top_k` does if the processor multiplies them fast.
 
-Blocks of people are shared among threads; each meets every block of works in one product of codes, and only the pairs whose
-bound (see `codes.py`) reaches the person's bar are held. The k best of these are taken by canonical scores.
+Blocks of users are divided among threads. Each block of users meets each block of items in one product of codes. Only the
+pairs that reach the user's threshold by their error bound (see `int8_quantization.py`) are kept. Canonical scores then say
+which k of the kept pairs are the best.
 """
 
 import sys
@@ -9,84 +10,84 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
-from artrec_core.arrays import Float32Array, Float64Array, Int32Array
+from artrec_core.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 from artrec_core.model.cpu.threads import one_thread_each
 from artrec_core.recs.topk.arrays import CsrRows, run_in_threads
 from artrec_core.recs.topk.int8_loops import (
-    WORKS_IN_STEP,
-    first_bars,
-    guess_bars,
-    keep_reaching,
-    likeliest_first,
-    score_held,
-    still_in_reach,
-    write_held,
+    ITEMS_IN_STEP,
+    drop_beaten_by_scored,
+    guess_first_thresholds,
+    keep_possible_pairs,
+    move_best_first,
+    raise_thresholds,
+    score_kept_pairs,
+    write_results,
 )
 from artrec_core.recs.topk.int8_quantization import (
     LARGEST_CODE,
-    CodedPeople,
-    CodedWorks,
-    coded_people,
-    coded_works,
+    Codes,
+    QuantizedItems,
+    QuantizedUsers,
+    quantize_items,
+    quantize_users,
     shared_basis,
 )
 
-# 1,024 people x 2,048 works x 4 bytes = 8 MB a thread: products are still in the last-level cache when they are looked at,
-# and an artwork read for its canonical score serves many people.
-PEOPLE_IN_BLOCK = 1024
-WORKS_IN_BLOCK = 2048
-# Below so many multiplications the float32 product is done before torch is imported (two seconds).
-WORTH_AN_IMPORT = 10**11
-WORTH_CODING = 10**9
+# 1,024 users x 2,048 items x 4 bytes = 8 MB a thread: the products are still in the last-level cache when they are read,
+# and an item read for its canonical score serves many users.
+USERS_IN_BLOCK = 1024
+ITEMS_IN_BLOCK = 2048
+# With fewer multiplications, float32 products are faster. If torch must be imported first (two seconds), more are needed.
+MIN_MULTIPLICATIONS = 10**9
+MIN_MULTIPLICATIONS_WITHOUT_TORCH = 10**11
 # A sum of 127 * 127 over more dimensions would not fit int32.
-LONGEST = 100_000
+MAX_DIMENSIONS = 100_000
 
 
-def codes_pay(people: int, works: int, dim: int, k: int) -> bool:
-    """Whether codes are the faster way to the answer, which is the same either way."""
-    size = people * works * dim
+def int8_is_faster(users: int, items: int, dim: int, k: int) -> bool:
+    """Whether int8 codes give the result faster than float32 products. The result is the same."""
+    multiplications = users * items * dim
     if (
-        size < (WORTH_CODING if "torch" in sys.modules else WORTH_AN_IMPORT)
-        or works < 8 * k
-        or people < 64
-        or dim > LONGEST
+        multiplications < (MIN_MULTIPLICATIONS if "torch" in sys.modules else MIN_MULTIPLICATIONS_WITHOUT_TORCH)
+        or items < 8 * k
+        or users < 64
+        or dim > MAX_DIMENSIONS
     ):
         return False
-    return products_are_fast()
+    return int8_products_are_fast()
 
 
 @lru_cache(maxsize=1)
-def products_are_fast() -> bool:
-    """Whether torch multiplies eight-bit codes by instructions made for it, and exactly (tried at the extremes)."""
+def int8_products_are_fast() -> bool:
+    """Whether torch has fast int8 instructions on this processor, and computes extreme products exactly."""
     try:
         import torch
 
         if not torch.cpu._is_vnni_supported():
             return False
-        signs = np.where(np.arange(64 * 512).reshape(64, 512) % 7 < 3, -LARGEST_CODE, LARGEST_CODE).astype(np.int8)
-        signs[:2] = LARGEST_CODE
-        signs[2:4] = -LARGEST_CODE
-        found = np.empty((64, 64), np.int32)
-        multiply(signs, signs, found)
+        codes = np.where(np.arange(64 * 512).reshape(64, 512) % 7 < 3, -LARGEST_CODE, LARGEST_CODE).astype(np.int8)
+        codes[:2] = LARGEST_CODE
+        codes[2:4] = -LARGEST_CODE
+        products = np.empty((64, 64), np.int32)
+        multiply_codes(codes, codes, products)
     except (ImportError, AttributeError, RuntimeError):
         return False
-    return bool((found == signs.astype(np.int32) @ signs.astype(np.int32).T).all())
+    return bool((products == codes.astype(np.int32) @ codes.astype(np.int32).T).all())
 
 
-def multiply(people: npt.NDArray[np.int8], works: npt.NDArray[np.int8], out: Int32Array) -> None:
-    """Products of codes: people (P, d) by works (W, d) into out (P, W) int32, exact."""
+def multiply_codes(users: Codes, items: Codes, out: Int32Array) -> None:
+    """Write the exact products of codes, users (U, d) by items (I, d), into `out` (U, I) int32."""
     import torch
 
-    torch._int_mm(torch.from_numpy(people), torch.from_numpy(works).T, out=torch.from_numpy(out))
-    corners = [int(people[at].astype(np.int32) @ works[at].astype(np.int32)) for at in (0, -1)]
+    torch._int_mm(torch.from_numpy(users), torch.from_numpy(items).T, out=torch.from_numpy(out))
+    corners = [int(users[row].astype(np.int32) @ items[row].astype(np.int32)) for row in (0, -1)]
     if [out[0, 0], out[-1, -1]] != corners:
-        # torch 2.13 leaves `out` as it was where d = 1; codes are padded, but a wrong table must not hang on that.
-        out[:] = people.astype(np.float64) @ works.astype(np.float64).T
+        # torch 2.13 does not write `out` if d = 1. Codes are padded, but results must not depend on that.
+        out[:] = users.astype(np.float64) @ items.astype(np.float64).T
 
 
-def top_k_by_codes(
+def top_k_int8(
     users: Float32Array,
     items: Float32Array,
     user_norms: Float64Array,
@@ -97,109 +98,146 @@ def top_k_by_codes(
     threads: int,
     memory_mb: int,
     *,
-    kept: Callable[[Callable[[], CodedWorks]], CodedWorks] = lambda make: make(),
+    cached: Callable[[Callable[[], QuantizedItems]], QuantizedItems] = lambda quantize: quantize(),
 ) -> None:
-    """Fill ids and scores (U, k), padded; `|u| |v|` must stay far from float32's largest number for every pair.
+    """Fill ids and scores with the k best items of each user, through products of int8 codes.
 
-    `kept` gives the coded works of an earlier call where there are some, else those that it is told how to make.
+    Parameters
+    ----------
+    users, items
+        (U, d) and (I, d) float32. |u| |v| must be far below the largest float32 number for every pair.
+    user_norms, item_norms
+        Their lengths, (U,) and (I,).
+    seen
+        Row starts and sorted item rows to leave out.
+    ids, scores
+        (U, k), filled with padding. They receive the result.
+    threads, memory_mb
+        As in `top_k`.
+    cached
+        Returns the quantized items of an earlier call. If there are none, it calls the function it is given.
     """
     k, longest = min(ids.shape[1], items.shape[0]), float(item_norms.max())
-    people, width = coded_block(len(users), items.shape[0], k, threads, memory_mb)
+    height, width = block_shape(len(users), items.shape[0], k, threads, memory_mb)
     with one_thread_each(threads) as pool:
-        works = kept(
-            lambda: coded_works(
-                items, shared_basis(users, items), width, lambda loop, n: run_in_threads(loop, n, threads, pool)
+        quantized_items = cached(
+            lambda: quantize_items(
+                items, shared_basis(users, items), width, lambda loop, rows: run_in_threads(loop, rows, threads, pool)
             )
         )
 
-        def some(top: int) -> None:
-            here = slice(top, top + people)
-            coded = coded_people(users[here], user_norms[here], longest, works)
-            mine = (seen[0][top : top + people + 1], seen[1])
-            bars = np.full(len(coded.scales), -np.inf)
-            missed = _pass(users[here], items, works, coded, mine, k, width, bars, ids[here], scores[here], guess=True)
-            for row in np.flatnonzero(missed).tolist():
-                one = slice(row, row + 1)
-                _pass(
-                    users[here][one], items, works, _only(coded, one), (mine[0][row : row + 2], mine[1]), k, width,
-                    bars[one], ids[here][one], scores[here][one], guess=False,
+        def fill(top: int) -> None:
+            block = slice(top, top + height)
+            quantized_users = quantize_users(users[block], user_norms[block], longest, quantized_items)
+            block_seen = (seen[0][top : top + height + 1], seen[1])
+            thresholds = np.full(len(quantized_users.scales), -np.inf)
+            is_threshold_too_high = _scan_items(
+                users[block], items, quantized_items, quantized_users, block_seen, k, width,
+                thresholds, ids[block], scores[block], guess=True,
+            )  # fmt: skip
+            for row in np.flatnonzero(is_threshold_too_high).tolist():
+                user = slice(row, row + 1)
+                _scan_items(
+                    users[block][user], items, quantized_items, _select_users(quantized_users, user),
+                    (block_seen[0][row : row + 2], block_seen[1]), k, width,
+                    thresholds[user], ids[block][user], scores[block][user], guess=False,
                 )  # fmt: skip
 
-        list(pool.map(some, range(0, len(users), people)))
+        list(pool.map(fill, range(0, len(users), height)))
 
 
-def coded_block(people: int, works: int, k: int, threads: int, memory_mb: int) -> tuple[int, int]:
-    """How many people and works a thread's block of products holds within the budget, each at least one."""
-    width = min(WORKS_IN_BLOCK, works)
-    a_person = 4 * width + 24 * capacity_of(k) + 256
-    share = memory_mb * 2**20 // threads
-    most = max(1, min(PEOPLE_IN_BLOCK, share // a_person))
-    # As many blocks as threads, or a multiple: nobody waits for somebody else's last block.
-    blocks = -(-people // (most * threads)) * threads
-    return -(-people // blocks), width
+def block_shape(users: int, items: int, k: int, threads: int, memory_mb: int) -> tuple[int, int]:
+    """The users and the items in one thread's block of products, at least one of each, so that all blocks fit into memory."""
+    width = min(ITEMS_IN_BLOCK, items)
+    bytes_per_user = 4 * width + 24 * pair_capacity(k) + 256
+    thread_budget = memory_mb * 2**20 // threads
+    max_height = max(1, min(USERS_IN_BLOCK, thread_budget // bytes_per_user))
+    # The number of blocks is a multiple of the threads, so that no thread waits for another's last block.
+    blocks = -(-users // (max_height * threads)) * threads
+    return -(-users // blocks), width
 
 
-def capacity_of(k: int) -> int:
-    """How many pairs a person may hold before those surely beaten are dropped."""
+def pair_capacity(k: int) -> int:
+    """How many pairs are kept for a user before those surely beaten are dropped."""
     return 8 * k + 128
 
 
-def _pass(
-    users: Float32Array, items: Float32Array, works: CodedWorks, people: CodedPeople, seen: CsrRows, k: int, width: int,
-    bars: Float64Array, ids: Int32Array, scores: Float32Array, *, guess: bool,
-) -> npt.NDArray[np.bool_]:  # fmt: skip
-    """One pass of some people over all works: ids and scores filled, and who was guessed too high."""
-    many, capacity = len(works.order), capacity_of(k)
+def _scan_items(
+    users: Float32Array, items: Float32Array, quantized_items: QuantizedItems, quantized_users: QuantizedUsers,
+    seen: CsrRows, k: int, width: int, thresholds: Float64Array, ids: Int32Array, scores: Float32Array, *, guess: bool,
+) -> BoolArray:  # fmt: skip
+    """Scan all items for a block of users, and fill ids and scores.
+
+    Returns for which users (U,) the threshold was guessed too high, so that their result is not exact.
+    """
+    item_count, capacity = len(quantized_items.order), pair_capacity(k)
     products = np.empty(len(users) * width, np.int32)
-    places, approx = np.empty((len(users), capacity), np.int32), np.empty((len(users), capacity))
-    counts, floors = np.zeros(len(users), np.int64), bars.copy()
-    person = (people.scales, people.lengths, people.residues, people.shares, people.tails)
-    for first in range(0, many, width):
-        codes = works.codes[first : first + width]
+    positions, approx = np.empty((len(users), capacity), np.int32), np.empty((len(users), capacity))
+    counts, floors = np.zeros(len(users), np.int64), thresholds.copy()
+    user_bounds = (
+        quantized_users.scales, quantized_users.lengths, quantized_users.residues, quantized_users.shares, quantized_users.tails
+    )  # fmt: skip
+    for first in range(0, item_count, width):
+        codes = quantized_items.codes[first : first + width]
         block = products[: len(users) * len(codes)].reshape(len(users), len(codes))
-        multiply(people.codes, codes, block)
-        rank = safe_rank(k, first + len(codes), many)
-        if guess and first == 0 and rank < len(codes) // WORKS_IN_STEP // 2:
-            tops = np.empty(len(codes) // WORKS_IN_STEP)
-            first_bars(block, rank, works.scales, people.scales, people.shares, tops, bars)
-        keep_reaching(
-            block, first, k, users, items, works.order, works.scales, works.residues, works.lengths, *person, *seen,
-            k + (capacity - k) // 2, places, approx, counts, floors, bars,
+        multiply_codes(quantized_users.codes, codes, block)
+        rank = safe_rank(k, first + len(codes), item_count)
+        if guess and first == 0 and rank < len(codes) // ITEMS_IN_STEP // 2:
+            step_maxima = np.empty(len(codes) // ITEMS_IN_STEP)
+            guess_first_thresholds(
+                block, rank, quantized_items.scales, quantized_users.scales, quantized_users.shares, step_maxima, thresholds
+            )  # fmt: skip
+        keep_possible_pairs(
+            block, first, k, users, items,
+            quantized_items.order, quantized_items.scales, quantized_items.residues, quantized_items.lengths,
+            *user_bounds, *seen, k + (capacity - k) // 2, positions, approx, counts, floors, thresholds,
         )  # fmt: skip
-        if guess and rank < k and is_time_to_guess(first // width):
-            guess_bars(rank, approx, counts, bars)
-    return _finish(k, users, items, works, people, places, approx, counts, bars, ids, scores)
+        if guess and rank < k and is_guess_due(first // width):
+            raise_thresholds(rank, approx, counts, thresholds)
+    return _write_results(
+        k, users, items, quantized_items, quantized_users, positions, approx, counts, thresholds, ids, scores
+    )
 
 
-def _finish(
-    k: int, users: Float32Array, items: Float32Array, works: CodedWorks, people: CodedPeople,
-    places: Int32Array, approx: Float64Array, counts: npt.NDArray[np.int64], bars: Float64Array, ids: Int32Array, scores: Float32Array,
-) -> npt.NDArray[np.bool_]:  # fmt: skip
-    """Write the k best of what is held by canonical scores: those of the likeliest k say which of the others matter."""
-    found, missed = np.empty(places.shape, np.float32), np.zeros(len(users), np.bool_)
-    likeliest_first(k, places, approx, counts)
-    likely = np.minimum(counts, k)
-    score_held(users, items, works.order, places, np.zeros_like(counts), likely, found)
-    reach = (works.residues, works.lengths, people.lengths, people.residues, people.tails)
-    still_in_reach(k, *reach, places, approx, counts, found)
-    score_held(users, items, works.order, places, likely, counts, found)
+def _write_results(
+    k: int, users: Float32Array, items: Float32Array, quantized_items: QuantizedItems, quantized_users: QuantizedUsers,
+    positions: Int32Array, approx: Float64Array, counts: Int64Array, thresholds: Float64Array, ids: Int32Array, scores: Float32Array,
+) -> BoolArray:  # fmt: skip
+    """Write the k best of the kept pairs by canonical scores; the scores of the k likeliest pairs say which others to score."""
+    pair_scores, is_threshold_too_high = np.empty(positions.shape, np.float32), np.zeros(len(users), np.bool_)
+    move_best_first(k, positions, approx, counts)
+    likely_counts = np.minimum(counts, k)
+    score_kept_pairs(users, items, quantized_items.order, positions, np.zeros_like(counts), likely_counts, pair_scores)
+    bounds = (
+        quantized_items.residues, quantized_items.lengths, quantized_users.lengths, quantized_users.residues, quantized_users.tails
+    )  # fmt: skip
+    drop_beaten_by_scored(k, *bounds, positions, approx, counts, pair_scores)
+    score_kept_pairs(users, items, quantized_items.order, positions, likely_counts, counts, pair_scores)
     ids[:], scores[:] = -1, -np.inf
-    write_held(k, works.order, places, found, counts, bars, ids, scores, missed)
-    return missed
+    write_results(
+        k, quantized_items.order, positions, pair_scores, counts, thresholds, ids, scores, is_threshold_too_high
+    )
+    return is_threshold_too_high
 
 
-def is_time_to_guess(block: int) -> bool:
-    """After the blocks 0, 1, 2, 3, 5, 8, 13, 21, ...: a guess costs as much as a block or two of looking, and betters slowly."""
+def is_guess_due(block: int) -> bool:
+    """Whether to guess thresholds after this block: 0, 1, 2, 3, 5, 8, 13, 21, ...
+
+    A guess costs as much time as one or two blocks, and improves slowly.
+    """
     return block < 3 or int(np.log(block) * 2) != int(np.log(block - 1) * 2)
 
 
-def safe_rank(k: int, looked_at: int, works: int) -> int:
-    """The rank among the works looked at whose score k of all works very likely reach: the expected one and three deviations."""
-    expected = k * looked_at / works
+def safe_rank(k: int, scanned: int, items: int) -> int:
+    """A rank among the scanned items whose score the k best of all items very likely reach.
+
+    It is the expected number of the k best among the scanned items, plus three standard deviations.
+    """
+    expected = k * scanned / items
     return int(np.ceil(expected + 3 * np.sqrt(expected) + 2))
 
 
-def _only(people: CodedPeople, rows: slice) -> CodedPeople:
-    return CodedPeople(
-        people.codes[rows], people.scales[rows], people.lengths[rows], people.residues[rows], people.shares[rows], people.tails[rows]
+def _select_users(users: QuantizedUsers, rows: slice) -> QuantizedUsers:
+    return QuantizedUsers(
+        users.codes[rows], users.scales[rows], users.lengths[rows], users.residues[rows], users.shares[rows], users.tails[rows]
     )  # fmt: skip

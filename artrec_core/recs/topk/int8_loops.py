@@ -1,8 +1,9 @@
-"""Compiled loops that keep, from products of codes (see `codes.py`), only the pairs that may still be among the k best.
+"""Compiled loops that keep only the possible pairs, from products of int8 codes (see `int8_quantization.py`).
 
-A person holds places (of works, in the order of their codes) with approximate scores. The floor is a score that k works
-surely reach; the bar, at or above it, is what a pair has to reach to be held. A bar above the floor is a guess from the works
-seen so far: it saves most of the work, and who turns out to have been guessed too high is scored again.
+A user's kept pairs are positions (of items, in the order of their codes) with approximate scores. The floor is a score that
+k items surely reach. The threshold is what a pair must reach to be kept; it is the floor or higher. A threshold above the
+floor is a guess from the items scanned so far. It saves most of the time. A user whose threshold was too high is scored
+again.
 """
 
 from typing import Any
@@ -18,220 +19,248 @@ from artrec_core.recs.topk.float32_loops import (
     sort_key,
     write_best,
 )
-from artrec_core.recs.topk.int8_quantization import WORKS_IN_GROUP
-from artrec_core.recs.topk.prefetch import expect_row
+from artrec_core.recs.topk.int8_quantization import ITEMS_IN_GROUP
+from artrec_core.recs.topk.prefetch import prefetch_row
 
-LOWEST = -(2**31) + 1
-HIGHEST = 2**31 - 1
-WORKS_IN_STEP = 16
+MIN_PRODUCT = -(2**31) + 1
+MAX_PRODUCT = 2**31 - 1
+ITEMS_IN_STEP = 16
 
 
 @compile_loop
-def largest_of(products: Any) -> Any:
-    """The largest of some whole numbers; plain, so that it is vectorised (0.05 ns a number)."""
+def largest_product(products: Any) -> Any:
+    """The largest of some whole numbers. The loop is so simple that it is vectorised: 0.05 ns a number."""
     largest = products[0]
-    for place in range(products.shape[0]):
-        largest = max(largest, products[place])
+    for position in range(products.shape[0]):
+        largest = max(largest, products[position])
     return largest
 
 
 @compile_loop
-def reach_of(place: Any, length: Any, residue: Any, tail: Any, residues: Any, lengths: Any) -> Any:
-    """How far the approximate score at a place can lie from the canonical one: |t p| |r| + |e| |v - m| + tail."""
-    group = place // WORKS_IN_GROUP
-    return length * residues[group] + residue * lengths[group] + tail
+def pair_error_bound(
+    position: Any, user_length: Any, user_residue: Any, tail: Any, item_residues: Any, item_lengths: Any
+) -> Any:
+    """How far the approximate score at a position can be from the canonical score: |t p| |r| + |e| |v - m| + tail."""
+    group = position // ITEMS_IN_GROUP
+    return user_length * item_residues[group] + user_residue * item_lengths[group] + tail
 
 
 @compile_loop
 def drop_beaten(
-    k: Any, user: Any, items: Any, order: Any, length: Any, residue: Any, tail: Any, residues: Any, lengths: Any,
-    places: Any, approx: Any, count: Any, room: Any,
+    k: Any, user: Any, items: Any, order: Any, user_length: Any, user_residue: Any, tail: Any,
+    item_residues: Any, item_lengths: Any, positions: Any, approx: Any, count: Any, room: Any,
 ) -> Any:  # fmt: skip
-    """Drop the held pairs that k others surely beat: how many are left, and a floor under the k-th canonical score.
+    """Drop a user's kept pairs that k others surely beat. Returns how many remain, and the new floor.
 
-    Where the bounds cannot tell more than `room` of them apart, canonical scores do: exactly k are then left.
+    If more than `room` pairs remain under the error bounds, their canonical scores decide, and exactly k remain.
     """
-    sure = np.empty(count)
-    for held in range(count):
-        sure[held] = approx[held] - reach_of(places[held], length, residue, tail, residues, lengths)
-    floor = nth_smallest(sure, count - k)
-    left = 0
-    for held in range(count):
-        if approx[held] + reach_of(places[held], length, residue, tail, residues, lengths) >= floor:
-            places[left] = places[held]
-            approx[left] = approx[held]
-            left += 1
-    if left <= room:
-        return left, floor
-    keys = np.empty(left, np.uint64)
-    rows = np.empty(left, np.int64)
-    for held in range(left):
-        row = order[places[held]]
-        rows[held] = row
-        keys[held] = sort_key(canonical_score(user, items[row]), row)
+    floors = np.empty(count)
+    for slot in range(count):
+        floors[slot] = approx[slot] - pair_error_bound(
+            positions[slot], user_length, user_residue, tail, item_residues, item_lengths
+        )
+    floor = nth_smallest(floors, count - k)
+    remaining = 0
+    for slot in range(count):
+        if (
+            approx[slot]
+            + pair_error_bound(positions[slot], user_length, user_residue, tail, item_residues, item_lengths)
+            >= floor
+        ):
+            positions[remaining] = positions[slot]
+            approx[remaining] = approx[slot]
+            remaining += 1
+    if remaining <= room:
+        return remaining, floor
+    keys = np.empty(remaining, np.uint64)
+    item_rows = np.empty(remaining, np.int64)
+    for slot in range(remaining):
+        item_row = order[positions[slot]]
+        item_rows[slot] = item_row
+        keys[slot] = sort_key(canonical_score(user, items[item_row]), item_row)
     best = np.argsort(keys)[:k]
-    kept = places[:left].copy()
-    for held in range(k):
-        places[held] = kept[best[held]]
-        approx[held] = score_from_key(keys[best[held]])
+    previous_positions = positions[:remaining].copy()
+    for slot in range(k):
+        positions[slot] = previous_positions[best[slot]]
+        approx[slot] = score_from_key(keys[best[slot]])
     return k, np.float64(approx[k - 1])
 
 
 @compile_loop
-def keep_reaching(
-    products: Any, first: Any, k: Any, users: Any, items: Any, order: Any, work_scales: Any, residues: Any, lengths: Any,
-    scales: Any, user_lengths: Any, user_residues: Any, shares: Any, tails: Any, seen_from: Any, seen: Any, room: Any,
-    places: Any, approx: Any, counts: Any, floors: Any, bars: Any,
+def keep_possible_pairs(
+    products: Any, first: Any, k: Any, users: Any, items: Any, order: Any,
+    item_scales: Any, item_residues: Any, item_lengths: Any,
+    user_scales: Any, user_lengths: Any, user_residues: Any, shares: Any, tails: Any,
+    seen_starts: Any, seen: Any, room: Any, positions: Any, approx: Any, counts: Any, floors: Any, thresholds: Any,
 ) -> None:  # fmt: skip
-    """Hold every pair of a block of code products (people, width) int32 that reaches the person's bar.
+    """Keep every pair of a block of code products (users, width) int32 that reaches the user's threshold.
 
-    The block's works stand at the places first, first + 1, ...; `first` is a whole number of groups.
+    The items of the block have the positions first, first + 1, ...; `first` is a multiple of the group size.
     """
     width = products.shape[1]
-    capacity = places.shape[1]
+    capacity = positions.shape[1]
     for row in range(products.shape[0]):
-        mine = seen[seen_from[row] : seen_from[row + 1]]
-        length, residue, tail = user_lengths[row], user_residues[row], tails[row]
-        inverse = 1.0 / scales[row]
-        target = (bars[row] - shares[row] - tail) * inverse
-        for start in range(0, width, WORKS_IN_GROUP):
-            group = (first + start) // WORKS_IN_GROUP
-            least = (
-                target - (length * inverse) * residues[group] - (residue * inverse) * lengths[group]
-            ) / work_scales[group]
-            # One lower than the bar: what float64 rounds off here is far less than one.
-            low = np.int32(min(max(np.floor(least) - 1.0, LOWEST), HIGHEST))
-            stop = min(start + WORKS_IN_GROUP, width)
-            if largest_of(products[row, start:stop]) < low:
+        user_seen = seen[seen_starts[row] : seen_starts[row + 1]]
+        user_length, user_residue, tail = user_lengths[row], user_residues[row], tails[row]
+        inverse = 1.0 / user_scales[row]
+        target = (thresholds[row] - shares[row] - tail) * inverse
+        for start in range(0, width, ITEMS_IN_GROUP):
+            group = (first + start) // ITEMS_IN_GROUP
+            min_product = (
+                target - (user_length * inverse) * item_residues[group] - (user_residue * inverse) * item_lengths[group]
+            ) / item_scales[group]
+            # One lower than the threshold: rounding in float64 changes the value by far less than one.
+            min_product32 = np.int32(min(max(np.floor(min_product) - 1.0, MIN_PRODUCT), MAX_PRODUCT))
+            stop = min(start + ITEMS_IN_GROUP, width)
+            if largest_product(products[row, start:stop]) < min_product32:
                 continue
-            scale = scales[row] * work_scales[group]
-            for step in range(start, stop, WORKS_IN_STEP):
-                step_end = min(step + WORKS_IN_STEP, stop)
-                # Most steps of a group that holds a contender hold none.
-                if largest_of(products[row, step:step_end]) < low:
+            scale = user_scales[row] * item_scales[group]
+            for step in range(start, stop, ITEMS_IN_STEP):
+                step_stop = min(step + ITEMS_IN_STEP, stop)
+                # In a group with a possible pair, most steps have none.
+                if largest_product(products[row, step:step_stop]) < min_product32:
                     continue
-                for column in range(step, step_end):
-                    if products[row, column] < low:
+                for column in range(step, step_stop):
+                    if products[row, column] < min_product32:
                         continue
-                    place = first + column
-                    if mine.shape[0] > 0 and contains(mine, order[place]):
+                    position = first + column
+                    if user_seen.shape[0] > 0 and contains(user_seen, order[position]):
                         continue
-                    held = counts[row]
-                    places[row, held] = place
-                    approx[row, held] = scale * np.float64(products[row, column]) + shares[row]
-                    counts[row] = held + 1
-                    if held + 1 == capacity:
+                    slot = counts[row]
+                    positions[row, slot] = position
+                    approx[row, slot] = scale * np.float64(products[row, column]) + shares[row]
+                    counts[row] = slot + 1
+                    if slot + 1 == capacity:
                         counts[row], floor = drop_beaten(
-                            k, users[row], items, order, length, residue, tail, residues, lengths,
-                            places[row], approx[row], capacity, room,
+                            k, users[row], items, order, user_length, user_residue, tail, item_residues, item_lengths,
+                            positions[row], approx[row], capacity, room,
                         )  # fmt: skip
-                        # This group keeps its old bar, which is lower: the next has the new one.
+                        # This group keeps its old, lower threshold. The next group uses the new one.
                         floors[row] = max(floors[row], floor)
-                        bars[row] = max(bars[row], floors[row])
-                        target = (bars[row] - shares[row] - tail) * inverse
+                        thresholds[row] = max(thresholds[row], floors[row])
+                        target = (thresholds[row] - shares[row] - tail) * inverse
 
 
 @compile_loop
-def first_bars(products: Any, rank: Any, work_scales: Any, scales: Any, shares: Any, tops: Any, bars: Any) -> None:
-    """Guess bars from the first block before anything is held: the best of each step, and of these the one of that rank."""
+def guess_first_thresholds(
+    products: Any, rank: Any, item_scales: Any, user_scales: Any, shares: Any, step_maxima: Any, thresholds: Any
+) -> None:
+    """Guess thresholds from the first block, before any pair is kept.
+
+    The threshold is the approximate score of the given rank among the best of each step. `step_maxima` is a buffer.
+    """
     width = products.shape[1]
-    steps = width // WORKS_IN_STEP
+    steps = width // ITEMS_IN_STEP
     for row in range(products.shape[0]):
         for step in range(steps):
-            start = step * WORKS_IN_STEP
-            best = largest_of(products[row, start : start + WORKS_IN_STEP])
-            tops[step] = work_scales[start // WORKS_IN_GROUP] * np.float64(best)
-        bars[row] = scales[row] * nth_smallest(tops[:steps], steps - rank) + shares[row]
+            start = step * ITEMS_IN_STEP
+            step_maximum = largest_product(products[row, start : start + ITEMS_IN_STEP])
+            step_maxima[step] = item_scales[start // ITEMS_IN_GROUP] * np.float64(step_maximum)
+        thresholds[row] = user_scales[row] * nth_smallest(step_maxima[:steps], steps - rank) + shares[row]
 
 
 @compile_loop
-def guess_bars(rank: Any, approx: Any, counts: Any, bars: Any) -> None:
-    """Raise each bar to the approximate score of the given rank (1 is the best) among what is held."""
+def raise_thresholds(rank: Any, approx: Any, counts: Any, thresholds: Any) -> None:
+    """Raise each threshold to the approximate score of the given rank (1 is the best) among the user's kept pairs."""
     for row in range(counts.shape[0]):
-        held = counts[row]
-        if held >= rank:
-            bars[row] = max(bars[row], nth_smallest(approx[row, :held], held - rank))
+        count = counts[row]
+        if count >= rank:
+            thresholds[row] = max(thresholds[row], nth_smallest(approx[row, :count], count - rank))
 
 
 @compile_loop
-def likeliest_first(k: Any, places: Any, approx: Any, counts: Any) -> None:
-    """Put the k of highest approximate score first in what each person holds."""
+def move_best_first(k: Any, positions: Any, approx: Any, counts: Any) -> None:
+    """Move the k pairs of highest approximate score to the front of each user's kept pairs."""
     for row in range(counts.shape[0]):
-        held = counts[row]
-        if held <= k:
+        count = counts[row]
+        if count <= k:
             continue
-        cut = nth_smallest(approx[row, :held], held - k)
-        front = 0
-        for turn in range(held):
-            if approx[row, turn] > cut:
-                approx[row, front], approx[row, turn] = approx[row, turn], approx[row, front]
-                places[row, front], places[row, turn] = places[row, turn], places[row, front]
-                front += 1
-        for turn in range(front, held):
-            if front < k and approx[row, turn] == cut:
-                approx[row, front], approx[row, turn] = approx[row, turn], approx[row, front]
-                places[row, front], places[row, turn] = places[row, turn], places[row, front]
-                front += 1
+        kth_score = nth_smallest(approx[row, :count], count - k)
+        front_count = 0
+        for slot in range(count):
+            if approx[row, slot] > kth_score:
+                approx[row, front_count], approx[row, slot] = approx[row, slot], approx[row, front_count]
+                positions[row, front_count], positions[row, slot] = positions[row, slot], positions[row, front_count]
+                front_count += 1
+        for slot in range(front_count, count):
+            if front_count < k and approx[row, slot] == kth_score:
+                approx[row, front_count], approx[row, slot] = approx[row, slot], approx[row, front_count]
+                positions[row, front_count], positions[row, slot] = positions[row, slot], positions[row, front_count]
+                front_count += 1
 
 
 @compile_loop
-def score_held(users: Any, items: Any, order: Any, places: Any, froms: Any, untils: Any, scores: Any) -> None:
-    """Canonical scores of what is held from froms to untils (people,), artwork by artwork.
+def score_kept_pairs(users: Any, items: Any, order: Any, positions: Any, begins: Any, ends: Any, scores: Any) -> None:
+    """Score the kept pairs from begins to ends (users,) canonically, item by item.
 
-    In the order of the artworks each is read once, from memory or disk, for all who hold it.
+    In this order each item is read only once, from memory or disk, for all users that have kept it.
     """
     starts = np.zeros(items.shape[0] + 1, np.int64)
-    for row in range(froms.shape[0]):
-        for held in range(froms[row], untils[row]):
-            starts[order[places[row, held]] + 1] += 1
+    for row in range(begins.shape[0]):
+        for slot in range(begins[row], ends[row]):
+            starts[order[positions[row, slot]] + 1] += 1
     starts = np.cumsum(starts)
     pairs = np.empty(starts[-1], np.int64)
-    capacity = places.shape[1]
-    for row in range(froms.shape[0]):
-        for held in range(froms[row], untils[row]):
-            artwork = order[places[row, held]]
-            pairs[starts[artwork]] = row * capacity + held
-            starts[artwork] += 1
+    capacity = positions.shape[1]
+    for row in range(begins.shape[0]):
+        for slot in range(begins[row], ends[row]):
+            item = order[positions[row, slot]]
+            pairs[starts[item]] = row * capacity + slot
+            starts[item] += 1
     last = pairs.shape[0] - 1
-    for turn in range(pairs.shape[0]):
-        # Memory, not arithmetic, is what a pair waits for: 270 ns with these two lines, 460 without.
-        later = pairs[min(turn + 2, last)]
-        expect_row(users, later // capacity)
-        expect_row(items, order[places[later // capacity, later % capacity]])
-        row, held = pairs[turn] // capacity, pairs[turn] % capacity
-        scores[row, held] = canonical_score(users[row], items[order[places[row, held]]])
+    for index in range(pairs.shape[0]):
+        # A pair waits for memory, not for arithmetic: 270 ns a pair with these two prefetches, 460 ns without.
+        next_pair = pairs[min(index + 2, last)]
+        prefetch_row(users, next_pair // capacity)
+        prefetch_row(items, order[positions[next_pair // capacity, next_pair % capacity]])
+        row, slot = pairs[index] // capacity, pairs[index] % capacity
+        scores[row, slot] = canonical_score(users[row], items[order[positions[row, slot]]])
 
 
 @compile_loop
-def still_in_reach(
-    k: Any, residues: Any, lengths: Any, user_lengths: Any, user_residues: Any, tails: Any,
-    places: Any, approx: Any, counts: Any, scores: Any,
+def drop_beaten_by_scored(
+    k: Any, item_residues: Any, item_lengths: Any, user_lengths: Any, user_residues: Any, tails: Any,
+    positions: Any, approx: Any, counts: Any, scores: Any,
 ) -> None:  # fmt: skip
-    """Of what is held beyond the first k, which are scored, keep what may beat the k-th of these."""
+    """Of the kept pairs after the first k, which already have scores, keep those that may beat the k-th of them."""
     for row in range(counts.shape[0]):
         if counts[row] <= k:
             continue
         floor = np.float64(scores[row, :k].min())
-        left = k
-        for held in range(k, counts[row]):
-            reach = reach_of(places[row, held], user_lengths[row], user_residues[row], tails[row], residues, lengths)
-            if approx[row, held] + reach >= floor:
-                places[row, left] = places[row, held]
-                left += 1
-        counts[row] = left
+        remaining = k
+        for slot in range(k, counts[row]):
+            bound = pair_error_bound(
+                positions[row, slot], user_lengths[row], user_residues[row], tails[row], item_residues, item_lengths
+            )
+            if approx[row, slot] + bound >= floor:
+                positions[row, remaining] = positions[row, slot]
+                remaining += 1
+        counts[row] = remaining
 
 
 @compile_loop
-def write_held(
-    k: Any, order: Any, places: Any, scores: Any, counts: Any, bars: Any, best_ids: Any, best_scores: Any, missed: Any
+def write_results(
+    k: Any,
+    order: Any,
+    positions: Any,
+    scores: Any,
+    counts: Any,
+    thresholds: Any,
+    best_ids: Any,
+    best_scores: Any,
+    is_threshold_too_high: Any,
 ) -> None:
-    """Write the k best of what is held; `missed` where the bar was above the k-th of them, and the bar is set to that."""
+    """Write the k best of the kept pairs.
+
+    Where the threshold was above the k-th best score, `is_threshold_too_high` becomes true, and the threshold is lowered to
+    that score.
+    """
     for row in range(counts.shape[0]):
         keys = np.empty(counts[row], np.uint64)
-        for held in range(counts[row]):
-            keys[held] = sort_key(scores[row, held], order[places[row, held]])
+        for slot in range(counts[row]):
+            keys[slot] = sort_key(scores[row, slot], order[positions[row, slot]])
         write_best(keys, k, best_ids[row], best_scores[row])
-        sure = np.float64(best_scores[row, k - 1]) if counts[row] >= k else -np.inf
-        if bars[row] > sure:
-            missed[row] = True
-            bars[row] = sure
+        kth_score = np.float64(best_scores[row, k - 1]) if counts[row] >= k else -np.inf
+        if thresholds[row] > kth_score:
+            is_threshold_too_high[row] = True
+            thresholds[row] = kth_score

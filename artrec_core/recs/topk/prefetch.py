@@ -1,4 +1,4 @@
-"""A hint to the processor that a row will be read soon, for compiled loops that jump about in large arrays."""
+"""A hint to the processor that a row will be read soon, for compiled loops that read large arrays in no fixed order."""
 
 from typing import Any
 
@@ -8,30 +8,31 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-NUMBERS_IN_LINE = 16
+NUMBERS_IN_CACHE_LINE = 16
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _prefetch(_: Any, array: Any, row: Any, column: Any) -> Any:
-    """LLVM's `prefetch` of one cache line: for reading, kept in the second-level cache; it changes nothing else."""
+    """LLVM's `prefetch` of one cache line, for reading, into the second-level cache. It changes nothing else."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = signature.args[0]
-        given = context.make_array(kind)(context, builder, arguments[0])
-        place = cgutils.get_item_pointer(
-            context, builder, kind, given, list(arguments[1:]), wraparound=False, boundscheck=False
+        array_type = signature.args[0]
+        array_value = context.make_array(array_type)(context, builder, arguments[0])
+        address = cgutils.get_item_pointer(
+            context, builder, array_type, array_value, list(arguments[1:]), wraparound=False, boundscheck=False
         )
-        place, whole = builder.bitcast(place, ir.IntType(8).as_pointer()), ir.IntType(32)
-        of = ir.FunctionType(ir.VoidType(), [place.type, whole, whole, whole])
-        hint = cgutils.get_or_insert_function(builder.module, of, "llvm.prefetch.p0")
-        builder.call(hint, [place, whole(0), whole(2), whole(1)])
+        address, int32 = builder.bitcast(address, ir.IntType(8).as_pointer()), ir.IntType(32)
+        function_type = ir.FunctionType(ir.VoidType(), [address.type, int32, int32, int32])
+        prefetch = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+        # Arguments: 0 = for reading, 2 = second-level cache, 1 = data and not instructions.
+        builder.call(prefetch, [address, int32(0), int32(2), int32(1)])
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp), generate
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def expect_row(vectors: Any, row: Any) -> None:
-    """Say that a row of float32 vectors will be read soon."""
-    for column in range(0, vectors.shape[1], NUMBERS_IN_LINE):
+def prefetch_row(vectors: Any, row: Any) -> None:
+    """Tell the processor that a row of float32 vectors will be read soon."""
+    for column in range(0, vectors.shape[1], NUMBERS_IN_CACHE_LINE):
         _prefetch(vectors, row, column)

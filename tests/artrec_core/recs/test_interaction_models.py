@@ -1,4 +1,4 @@
-"""One behaviour for every baseline: a pattern is found, seen works can be left out, nobody is left without a list."""
+"""Tests that every baseline passes: it finds a pattern, can leave out seen items, and gives every user a list."""
 
 from collections.abc import Callable
 
@@ -10,50 +10,50 @@ from artrec_core.recs.interaction_models import Als, Baseline, Ease, Popularity
 
 BASELINES: list[Callable[[], Baseline]] = [Popularity, lambda: Als(factors=8), lambda: Ease(regularization=1.0)]
 PERSONAL = BASELINES[1:]
-EVERYONE = np.arange(13)
+ALL_USERS = np.arange(13)
 
 
-def two_circles() -> csr_matrix:
-    """Six people like works 0-3, six like works 4-7, each all but one; work 8 pleases all; person 12 is new."""
-    taken = np.zeros((13, 10))
-    taken[:12, 8] = 1
-    for person in range(12):
-        circle = 0 if person < 6 else 4
-        taken[person, circle : circle + 4] = 1
-        taken[person, circle + person % 4] = 0
-    return csr_matrix(taken)
+def two_groups() -> csr_matrix:
+    """Six users like items 0-3, six like items 4-7, each all but one; all like item 8; user 12 is new."""
+    pairs = np.zeros((13, 10))
+    pairs[:12, 8] = 1
+    for user in range(12):
+        first_item = 0 if user < 6 else 4
+        pairs[user, first_item : first_item + 4] = 1
+        pairs[user, first_item + user % 4] = 0
+    return csr_matrix(pairs)
 
 
 @pytest.mark.parametrize("make", BASELINES)
 def test_same_interactions_same_lists(make: Callable[[], Baseline]) -> None:
-    first, again = (make().fit(two_circles()).top_k(EVERYONE, 5) for _ in range(2))
-    np.testing.assert_array_equal(first[0], again[0])
-    np.testing.assert_array_equal(first[1], again[1])
+    first, second = (make().fit(two_groups()).top_k(ALL_USERS, 5) for _ in range(2))
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
 
 
 @pytest.mark.parametrize("make", PERSONAL)
 def test_a_known_pattern_is_found(make: Callable[[], Baseline]) -> None:
-    ids, _ = make().fit(two_circles()).top_k(EVERYONE, 1, exclude=two_circles())
-    missing = [(0 if person < 6 else 4) + person % 4 for person in range(12)]
-    assert ids[:12, 0].tolist() == missing
+    ids, _ = make().fit(two_groups()).top_k(ALL_USERS, 1, exclude=two_groups())
+    missing_items = [(0 if user < 6 else 4) + user % 4 for user in range(12)]
+    assert ids[:12, 0].tolist() == missing_items
 
 
-def test_popularity_ranks_by_people() -> None:
-    ids, scores = Popularity().fit(two_circles()).top_k(EVERYONE[:1], 3)
+def test_popularity_ranks_by_users() -> None:
+    ids, scores = Popularity().fit(two_groups()).top_k(ALL_USERS[:1], 3)
     assert ids.tolist() == [[8, 2, 3]]
     assert scores.tolist() == [[12, 5, 5]]
 
 
 @pytest.mark.parametrize("make", BASELINES)
-def test_seen_works_are_left_out(make: Callable[[], Baseline]) -> None:
-    ids, _ = make().fit(two_circles()).top_k(EVERYONE, 10, exclude=two_circles())
-    for person, row in enumerate(ids):
-        assert not set(row) & set(two_circles()[[person]].indices)
+def test_seen_items_are_left_out(make: Callable[[], Baseline]) -> None:
+    ids, _ = make().fit(two_groups()).top_k(ALL_USERS, 10, exclude=two_groups())
+    for user, row in enumerate(ids):
+        assert not set(row) & set(two_groups()[[user]].indices)
 
 
 @pytest.mark.parametrize("make", BASELINES)
 def test_k_larger_than_the_catalogue(make: Callable[[], Baseline]) -> None:
-    ids, scores = make().fit(two_circles()).top_k(EVERYONE, 12)
+    ids, scores = make().fit(two_groups()).top_k(ALL_USERS, 12)
     assert ids.shape == (13, 12)
     assert (np.sort(ids[:, :10], axis=1) == np.arange(10)).all()
     assert (ids[:, 10:] == -1).all()
@@ -61,15 +61,15 @@ def test_k_larger_than_the_catalogue(make: Callable[[], Baseline]) -> None:
 
 
 @pytest.mark.parametrize("make", BASELINES)
-def test_a_person_with_no_history_gets_what_is_popular(make: Callable[[], Baseline]) -> None:
-    assert make().fit(two_circles()).top_k(EVERYONE[12:], 3)[0].tolist() == [[8, 2, 3]]
+def test_a_user_without_a_history_gets_popular_items(make: Callable[[], Baseline]) -> None:
+    assert make().fit(two_groups()).top_k(ALL_USERS[12:], 3)[0].tolist() == [[8, 2, 3]]
 
 
 @pytest.mark.parametrize("make", BASELINES)
-def test_scores_are_those_the_lists_come_from(make: Callable[[], Baseline]) -> None:
-    model = make().fit(two_circles())
-    ids, scores = model.top_k(EVERYONE, 4)
-    np.testing.assert_allclose(np.take_along_axis(model.scores(EVERYONE), ids, axis=1), scores, rtol=1e-5, atol=1e-6)
+def test_lists_come_from_the_scores(make: Callable[[], Baseline]) -> None:
+    model = make().fit(two_groups())
+    ids, scores = model.top_k(ALL_USERS, 4)
+    np.testing.assert_allclose(np.take_along_axis(model.scores(ALL_USERS), ids, axis=1), scores, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", BASELINES)
@@ -78,12 +78,12 @@ def test_no_interactions_at_all(make: Callable[[], Baseline]) -> None:
     assert ids.tolist() == [[0, 1], [0, 1]]
 
 
-def test_ease_of_a_big_catalogue_models_the_popular_works_only() -> None:
-    model = Ease(regularization=1.0, max_works=3).fit(two_circles())
-    assert model.modelled.tolist() == [2, 3, 8]
-    assert (model.scores(EVERYONE[:12])[:, [0, 1, 4, 5, 6, 7, 9]] == 0).all()
+def test_ease_models_only_the_popular_items_of_a_big_catalogue() -> None:
+    model = Ease(regularization=1.0, max_items=3).fit(two_groups())
+    assert model.modelled_items.tolist() == [2, 3, 8]
+    assert (model.scores(ALL_USERS[:12])[:, [0, 1, 4, 5, 6, 7, 9]] == 0).all()
 
 
-def test_ease_refuses_no_regularization() -> None:
+def test_ease_without_regularization_is_an_error() -> None:
     with pytest.raises(ValueError, match="positive regularization"):
-        Ease(regularization=0).fit(two_circles())
+        Ease(regularization=0).fit(two_groups())

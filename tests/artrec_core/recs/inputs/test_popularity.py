@@ -1,4 +1,4 @@
-"""Popular works of a small world: two museums, two movements, one work of neither."""
+"""Popular artworks of a small catalogue: two museums, one movement, and one artwork with neither."""
 
 import numpy as np
 import polars as pl
@@ -6,7 +6,7 @@ import polars as pl
 from artrec_core.columns import ARTWORK_ID, CATALOGUE, HISTORY, MOVEMENT, MUSEUM, POSITIVE, USER_ID, conform
 from artrec_core.recs.inputs.popularity import popular_artworks, users_per_artwork, varied_order
 
-WORKS = conform(
+ARTWORKS = conform(
     pl.DataFrame(
         {
             ARTWORK_ID: ["a", "b", "c", "d", "e"],
@@ -16,18 +16,18 @@ WORKS = conform(
     ),
     CATALOGUE,
 )
-PEOPLE = np.array([3, 2, 2, 1, 0], np.float32)
+USERS = np.array([3, 2, 2, 1, 0], np.float32)
 
 
-def test_popularity_counts_people_not_events() -> None:
+def test_popularity_counts_users_not_events() -> None:
     events = pl.DataFrame(
         {USER_ID: ["u", "u", "v", "v"], ARTWORK_ID: ["a", "a", "a", "b"], POSITIVE: [True, True, True, False]}
     )
-    assert users_per_artwork(conform(events, HISTORY), WORKS[ARTWORK_ID]).tolist() == [2, 0, 0, 0, 0]
+    assert users_per_artwork(conform(events, HISTORY), ARTWORKS[ARTWORK_ID]).tolist() == [2, 0, 0, 0, 0]
 
 
-def test_segments_hold_their_most_popular_works() -> None:
-    rows = popular_artworks(WORKS, PEOPLE, 2).rows()
+def test_segments_hold_their_most_popular_artworks() -> None:
+    rows = popular_artworks(ARTWORKS, USERS, 2).rows()
     assert rows == [
         ("movement:Cubism", 1, "a", 3),
         ("movement:Cubism", 2, "b", 2),
@@ -40,6 +40,6 @@ def test_segments_hold_their_most_popular_works() -> None:
     ]
 
 
-def test_variety_takes_groups_in_turn() -> None:
-    # Rounds: Cubism a, Louvre d, the rest e; then Cubism b; then Cubism c.
-    assert varied_order(WORKS, PEOPLE).tolist() == [0, 3, 4, 1, 2]
+def test_the_varied_order_takes_groups_in_turn() -> None:
+    # First round: a of Cubism, d of the Louvre, e without a group. Second round: b. Third round: c.
+    assert varied_order(ARTWORKS, USERS).tolist() == [0, 3, 4, 1, 2]

@@ -17,17 +17,17 @@ def test_the_nth_smallest_is_where_a_sort_puts_it(size: int, kind: str):
         values.sort()
     if kind == "with infinities":
         values[rng.random(size) < 0.4] = -np.inf
-    given = values.copy()
-    assert [nth_smallest(values, n) for n in range(size)] == sorted(given.tolist())
-    assert np.array_equal(values, given)
+    original = values.copy()
+    assert [nth_smallest(values, n) for n in range(size)] == sorted(original.tolist())
+    assert np.array_equal(values, original)
 
 
 @pytest.mark.parametrize("size", [16, 40, 4096])
 @pytest.mark.parametrize("kind", ["random", "equal", "falling"])
 def test_enough_scores_reach_the_first_floor(size: int, kind: str):
     rng = np.random.default_rng(size)
-    made = {"random": rng.standard_normal(size), "equal": np.ones(size), "falling": -np.arange(size)}
-    scores = made[kind].astype(np.float32)
+    scores_by_kind = {"random": rng.standard_normal(size), "equal": np.ones(size), "falling": -np.arange(size)}
+    scores = scores_by_kind[kind].astype(np.float32)
     pieces = size // 16
     for n in range(1, pieces + 1):
         floor = first_floor(scores, n, 16)
