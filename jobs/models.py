@@ -131,7 +131,7 @@ def _gate(version: "Version") -> tuple[str, str]:
     from artrec_core.evaluation.gate import Decision
 
     stored = json.loads(version.tags.get("gate", "{}"))
-    return (stored["verdict"], Decision.from_json(stored["decision"]).against) if stored else ("", "")
+    return (stored["verdict"], Decision.from_json(stored["decision"]).objections) if stored else ("", "")
 
 
 def _criteria(version: "Version") -> list[dict[str, Any]]:

@@ -155,8 +155,8 @@ def _answer(recipe: Recipe, challenger: "Version", decision: "Decision | None", 
     rows = "\n".join(f"| {one.name} | {one.mark} | {one.says} |" for one in decision.criteria)
     return told | {
         "outcome": outcome(decision.verdict, recipe.gate, promote),
-        "told": decision.told,
-        "against": decision.against,
+        "told": decision.summary,
+        "against": decision.objections,
         "place": "" if champion is None else f" in the place of version {champion.name}",
         "table": f"| criterion | | seen |\n|---|---|---|\n{rows}",
     }
@@ -181,18 +181,18 @@ def _concluded(
         )
         return 0
     if follows == "keep":
-        seen = f" ({decision.against})" if decision.against else ""
+        seen = f" ({decision.objections})" if decision.objections else ""
         print(
             f"retrain {day}: version {name} is registered, and {decision.verdict} by the gate{seen}; nothing was promoted"
         )
         return 0
     command = f"artrec models promote {name} --config {config}"
     if follows == "wait":
-        doubt = decision.against or "the recipe says that a person decides"
+        doubt = decision.objections or "the recipe says that a person decides"
         print(f"retrain {day}: version {name} waits for a person: {doubt}. To make it champion: {command}", flush=True)
         return WAITING
     print(
-        f"artrec: version {name} is registered but not promoted, the champion stays as it was: {decision.against}",
+        f"artrec: version {name} is registered but not promoted, the champion stays as it was: {decision.objections}",
         file=sys.stderr,
         flush=True,
     )
@@ -222,11 +222,11 @@ def promoted(recipe: Recipe, name: str, by: str, why: str) -> str:
         )
     decision = Decision.from_json(stored["decision"])
     if decision.verdict == "refused" or (by == "gate" and decision.verdict != "accepted"):
-        raise GateFailed(f"the gate did not accept version {name}: {decision.against}")
-    words = [why, decision.against and f"in doubt: {decision.against}", decision.told]
+        raise GateFailed(f"the gate did not accept version {name}: {decision.objections}")
+    words = [why, decision.objections and f"in doubt: {decision.objections}", decision.summary]
     registry.promote(version, f"night of {stored['night']}: " + "; ".join(one for one in words if one), by=by)
     place = "" if served is None else f" in the place of version {served}"
-    return f"version {name} is champion now{place}, by {by}: {decision.told}"
+    return f"version {name} is champion now{place}, by {by}: {decision.summary}"
 
 
 def user() -> str:

@@ -1,4 +1,7 @@
-"""Popularity, ALS and EASE at their best: settings chosen on the validation works, then learnt anew with them."""
+"""Baselines with tuned settings: popularity, ALS and EASE.
+
+Settings are chosen on the validation artworks. Then the baseline is fitted again with them.
+"""
 
 import math
 from collections.abc import Callable
@@ -10,30 +13,30 @@ from scipy.sparse import csr_array
 
 from artrec_core.arrays import Int32Array, Int64Array
 from artrec_core.evaluation.metrics import rank_accuracy, ranks_of_scores
-from artrec_core.evaluation.ranking import seen_works
-from artrec_core.evaluation.task import Question
+from artrec_core.evaluation.ranking import seen_matrix
+from artrec_core.evaluation.task import EvaluationTask
 from artrec_core.model.sequences import Sequences
 from artrec_core.recs.interaction_models import USERS_IN_BLOCK, Als, Baseline, Ease, Popularity
 
 Settings = dict[str, Any]
 SELECTED_BY = "ndcg@10"
-# What a person's history counts as: the works with a positive event, or all that were met.
+# The setting that says what a baseline learns from: artworks with a positive event, or all seen artworks.
 LEARN_FROM = "learn_from"
 POSITIVE, SEEN = "positive", "seen"
 
 
 @dataclass(frozen=True)
-class Peer:
-    """A baseline with the values its settings may take; the first of each is where the search begins."""
+class BaselineGrid:
+    """A baseline's constructor and the values of each setting; the search starts from the first values."""
 
-    make: Callable[..., Baseline]
-    grid: dict[str, tuple[Any, ...]]
+    build: Callable[..., Baseline]
+    values: dict[str, tuple[Any, ...]]
 
 
-PEERS = {
-    "popularity": Peer(Popularity, {}),
-    "ease": Peer(Ease, {"regularization": (500.0, 50.0, 100.0, 250.0, 1000.0, 2000.0, 4000.0)}),
-    "als": Peer(
+BASELINES = {
+    "popularity": BaselineGrid(Popularity, {}),
+    "ease": BaselineGrid(Ease, {"regularization": (500.0, 50.0, 100.0, 250.0, 1000.0, 2000.0, 4000.0)}),
+    "als": BaselineGrid(
         Als,
         {"alpha": (10.0, 1.0, 3.0, 40.0), "factors": (64, 32, 128, 256), "regularization": (0.05, 0.5, 5.0, 50.0)},
     ),
@@ -41,75 +44,91 @@ PEERS = {
 
 
 @dataclass
-class Choice:
-    """What was chosen, its validation figure, and all that was tried."""
+class SettingsSearch:
+    """The best settings so far, their metric on the validation artworks, and all trials."""
 
     settings: Settings = field(default_factory=dict)
     validation: float = -math.inf
-    tried: list[dict[str, Any]] = field(default_factory=list)
+    trials: list[dict[str, Any]] = field(default_factory=list)
 
-    def judge(self, settings: Settings, figure: float) -> None:
-        """Keep the settings if they are better than all before; a draw goes to the earlier ones."""
-        self.tried.append({**settings, SELECTED_BY: round(figure, 6)})
-        if figure > self.validation:
-            self.settings, self.validation = settings, figure
+    def record(self, settings: Settings, metric: float) -> None:
+        """Record a trial. Its settings become the best if the metric is higher than all before."""
+        self.trials.append({**settings, SELECTED_BY: round(metric, 6)})
+        if metric > self.validation:
+            self.settings, self.validation = settings, metric
 
 
-def chosen(name: str, question: Question, *, seed: int = 0) -> Choice:
-    """Settings of a peer, one after the other the best for the others as they stand, by NDCG@10 on the validation works."""
-    peer, told = PEERS[name], question.told(question.train)
-    people, targets = question.validation_rows
-    exclude = seen_works(told, len(question.artwork_ids))[people]
-    taken = {what: interactions(told, len(question.artwork_ids), what) for what in (POSITIVE, SEEN)}
-    grid = {LEARN_FROM: _learnable(taken), **peer.grid}
-    choice, judged = Choice(), set[tuple[Any, ...]]()
-    best: Settings = {name: values[0] for name, values in grid.items()}
-    if not len(people):
-        return Choice(settings=best)
-    for setting, values in grid.items():
+def choose_settings(name: str, task: EvaluationTask, *, seed: int = 0) -> SettingsSearch:
+    """Choose a baseline's settings by NDCG@10 on the validation artworks.
+
+    One setting is varied after the other; the other settings stay at their best values so far.
+
+    Parameters
+    ----------
+    name
+        One of `BASELINES`.
+    task
+        The evaluation task; only its training histories and validation pairs are read.
+    seed
+        Seed of ALS.
+    """
+    grid, histories = BASELINES[name], task.sequences(task.train)
+    users, targets = task.validation_rows
+    exclude = seen_matrix(histories, len(task.artwork_ids))[users]
+    matrices = {
+        learn_from: interaction_matrix(histories, len(task.artwork_ids), learn_from) for learn_from in (POSITIVE, SEEN)
+    }
+    values_by_setting = {LEARN_FROM: _learn_from_values(matrices), **grid.values}
+    search, tested = SettingsSearch(), set[tuple[Any, ...]]()
+    defaults: Settings = {setting: values[0] for setting, values in values_by_setting.items()}
+    if not len(users):
+        return SettingsSearch(settings=defaults)
+    for setting, values in values_by_setting.items():
         for value in values:
-            tried = {**(choice.settings or best), setting: value}
-            if tuple(tried.values()) in judged:
+            settings = {**(search.settings or defaults), setting: value}
+            if tuple(settings.values()) in tested:
                 continue
-            judged.add(tuple(tried.values()))
-            model = made(name, tried, seed).fit(taken[tried[LEARN_FROM]])
-            choice.judge(tried, _validated(model, people, targets.astype(np.int32), exclude))
-    return choice
+            tested.add(tuple(settings.values()))
+            model = build_baseline(name, settings, seed).fit(matrices[settings[LEARN_FROM]])
+            search.record(settings, _validation_ndcg(model, users, targets.astype(np.int32), exclude))
+    return search
 
 
-def _validated(model: Baseline, people: Int64Array, targets: Int32Array, exclude: csr_array) -> float:
-    """NDCG@10 on the validation works, every order of ties equally likely."""
+def _validation_ndcg(model: Baseline, users: Int64Array, targets: Int32Array, exclude: csr_array) -> float:
+    """Mean NDCG@10 on the validation artworks; all orders of tied artworks are equally likely."""
     total = 0.0
-    for start in range(0, len(people), USERS_IN_BLOCK):
-        some = slice(start, start + USERS_IN_BLOCK)
-        better, tied = ranks_of_scores(model.scores(people[some]), targets[some], exclude=exclude[some])
+    for start in range(0, len(users), USERS_IN_BLOCK):
+        block = slice(start, start + USERS_IN_BLOCK)
+        better, tied = ranks_of_scores(model.scores(users[block]), targets[block], exclude=exclude[block])
         total += float(rank_accuracy(better, tied, [10])[SELECTED_BY].sum())
-    return total / len(people)
+    return total / len(users)
 
 
-def fitted(name: str, settings: Settings, question: Question, *, seed: int = 0) -> Baseline:
-    """A peer of these settings, learnt from all that came before the test."""
-    told = question.told(question.before_test)
-    return made(name, settings, seed).fit(interactions(told, len(question.artwork_ids), settings[LEARN_FROM]))
+def fit_baseline(name: str, settings: Settings, task: EvaluationTask, *, seed: int = 0) -> Baseline:
+    """Fit a baseline with these settings to all histories before the test; `seed` is the seed of ALS."""
+    histories = task.sequences(task.before_test)
+    interactions = interaction_matrix(histories, len(task.artwork_ids), settings[LEARN_FROM])
+    return build_baseline(name, settings, seed).fit(interactions)
 
 
-def made(name: str, settings: Settings, seed: int) -> Baseline:
-    """An unfitted peer; the seed is ALS's."""
-    given = {setting: value for setting, value in settings.items() if setting != LEARN_FROM}
-    return PEERS[name].make(**given, **({"seed": seed} if name == "als" else {}))
+def build_baseline(name: str, settings: Settings, seed: int) -> Baseline:
+    """An unfitted baseline; `seed` is the seed of ALS."""
+    arguments = {setting: value for setting, value in settings.items() if setting != LEARN_FROM}
+    return BASELINES[name].build(**arguments, **({"seed": seed} if name == "als" else {}))
 
 
-def interactions(told: Sequences, works: int, learn_from: str) -> csr_array:
-    """CSR (people, works): 1 for each work a person took up, or met."""
-    met = seen_works(told, works)
+def interaction_matrix(histories: Sequences, artwork_count: int, learn_from: str) -> csr_array:
+    """CSR (U, I) with 1 for each artwork of a user: those with a positive event, or all seen ones."""
+    matrix = seen_matrix(histories, artwork_count)
     if learn_from == POSITIVE:
-        owners = np.repeat(np.arange(told.user_count), told.lengths)[told.positive]
-        met = csr_array((np.ones(len(owners), np.float32), (owners, told.works[told.positive])), shape=met.shape)
-        met.sum_duplicates()
-    met.data[:] = 1
-    return met
+        owners = np.repeat(np.arange(histories.user_count), histories.lengths)[histories.positive]
+        columns = histories.works[histories.positive]
+        matrix = csr_array((np.ones(len(owners), np.float32), (owners, columns)), shape=matrix.shape)
+        matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix
 
 
-def _learnable(taken: dict[str, csr_array]) -> tuple[str, ...]:
-    """Where nothing but positive events is known, both are the same."""
-    return (POSITIVE,) if taken[POSITIVE].nnz == taken[SEEN].nnz else (POSITIVE, SEEN)
+def _learn_from_values(matrices: dict[str, csr_array]) -> tuple[str, ...]:
+    """The values of LEARN_FROM; only one where all seen artworks are positive."""
+    return (POSITIVE,) if matrices[POSITIVE].nnz == matrices[SEEN].nnz else (POSITIVE, SEEN)

@@ -1,7 +1,8 @@
-"""The gate of a new model version: whether a challenger may take the champion's place, criterion by criterion.
+"""The promotion gate: whether a challenger may replace the champion, criterion by criterion.
 
-Both are read on the same frozen future (`frozen_future.py`). What breaks a rule is refused; what cannot be told, or looks
-strange without being worse, is doubtful: a person decides. A figure that is not a number passes nothing.
+Both models are measured on the same held-out split (`holdout.py`). A challenger that breaks a rule is refused. It is
+doubtful if a rule cannot be measured, or if its lists are unusual without being worse: then a person decides. A value that
+is not a number passes no criterion.
 """
 
 import json
@@ -14,7 +15,7 @@ import numpy as np
 
 from artrec_core.arrays import Float64Array, Int32Array
 from artrec_core.config import Gate
-from artrec_core.evaluation.holdout import FrozenFuture, Reading
+from artrec_core.evaluation.holdout import HeldOutResult, HeldOutSplit
 from artrec_core.evaluation.metrics import bootstrap, coverage
 
 Verdict = Literal["accepted", "doubtful", "refused"]
@@ -24,10 +25,10 @@ NOT_MEASURED = "not measured"
 
 @dataclass(frozen=True)
 class Criterion:
-    """One thing that is asked of a challenger.
+    """One requirement of a challenger.
 
-    `passed` is None where it could not be measured. What does not pass refuses the challenger, or with `doubt` leaves it to a
-    person. `value` and `limit` are None where there is no number.
+    `passed` is None if the criterion could not be measured. A failed criterion refuses the challenger; with `doubt` it leaves
+    the decision to a person. `says` explains the result. `value` and `limit` are None if there is no number.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Criterion:
 
     @property
     def mark(self) -> str:
-        """What came of it, in a word."""
+        """The result in one word."""
         if self.passed is None:
             return "?"
         return "ok" if self.passed else "doubt" if self.doubt else "no"
@@ -47,55 +48,67 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate found. `figures` are the numbers it stands on."""
+    """The gate's decision: its criteria, and the metrics that they are based on."""
 
     criteria: tuple[Criterion, ...]
     figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:
-        """Refused where a rule is broken, doubtful where one cannot be told or only a doubt speaks against it."""
-        if any(one.passed is False and not one.doubt for one in self.criteria):
+        """Refused if a rule is broken; doubtful if one could not be measured or only a doubt failed; else accepted."""
+        if any(criterion.passed is False and not criterion.doubt for criterion in self.criteria):
             return "refused"
-        return "accepted" if all(one.passed for one in self.criteria) else "doubtful"
+        return "accepted" if all(criterion.passed for criterion in self.criteria) else "doubtful"
 
     @property
-    def against(self) -> str:
-        """What speaks against the challenger, in a line; empty where nothing does."""
-        wrong = [one for one in self.criteria if not one.passed]
+    def objections(self) -> str:
+        """The criteria that led to the verdict, in one line; empty if the challenger is accepted."""
+        failures = [criterion for criterion in self.criteria if not criterion.passed]
         if self.verdict == "refused":
-            wrong = [one for one in wrong if one.passed is False and not one.doubt]
-        return "; ".join(f"{one.name}: {one.says}" for one in wrong)
+            failures = [criterion for criterion in failures if criterion.passed is False and not criterion.doubt]
+        return "; ".join(f"{criterion.name}: {criterion.says}" for criterion in failures)
 
     @property
-    def told(self) -> str:
-        """The figures in a line."""
-        found = self.figures
-        if "ndcg@10" not in found:
+    def summary(self) -> str:
+        """The metrics in one line."""
+        figures = self.figures
+        if "ndcg@10" not in figures:
             return "nothing was held out to measure it by"
-        text = f"NDCG@10 {found['ndcg@10']:.4f}, the popular list {found['popularity']:.4f}"
-        if "champion" in found:
+        text = f"NDCG@10 {figures['ndcg@10']:.4f}, popularity baseline {figures['popularity']:.4f}"
+        if "champion" in figures:
             text += (
-                f", the champion {found['champion']:.4f} (difference {found['difference']:+.4f},"
-                f" 95 % from {found['low']:+.4f} to {found['high']:+.4f})"
+                f", champion {figures['champion']:.4f} (difference {figures['difference']:+.4f},"
+                f" 95 % interval {figures['low']:+.4f} to {figures['high']:+.4f})"
             )
-        return f"{text}; {found['people']:,.0f} people"
+        return f"{text}; {figures['people']:,.0f} users"
 
     def to_json(self) -> str:
-        """As text; `from_json` reads it."""
-        return json.dumps({"criteria": [asdict(one) for one in self.criteria], "figures": self.figures})
+        """The decision as JSON text, which `from_json` reads."""
+        criteria = [asdict(criterion) for criterion in self.criteria]
+        return json.dumps({"criteria": criteria, "figures": self.figures})
 
     @classmethod
     def from_json(cls, text: str) -> "Decision":
-        """What `to_json` wrote."""
-        read = json.loads(text)
-        return cls(tuple(Criterion(**one) for one in read["criteria"]), read["figures"])
+        """Read the text that `to_json` returns."""
+        content = json.loads(text)
+        return cls(tuple(Criterion(**fields) for fields in content["criteria"]), content["figures"])
 
 
 def outcome(verdict: Verdict, rules: Gate, promote: bool | None = None) -> Outcome:
-    """What follows from a verdict: `keep` registers the challenger and moves nothing, `wait` leaves it to a person.
+    """Decide what follows from a verdict.
 
-    `promote` is a person's word given beforehand: False moves nothing; True promotes what would be doubtful, never what is refused.
+    Parameters
+    ----------
+    verdict
+        The gate's verdict.
+    rules
+        The recipe's gate section; `ask` says when a person decides.
+    promote
+        A person's choice in advance. False promotes nothing; True promotes a doubtful challenger, but never a refused one.
+
+    Returns
+    -------
+    `keep` registers the challenger and moves no alias. `wait` leaves the decision to a person.
     """
     if promote is False:
         return "keep"
@@ -110,128 +123,182 @@ def outcome(verdict: Verdict, rules: Gate, promote: bool | None = None) -> Outco
 
 def decide(
     rules: Gate,
-    future: FrozenFuture,
-    challenger: Reading,
-    champion: Reading | None = None,
+    split: HeldOutSplit,
+    challenger: HeldOutResult,
+    champion: HeldOutResult | None = None,
     *,
     held_out: bool = True,
     fair: Sequence[bool] | np.ndarray | None = None,
     doubts: Sequence[Criterion] = (),
 ) -> Decision:
-    """Hold a challenger against the champion, and against the popular list.
+    """Compare a challenger with the champion and with the popularity baseline.
 
-    Without a champion only the latter counts. `held_out` says whether the recipe holds works out at all: where it does and nobody
-    is tested, the challenger is refused. `fair` (n,) marks the people tested whose work the champion was not trained on: the two are
-    compared on them alone. `doubts` are criteria of the caller's.
+    Parameters
+    ----------
+    rules
+        The recipe's gate section.
+    split
+        The held-out split that both models were measured on.
+    challenger, champion
+        Their results. Without a champion, only the popularity baseline counts.
+    held_out
+        Whether the recipe holds artworks out. If it does and no user is tested, the challenger is refused.
+    fair
+        Whether the champion was not trained on a tested user's held-out artwork, (n,). Only these users are compared.
+    doubts
+        Further criteria of the caller.
     """
     if challenger.fault is not None:
         return Decision((Criterion("model", False, challenger.fault),))
-    criteria = [Criterion("model", True, "its vectors are finite and tell works apart"), _lists(challenger)]
-    popular, figures = _beside_popularity(rules, future, challenger, held_out)
-    criteria += popular
+    criteria = [
+        Criterion("model", True, "its vectors are finite and its scores differ between artworks"),
+        _list_criterion(challenger),
+    ]
+    baseline_criteria, figures = _compare_with_popularity(rules, split, challenger, held_out)
+    criteria += baseline_criteria
     if champion is not None:
-        same = np.ones(len(future.tested), bool) if fair is None else np.asarray(fair, bool)
-        compared, found = _beside_champion(rules, challenger.ndcg[same], champion.ndcg[same], len(same))
-        criteria += compared
-        figures |= found
-        criteria.append(_coverage(rules, future, challenger, champion))
-    criteria.append(_popular_share(rules, future, challenger))
+        is_fair = np.ones(len(split.tested_users), bool) if fair is None else np.asarray(fair, bool)
+        champion_criteria, champion_figures = _compare_with_champion(
+            rules, challenger.ndcg[is_fair], champion.ndcg[is_fair], len(is_fair)
+        )
+        criteria += champion_criteria
+        figures |= champion_figures
+        criteria.append(_coverage_criterion(rules, split, challenger, champion))
+    criteria.append(_popularity_criterion(rules, split, challenger))
     if champion is not None:
-        criteria.append(_overlap(rules, challenger, champion))
+        criteria.append(_overlap_criterion(rules, challenger, champion))
     return Decision((*criteria, *doubts), {name: value for name, value in figures.items() if math.isfinite(value)})
 
 
 def _at_least(name: str, value: float, limit: float, says: str, *, doubt: bool = False) -> Criterion:
-    """Passed where the value reaches the limit; no number reaches nothing."""
-    known = float(value) if math.isfinite(value) else None
-    return Criterion(name, bool(value >= limit), says, known, float(limit), doubt)
+    """A criterion that passes if the value reaches the limit; NaN never does."""
+    finite_value = float(value) if math.isfinite(value) else None
+    return Criterion(name, bool(value >= limit), says, finite_value, float(limit), doubt)
 
 
-def _lists(challenger: Reading) -> Criterion:
-    filled = float((challenger.lists >= 0).any(axis=1).mean()) if len(challenger.lists) else math.nan
-    return _at_least("lists", filled, 1.0, f"{_share(filled)} of the people who have unseen works get a list")
+def _list_criterion(challenger: HeldOutResult) -> Criterion:
+    share = float((challenger.lists >= 0).any(axis=1).mean()) if len(challenger.lists) else math.nan
+    return _at_least("lists", share, 1.0, f"{_percent(share)} of the users with unseen artworks get a list")
 
 
-def _beside_popularity(
-    rules: Gate, future: FrozenFuture, challenger: Reading, held_out: bool
+def _compare_with_popularity(
+    rules: Gate, split: HeldOutSplit, challenger: HeldOutResult, held_out: bool
 ) -> tuple[list[Criterion], dict[str, float]]:
-    tested = len(future.tested)
+    user_count = len(split.tested_users)
     if not held_out:
         says = f"{NOT_MEASURED}: train.holdout is false, so nothing is held out"
         return [Criterion("NDCG@10", None, says)], {}
-    people = _at_least("people", tested, max(1, rules.min_people), f"{tested:,} tested, at least {rules.min_people:,}")
-    if not tested:
-        return [people], {}
-    own, popular = float(challenger.ndcg.mean()), float(future.popular_ndcg().mean())
+    says = f"{user_count:,} users tested, required at least {rules.min_people:,}"
+    enough_users = _at_least("people", user_count, max(1, rules.min_people), says)
+    if not user_count:
+        return [enough_users], {}
+    ndcg, baseline = float(challenger.ndcg.mean()), float(split.popularity_ndcg().mean())
     better = Criterion(
         "NDCG@10",
-        bool(own > popular),
-        f"{own:.4f}, wanted more than the popular list's {popular:.4f}",
-        own if math.isfinite(own) else None,
-        popular,
+        bool(ndcg > baseline),
+        f"{ndcg:.4f}, required more than the popularity baseline's {baseline:.4f}",
+        ndcg if math.isfinite(ndcg) else None,
+        baseline,
     )
-    return [people, better], {"ndcg@10": own, "popularity": popular, "people": float(tested)}
+    return [enough_users, better], {"ndcg@10": ndcg, "popularity": baseline, "people": float(user_count)}
 
 
-def _beside_champion(
-    rules: Gate, own: Float64Array, champions: Float64Array, tested: int
+def _compare_with_champion(
+    rules: Gate, challenger_ndcg: Float64Array, champion_ndcg: Float64Array, tested_count: int
 ) -> tuple[list[Criterion], dict[str, float]]:
-    if not tested:
+    if not tested_count:
         return [], {}
-    fair = len(own)
-    if fair < max(1, rules.min_people):
+    fair_count = len(challenger_ndcg)
+    excluded_count = tested_count - fair_count
+    if fair_count < max(1, rules.min_people):
         says = (
-            f"{NOT_MEASURED}: the champion was trained on what is held out for {tested - fair:,} of {tested:,} people"
+            f"{NOT_MEASURED}: the champion was trained on the held-out artworks of"
+            f" {excluded_count:,} of {tested_count:,} users"
         )
-        return [Criterion("champion", None, says)], {"compared": float(fair)}
-    found, before = bootstrap(own - champions), float(champions.mean())
-    margin, drop = rules.margin * before, -found.mean / before if before > 0 else float(found.mean < 0)
-    left_out = f" ({tested - fair:,} left out, whose work it was trained on)" if fair < tested else ""
+        return [Criterion("champion", None, says)], {"compared": float(fair_count)}
+    difference, champion_mean = bootstrap(challenger_ndcg - champion_ndcg), float(champion_ndcg.mean())
+    margin = rules.margin * champion_mean
+    drop = -difference.mean / champion_mean if champion_mean > 0 else float(difference.mean < 0)
+    excluded = f" ({excluded_count:,} users excluded: it was trained on their artworks)" if excluded_count else ""
     criteria = [
-        _at_least("not worse", found.high, 0.0, f"difference at most {found.high:+.4f} on {fair:,} people{left_out}"),
+        _at_least(
+            "not worse",
+            difference.high,
+            0.0,
+            f"difference at most {difference.high:+.4f} on {fair_count:,} users{excluded}",
+        ),
         _at_least(
             "drop",
             -drop,
             -rules.max_drop,
-            f"{_share(-drop, sign=True)} beside the champion's mean, a loss of {rules.max_drop:.0%} at most",
+            f"{_percent(-drop, sign=True)} of the champion's mean, allowed loss {rules.max_drop:.0%}",
         ),
         _at_least(
-            "margin", found.low, -margin, f"difference at least {found.low:+.4f}, wanted {-margin:+.4f}", doubt=True
+            "margin",
+            difference.low,
+            -margin,
+            f"difference at least {difference.low:+.4f}, required {-margin:+.4f}",
+            doubt=True,
         ),
     ]
-    figures = {"champion": before, "difference": found.mean, "low": found.low, "high": found.high, "compared": fair}
+    figures = {
+        "champion": champion_mean,
+        "difference": difference.mean,
+        "low": difference.low,
+        "high": difference.high,
+        "compared": fair_count,
+    }
     return criteria, figures
 
 
-def _coverage(rules: Gate, future: FrozenFuture, challenger: Reading, champion: Reading) -> Criterion:
-    own, before = coverage(challenger.lists, future.works), coverage(champion.lists, future.works)
-    says = f"lists show {own:.1%} of the works, the champion's {before:.1%}; at least {rules.min_coverage:.0%} of that"
-    return _at_least("coverage", own, rules.min_coverage * before, says)
+def _coverage_criterion(
+    rules: Gate, split: HeldOutSplit, challenger: HeldOutResult, champion: HeldOutResult
+) -> Criterion:
+    share = coverage(challenger.lists, split.artwork_count)
+    champion_share = coverage(champion.lists, split.artwork_count)
+    says = (
+        f"lists show {share:.1%} of the artworks, the champion's {champion_share:.1%};"
+        f" required at least {rules.min_coverage:.0%} of the champion's share"
+    )
+    return _at_least("coverage", share, rules.min_coverage * champion_share, says)
 
 
-def _popular_share(rules: Gate, future: FrozenFuture, challenger: Reading) -> Criterion:
-    shown = challenger.lists[challenger.lists >= 0]
-    share = float(np.isin(shown, future.popular).mean()) if len(shown) else math.nan
-    says = f"{_share(share)} of places go to the {len(future.popular):,} most popular works, at most {rules.max_popular:.0%}"
+def _popularity_criterion(rules: Gate, split: HeldOutSplit, challenger: HeldOutResult) -> Criterion:
+    listed = challenger.lists[challenger.lists >= 0]
+    share = float(np.isin(listed, split.popular).mean()) if len(listed) else math.nan
+    says = (
+        f"{_percent(share)} of places go to the {len(split.popular):,} most popular artworks,"
+        f" allowed at most {rules.max_popular:.0%}"
+    )
     passed = bool(share <= rules.max_popular)
     return Criterion("popularity", passed, says, share if math.isfinite(share) else None, rules.max_popular)
 
 
-def _overlap(rules: Gate, challenger: Reading, champion: Reading) -> Criterion:
+def _overlap_criterion(rules: Gate, challenger: HeldOutResult, champion: HeldOutResult) -> Criterion:
     share = overlap(challenger.lists, champion.lists)
-    says = f"{_share(share)} of the champion's lists stay, at least {rules.min_overlap:.0%}"
+    says = f"{_percent(share)} of the champion's lists stay, required at least {rules.min_overlap:.0%}"
     return _at_least("overlap", share, rules.min_overlap, says, doubt=True)
 
 
 def overlap(lists: Int32Array, before: Int32Array) -> float:
-    """Mean share of each list (m, K) of `before` that stands in the same person's list too; NaN where nobody has one."""
-    there = (before[:, :, None] == lists[:, None, :]).any(axis=2) & (before >= 0)
+    """The mean share of each list of `before` that stays in the same user's new list.
+
+    Parameters
+    ----------
+    lists, before
+        New and old lists of the same users, (m, K), padded with -1.
+
+    Returns
+    -------
+    The mean over users with an old list; NaN if no user has one.
+    """
+    stays = (before[:, :, None] == lists[:, None, :]).any(axis=2) & (before >= 0)
     lengths = (before >= 0).sum(axis=1)
-    shares = there.sum(axis=1)[lengths > 0] / lengths[lengths > 0]
+    shares = stays.sum(axis=1)[lengths > 0] / lengths[lengths > 0]
     return float(shares.mean()) if len(shares) else math.nan
 
 
-def _share(value: float, *, sign: bool = False) -> str:
+def _percent(value: float, *, sign: bool = False) -> str:
     if not math.isfinite(value):
         return "no number"
     return f"{value:+.1%}" if sign else f"{value:.1%}"

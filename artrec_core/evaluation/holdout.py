@@ -1,7 +1,6 @@
-"""What a model makes of a frozen future: how it places works that were held out, and the lists it would give.
+"""Models measured on a held-out split: how they rank held-out artworks, and which lists they give.
 
-Every model reads the same histories and is asked about the same people and works, so that two of them can be compared person by
-person.
+Every model reads the same histories and ranks for the same users and artworks, so two models can be compared user by user.
 """
 
 from dataclasses import dataclass
@@ -12,101 +11,118 @@ from scipy.sparse import csr_array
 
 from artrec_core.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from artrec_core.evaluation.metrics import rank_accuracy, ranks
-from artrec_core.evaluation.ranking import seen_works
+from artrec_core.evaluation.ranking import seen_matrix
 from artrec_core.model.sequences import Sequences
 from artrec_core.recs.interaction_models import Popularity, users_per_item
 from artrec_core.recs.strategies.folding import Component, spread
 from artrec_core.recs.topk.search import empty_results, top_k
 
 K = 10
-# Lists of so many people tell coverage and overlap to a percent.
-MOST_LISTED = 10_000
-# The popular works are the first percent of the catalogue, and at least so many.
+# Lists of so many users give coverage and overlap to one percent.
+MAX_LISTED_USERS = 10_000
+# The popular artworks are the first percent of the catalogue, and at least so many.
 POPULAR_SHARE = 0.01
-LEAST_POPULAR = 20
-# Of a small catalogue, where 20 works may fill every list, no more than this share.
-MOST_OF_FEW = 0.1
+MIN_POPULAR = 20
+# 20 artworks of a small catalogue may fill every list, so the popular ones are at most this share.
+MAX_POPULAR_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class FrozenFuture:
-    """People U and works I; `seen` is a CSR (U, I) of what each met before the test.
+class HeldOutSplit:
+    """Histories before the test, and what was held out of them, for users U and artworks I.
 
-    `tested` (n,) are rows of people and `targets` (n,) the row of the work held out for each; `listed` (m,) rows of people
-    whose lists are looked at.
+    `seen` is a CSR (U, I) of the artworks that each user saw before the test. `tested_users` (n,) are rows of users and
+    `targets` (n,) the row of the artwork held out for each. `listed_users` (m,) are rows of the users whose lists are
+    compared.
     """
 
     seen: csr_array
-    tested: Int64Array
+    tested_users: Int64Array
     targets: Int64Array
-    listed: Int64Array
+    listed_users: Int64Array
 
     @classmethod
-    def of(cls, before: Sequences, works: int, tested: Int64Array, targets: Int64Array) -> "FrozenFuture":
-        """From everyone's histories before the test; people who have seen all works are not listed, others evenly spaced."""
-        seen = seen_works(before, works)
-        able = np.flatnonzero(np.diff(seen.indptr) < works)
-        places = np.linspace(0, max(len(able) - 1, 0), min(len(able), MOST_LISTED)).astype(np.int64)
-        return cls(seen, tested, targets, able[places])
+    def from_histories(
+        cls, before: Sequences, artwork_count: int, tested_users: Int64Array, targets: Int64Array
+    ) -> "HeldOutSplit":
+        """Make a split.
+
+        Users who have seen all artworks get no list. Of the others, at most `MAX_LISTED_USERS`, evenly spaced, do.
+
+        Parameters
+        ----------
+        before
+            Histories of all users before the test.
+        artwork_count
+            Artworks of the catalogue.
+        tested_users, targets
+            Rows of the tested users, and of the artwork held out for each, (n,).
+        """
+        seen = seen_matrix(before, artwork_count)
+        with_unseen = np.flatnonzero(np.diff(seen.indptr) < artwork_count)
+        sample_size = min(len(with_unseen), MAX_LISTED_USERS)
+        sample = np.linspace(0, max(len(with_unseen) - 1, 0), sample_size).astype(np.int64)
+        return cls(seen, tested_users, targets, with_unseen[sample])
 
     @property
-    def works(self) -> int:
-        """How many works there are."""
+    def artwork_count(self) -> int:
+        """Artworks of the catalogue."""
         return int(self.seen.shape[1])
 
     @cached_property
     def popular(self) -> Int64Array:
-        """Rows of the works that most people met, the most popular first."""
-        few = max(1, round(self.works * MOST_OF_FEW))
-        many = min(max(LEAST_POPULAR, round(self.works * POPULAR_SHARE)), few)
-        return np.argsort(-users_per_item(self.seen), kind="stable")[:many]
+        """Rows of the artworks that most users have seen, the most popular first."""
+        limit = max(1, round(self.artwork_count * MAX_POPULAR_SHARE))
+        count = min(max(MIN_POPULAR, round(self.artwork_count * POPULAR_SHARE)), limit)
+        return np.argsort(-users_per_item(self.seen), kind="stable")[:count]
 
-    def popular_ndcg(self) -> Float64Array:
-        """NDCG@10 of the popular list, (n,)."""
-        popular = Popularity().fit(self.seen)
-        return self.ndcg(popular.user_vectors, popular.item_vectors)
+    def popularity_ndcg(self) -> Float64Array:
+        """NDCG@10 of the popularity baseline, (n,)."""
+        popularity = Popularity().fit(self.seen)
+        return self.ndcg(popularity.user_vectors, popularity.item_vectors)
 
-    def ndcg(self, users: Float32Array, works: Float32Array) -> Float64Array:
+    def ndcg(self, users: Float32Array, artworks: Float32Array) -> Float64Array:
         """NDCG@10 of vectors (U, d) and (I, d), (n,)."""
-        if not len(self.tested):
+        if not len(self.tested_users):
             return np.zeros(0)
-        better, tied = ranks(users[self.tested], works, self.targets.astype(np.int32), exclude=self.seen[self.tested])
+        exclude = self.seen[self.tested_users]
+        better, tied = ranks(users[self.tested_users], artworks, self.targets.astype(np.int32), exclude=exclude)
         return rank_accuracy(better, tied, (K,))[f"ndcg@{K}"]
 
-    def lists(self, users: Float32Array, works: Float32Array) -> Int32Array:
-        """The ten best unseen works of the people listed, (m, 10), padded with -1."""
-        return top_k(users[self.listed], works, K, exclude=self.seen[self.listed])[0]
+    def lists(self, users: Float32Array, artworks: Float32Array) -> Int32Array:
+        """The ten best unseen artworks of the listed users, (m, 10), padded with -1."""
+        return top_k(users[self.listed_users], artworks, K, exclude=self.seen[self.listed_users])[0]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A model's NDCG@10 (n,) and lists (m, 10), or the fault for which it can have neither."""
+class HeldOutResult:
+    """A model's NDCG@10 (n,) and lists (m, 10), or the fault that makes it unusable."""
 
     ndcg: Float64Array
     lists: Int32Array
     fault: str | None = None
 
 
-def reading(users: Float32Array, works: Float32Array, future: FrozenFuture) -> Reading:
-    """What a model of vectors (U, d) and (I, d) makes of the future."""
-    if (fault := fault_of(users, works)) is not None:
-        return broken(fault, future)
-    return Reading(future.ndcg(users, works), future.lists(users, works))
+def measure_vectors(users: Float32Array, artworks: Float32Array, split: HeldOutSplit) -> HeldOutResult:
+    """Measure a model on a held-out split by its vectors (U, d) and (I, d)."""
+    if (fault := find_fault(users, artworks)) is not None:
+        return faulty_result(fault, split)
+    return HeldOutResult(split.ndcg(users, artworks), split.lists(users, artworks))
 
 
-def broken(fault: str, future: FrozenFuture) -> Reading:
-    """The reading of a model that cannot be asked."""
-    return Reading(np.full(len(future.tested), np.nan), empty_results(len(future.listed), K)[0], fault)
+def faulty_result(fault: str, split: HeldOutSplit) -> HeldOutResult:
+    """The result of a model that cannot be used: no metric, no lists."""
+    return HeldOutResult(np.full(len(split.tested_users), np.nan), empty_results(len(split.listed_users), K)[0], fault)
 
 
-def fault_of(users: Float32Array, works: Float32Array) -> str | None:
-    """Why a model of these vectors must not serve, however it ranks; None where it may."""
-    if not (users.size and works.size):
+def find_fault(users: Float32Array, artworks: Float32Array) -> str | None:
+    """Why a model with these vectors must not be served, whatever its metrics are; None if it may."""
+    if not (users.size and artworks.size):
         return "it has no vectors"
-    for what, vectors in (("people", users), ("artworks", works)):
-        wrong = int((~np.isfinite(vectors).all(axis=1)).sum())
-        if wrong:
-            return f"the vectors of {wrong:,} of {len(vectors):,} {what} are not finite"
-    if spread(Component("model", works, users), "dot") == 0:
-        return "it gives every work the same score"
+    for name, vectors in (("users", users), ("artworks", artworks)):
+        count = int((~np.isfinite(vectors).all(axis=1)).sum())
+        if count:
+            return f"the vectors of {count:,} of {len(vectors):,} {name} are not finite"
+    if spread(Component("model", artworks, users), "dot") == 0:
+        return "it gives every artwork the same score"
     return None

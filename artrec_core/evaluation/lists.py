@@ -1,7 +1,7 @@
-"""From models to dumped lists, and from dumped lists to figures.
+"""Lists as files: models write them, metrics are computed from them.
 
-The two halves share nothing but the file: `dump` writes each person's best works without knowing a test work, and
-`accuracy_of_lists` reads them beside the targets without knowing a model.
+The two halves share only the file. `write_lists` writes each user's best artworks without the test artworks;
+`accuracy_of_lists` compares lists with the test artworks without the model.
 """
 
 from collections.abc import Iterable
@@ -20,76 +20,130 @@ from artrec_core.evaluation.ranking import KS
 from artrec_core.recs.interaction_models import Baseline, FactorModel
 from artrec_core.recs.topk.search import empty_results, top_k, top_k_of_scores
 
-# People of a block share one random order of the catalogue: few enough that what ties bring is averaged over many orders.
-PEOPLE_IN_BLOCK = 128
+# Users of a block share one random order of the catalogue. Small blocks average the effect of ties over many orders.
+USERS_IN_BLOCK = 128
 
 
-class Vectors(FactorModel):
-    """Vectors from elsewhere, to be ranked as a baseline is."""
+class VectorModel(FactorModel):
+    """A model given by its vectors, ranked like a baseline."""
 
     def __init__(self, name: str, user_vectors: Float32Array, item_vectors: Float32Array) -> None:
         self.name, self.user_vectors, self.item_vectors = name, user_vectors, item_vectors
 
 
-def best_works(
-    model: Baseline, people: Int64Array, k: int, *, exclude: Any, among: Int64Array | None = None, seed: int = 0
+def best_artworks(
+    model: Baseline, users: Int64Array, k: int, *, exclude: Any, among: Int64Array | None = None, seed: int = 0
 ) -> tuple[Int32Array, Float32Array]:
-    """The k best works of these rows of people, ids and scores (n, k) as `top_k` gives them, but ties in random order.
+    """Find the k best artworks of each user, with ties in random order.
 
-    `top_k` breaks ties by the row of the work. Where a model's ties fall together with the order of the catalogue (old works first,
-    popular ones first), that order would answer for the model; so the works are ranked in an order drawn anew for every block of
-    people. `exclude` is a CSR (n, works); `among` are rows of the works to choose from, all of them unless given.
+    `top_k` breaks ties by row. If the catalogue's order carries information (old artworks first, popular ones first), this
+    would help a model whose scores tie. So each block of users gets a new random order of the artworks.
+
+    Parameters
+    ----------
+    model
+        Any model with the baselines' interface.
+    users
+        Rows of the users, (n,).
+    k
+        Artworks per user.
+    exclude
+        CSR (n, I) of the artworks to leave out.
+    among
+        Rows of the artworks to choose from; None stands for all.
+    seed
+        Seed of the orders.
+
+    Returns
+    -------
+    ids, scores
+        (n, k) each, as `top_k` returns them.
     """
-    works = np.arange(exclude.shape[1]) if among is None else among
-    ids, scores = empty_results(len(people), k)
-    left_out = exclude.tocsr()
-    for block, start in enumerate(range(0, len(people), PEOPLE_IN_BLOCK)):
-        some = slice(start, start + PEOPLE_IN_BLOCK)
-        order = np.random.default_rng([seed, block]).permutation(works)
-        # Column c of the reordered matrix is work order[c].
-        mixed = csr_array(left_out[some][:, order])
+    artworks = np.arange(exclude.shape[1]) if among is None else among
+    ids, scores = empty_results(len(users), k)
+    exclude_rows = exclude.tocsr()
+    for block_number, start in enumerate(range(0, len(users), USERS_IN_BLOCK)):
+        block = slice(start, start + USERS_IN_BLOCK)
+        order = np.random.default_rng([seed, block_number]).permutation(artworks)
+        # Column c of the reordered matrix is artwork order[c].
+        reordered_exclude = csr_array(exclude_rows[block][:, order])
         if isinstance(model, FactorModel):
-            users = model.user_vectors[people[some]]
-            found, scores[some] = top_k(users, model.item_vectors[order], k, exclude=mixed)
+            vectors = model.user_vectors[users[block]]
+            columns, scores[block] = top_k(vectors, model.item_vectors[order], k, exclude=reordered_exclude)
         else:
-            found, scores[some] = top_k_of_scores(model.scores(people[some])[:, order], k, exclude=mixed)
-        ids[some] = np.where(found >= 0, order[found], -1)
+            reordered_scores = model.scores(users[block])[:, order]
+            columns, scores[block] = top_k_of_scores(reordered_scores, k, exclude=reordered_exclude)
+        ids[block] = np.where(columns >= 0, order[columns], -1)
     return ids, scores
 
 
-def dump(path: Path, user_ids: list[str], artwork_ids: list[str], ids: Int32Array, scores: Float32Array) -> None:
-    """Write lists as Parquet: USER_ID, RANK from 1, ARTWORK_ID, SCORE."""
-    shown = ids >= 0
-    people, places = np.nonzero(shown)
+def write_lists(path: Path, user_ids: list[str], artwork_ids: list[str], ids: Int32Array, scores: Float32Array) -> None:
+    """Write lists as Parquet: USER_ID, RANK from 1, ARTWORK_ID, SCORE.
+
+    Parameters
+    ----------
+    path
+        The file.
+    user_ids, artwork_ids
+        Ids of the rows of `ids`, and of the artworks that `ids` holds as row numbers.
+    ids, scores
+        The lists, (users, k), best first, padded with -1.
+    """
+    is_artwork = ids >= 0
+    users, places = np.nonzero(is_artwork)
     pl.DataFrame(
         {
-            USER_ID: pl.Series(user_ids, dtype=pl.String).gather(people),
+            USER_ID: pl.Series(user_ids, dtype=pl.String).gather(users),
             RANK: (places + 1).astype(np.int32),
-            ARTWORK_ID: pl.Series(artwork_ids, dtype=pl.String).gather(ids[shown]),
-            SCORE: scores[shown],
+            ARTWORK_ID: pl.Series(artwork_ids, dtype=pl.String).gather(ids[is_artwork]),
+            SCORE: scores[is_artwork],
         }
     ).write_parquet(path)
 
 
-def dumped(path: Path, user_ids: list[str], artwork_ids: list[str], k: int) -> Int32Array:
-    """The works of dumped lists as rows (people, k), best first, -1 where a list is shorter; people without a list have none."""
+def read_lists(path: Path, user_ids: list[str], artwork_ids: list[str], k: int) -> Int32Array:
+    """Read lists as row numbers of artworks, (users, k), best first, padded with -1.
+
+    Parameters
+    ----------
+    path
+        A file that `write_lists` has written.
+    user_ids, artwork_ids
+        The users to read, and the artworks whose row numbers are returned.
+    k
+        Length of the lists; longer ones are cut.
+    """
     lists = pl.read_parquet(path)
     ids, _ = empty_results(len(user_ids), k)
-    person = {one: row for row, one in enumerate(user_ids)}
-    work = {one: row for row, one in enumerate(artwork_ids)}
-    kept = lists.filter((pl.col(RANK) <= k) & pl.col(USER_ID).is_in(user_ids))
-    people = [person[one] for one in kept[USER_ID].to_list()]
-    ids[people, kept[RANK].to_numpy() - 1] = [work[one] for one in kept[ARTWORK_ID].to_list()]
+    user_rows = {user_id: row for row, user_id in enumerate(user_ids)}
+    artwork_rows = {artwork_id: row for row, artwork_id in enumerate(artwork_ids)}
+    listed = lists.filter((pl.col(RANK) <= k) & pl.col(USER_ID).is_in(user_ids))
+    users = [user_rows[user_id] for user_id in listed[USER_ID].to_list()]
+    artworks = [artwork_rows[artwork_id] for artwork_id in listed[ARTWORK_ID].to_list()]
+    ids[users, listed[RANK].to_numpy() - 1] = artworks
     return ids
 
 
 def accuracy_of_lists(
     ids: Int32Array, targets: NDArray[np.integer[Any]], ks: Iterable[int] = KS
 ) -> dict[str, Float64Array]:
-    """HR, recall, precision, F1, NDCG and MRR at each k of lists (people, K) that should hold one target a person (people,).
+    """Compute HR, recall, precision, F1, NDCG and MRR at each k for one held-out artwork per user.
 
-    A value a person: {"ndcg@10": (people,), ...}. Lists are best first and padded with -1; they must not repeat a work.
+    Parameters
+    ----------
+    ids
+        Lists (U, K), best first, padded with -1, without duplicates.
+    targets
+        The held-out artwork of each user, (U,).
+    ks
+        Lengths of the lists to measure.
+
+    Returns
+    -------
+    One value per user: {"ndcg@10": (U,), ...}.
     """
-    people, works = len(ids), int(max(ids.max(initial=-1), targets.max(initial=-1))) + 1
-    starts = np.arange(people + 1)
-    return accuracy(ids, csr_array((np.ones(people), np.asarray(targets, np.int64), starts), shape=(people, works)), ks)
+    user_count, artwork_count = len(ids), int(max(ids.max(initial=-1), targets.max(initial=-1))) + 1
+    starts = np.arange(user_count + 1)
+    columns = np.asarray(targets, np.int64)
+    held_out = csr_array((np.ones(user_count), columns, starts), shape=(user_count, artwork_count))
+    return accuracy(ids, held_out, ks)

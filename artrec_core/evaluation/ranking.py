@@ -1,4 +1,4 @@
-"""How well vectors place held-out works: the full catalogue ranked, seen works left out."""
+"""How well vectors rank held-out artworks among the full catalogue, without seen artworks."""
 
 from typing import Any
 
@@ -13,25 +13,36 @@ KS = (5, 10, 20)
 
 
 def held_out_accuracy(
-    users: Float32Array, works: Float32Array, seen: Sequences, targets: Any
+    users: Float32Array, artworks: Float32Array, histories: Sequences, targets: Any
 ) -> dict[str, Float64Array]:
-    """HR, NDCG and MRR at 5, 10 and 20, a value a person: {"ndcg@10": (people,), ...}.
+    """Compute HR, NDCG and MRR at 5, 10 and 20.
 
-    users (people, dim), works (works, dim); `seen` holds the histories of the same people; targets (people,) are rows of
-    works.
+    Parameters
+    ----------
+    users, artworks
+        Vectors (U, d) and (I, d).
+    histories
+        Histories of the same users; their artworks are left out.
+    targets
+        Row of the artwork held out for each user, (U,).
+
+    Returns
+    -------
+    One value per user: {"ndcg@10": (U,), ...}.
     """
-    better, tied = ranks(users, works, np.asarray(targets), exclude=seen_works(seen, len(works)))
+    better, tied = ranks(users, artworks, np.asarray(targets), exclude=seen_matrix(histories, len(artworks)))
     return rank_accuracy(better, tied, KS)
 
 
-def held_out_ndcg(users: Float32Array, works: Float32Array, seen: Sequences, targets: Any) -> Float64Array:
-    """NDCG@10 a person: what training selects its weights by."""
-    return held_out_accuracy(users, works, seen, targets)["ndcg@10"]
+def held_out_ndcg(users: Float32Array, artworks: Float32Array, histories: Sequences, targets: Any) -> Float64Array:
+    """NDCG@10 of each user, (U,): the metric by which training selects its weights."""
+    return held_out_accuracy(users, artworks, histories, targets)["ndcg@10"]
 
 
-def seen_works(seen: Sequences, works: int) -> csr_array:
-    """A CSR (people, works) of the works each person met."""
-    owners = np.repeat(np.arange(seen.people), seen.lengths)
-    found = csr_array((np.ones(len(owners), np.float32), (owners, seen.works)), shape=(seen.people, works))
-    found.sum_duplicates()
-    return found
+def seen_matrix(histories: Sequences, artwork_count: int) -> csr_array:
+    """CSR (U, I) of the artworks in each user's history."""
+    owners = np.repeat(np.arange(histories.user_count), histories.lengths)
+    shape = (histories.user_count, artwork_count)
+    matrix = csr_array((np.ones(len(owners), np.float32), (owners, histories.works)), shape=shape)
+    matrix.sum_duplicates()
+    return matrix

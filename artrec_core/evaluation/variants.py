@@ -1,4 +1,4 @@
-"""Our own model and what is left of it where one thing is changed, trained by the nightly training's code."""
+"""Training of our model and its ablations for an evaluation, by the code of the nightly training."""
 
 import json
 from dataclasses import replace
@@ -6,95 +6,110 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from artrec_core.arrays import Float32Array
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, INTERESTS, USER_ID
 from artrec_core.config import Recipe
 from artrec_core.evaluation.ablations import FULL, ID_ONLY, NO_INTERESTS, TEXT_ONLY
-from artrec_core.evaluation.lists import Vectors
+from artrec_core.evaluation.lists import VectorModel
 from artrec_core.evaluation.ranking import held_out_ndcg
-from artrec_core.evaluation.task import Question, rows
+from artrec_core.evaluation.task import EvaluationTask, row_numbers
 from artrec_core.model.distributed.launch import launch
 from artrec_core.model.embeddings import distinct_interests, item_vectors, text_vectors, user_vectors
 from artrec_core.model.run import METRICS, MODEL, VECTORS
-from artrec_core.model.sequences import NO_WORK, sequences
+from artrec_core.model.sequences import NO_ROW, build_sequences
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
 
 OWN = (ID_ONLY, TEXT_ONLY, FULL)
-# Models that do not hear what people say of themselves.
-_DEAF = (ID_ONLY, NO_INTERESTS)
+_WITHOUT_INTERESTS = (ID_ONLY, NO_INTERESTS)
 
 
-def trained(question: Question, recipe: Recipe, name: str, folder: Path, base: Path) -> Vectors:
-    """Train in the folder and return the vectors of the people asked (asked, dim) and of all works (works, dim).
+def train_variant(task: EvaluationTask, recipe: Recipe, name: str, folder: Path, base: Path) -> VectorModel:
+    """Train a model on a task.
 
-    `recipe` is the `variant` of this name. Hidden works take no part in training, not even as negatives: they are what a museum
-    brings in on the night after. A killed training is taken up again.
+    Hidden artworks take no part in training, not even as negatives: they stand for artworks that enter the catalogue after
+    training. A training that was killed is resumed.
+
+    Parameters
+    ----------
+    task
+        The evaluation task.
+    recipe
+        The recipe of this variant, from `ablations.variant`.
+    name
+        Name of the variant.
+    folder
+        Folder of the training run.
+    base
+        Folder of the base text model.
+
+    Returns
+    -------
+    Vectors of the test users (n, d) and of all artworks (I, d).
     """
-    data = training_data(question, recipe, name)
+    data = training_data(task, recipe, name)
     data.save(folder / "data")
     launch(recipe, folder, base, held_out_ndcg)
     tower = TwoTower.load(folder / MODEL)
-    works = item_vectors(tower, question.artwork_ids, _text_of_works(question, tower, data, folder, name))
-    asked = question.asked.join(question.people, on=USER_ID, how="left", maintain_order="left")
-    if name in _DEAF:
-        asked = asked.with_columns(pl.lit(None, pl.String).alias(INTERESTS))
-    return Vectors(name, user_vectors(tower, asked, question.before_test, question.artwork_ids, works), works)
+    artworks = item_vectors(tower, task.artwork_ids, _artwork_texts(task, tower, data, folder, name))
+    users = task.test_users.join(task.users, on=USER_ID, how="left", maintain_order="left")
+    if name in _WITHOUT_INTERESTS:
+        users = users.with_columns(pl.lit(None, pl.String).alias(INTERESTS))
+    return VectorModel(name, user_vectors(tower, users, task.before_test, task.artwork_ids, artworks), artworks)
 
 
-def validation(folder: Path) -> float | None:
-    """The best figure on the validation works, by which the weights were chosen."""
+def best_validation(folder: Path) -> float | None:
+    """The best metric on the validation artworks: the one of the selected weights."""
     lines = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
     return max((line["validation"] for line in lines if "validation" in line), default=None)
 
 
-def training_data(question: Question, recipe: Recipe, name: str) -> TrainingData:
-    """What the training reads: the question without the hidden works, and without the words that this model does not hear."""
-    shown = question.catalogue.filter(~pl.col(ARTWORK_ID).is_in(question.hidden))
-    artwork_ids, documents = shown[ARTWORK_ID].to_list(), shown[DOCUMENT].to_list()
-    interests, interest_of = distinct_interests(question.people)
-    row = {old: new for new, old in enumerate(rows(shown[ARTWORK_ID], question.artwork_ids))}
-    queries = [(text, row[old]) for text, old in question.queries if old in row]
-    if name in _DEAF:
-        interests, interest_of = [], np.full(len(interest_of), NO_WORK)
+def training_data(task: EvaluationTask, recipe: Recipe, name: str) -> TrainingData:
+    """The training data of a variant: the task without hidden artworks and without texts that the variant does not use."""
+    visible = task.catalogue.filter(~pl.col(ARTWORK_ID).is_in(task.hidden_ids))
+    artwork_ids, documents = visible[ARTWORK_ID].to_list(), visible[DOCUMENT].to_list()
+    interests, interest_of = distinct_interests(task.users)
+    training_rows = {row: number for number, row in enumerate(row_numbers(visible[ARTWORK_ID], task.artwork_ids))}
+    queries = [(text, training_rows[row]) for text, row in task.queries if row in training_rows]
+    if name in _WITHOUT_INTERESTS:
+        interests, interest_of = [], np.full(len(interest_of), NO_ROW)
     if name == ID_ONLY:
         queries = []
-    pairs = (question.validation[USER_ID], question.user_ids), (question.validation[ARTWORK_ID], artwork_ids)
+    validation_users = row_numbers(task.validation[USER_ID], task.user_ids)
+    validation_artworks = row_numbers(task.validation[ARTWORK_ID], artwork_ids)
     data = TrainingData(
         artwork_ids=artwork_ids,
         documents=documents,
         interests=interests,
         interest_of=interest_of,
         queries=queries,
-        histories=sequences(question.train, question.user_ids, artwork_ids),
-        validation=np.stack([rows(values, among) for values, among in pairs], 1),
-        people=question.user_ids,
-        refit=sequences(question.before_test, question.user_ids, artwork_ids) if recipe.train.refit else None,
+        histories=build_sequences(task.train, task.user_ids, artwork_ids),
+        validation=np.stack([validation_users, validation_artworks], 1),
+        user_ids=task.user_ids,
+        refit=build_sequences(task.before_test, task.user_ids, artwork_ids) if recipe.train.refit else None,
     )
     if name == ID_ONLY:
         return replace(data, text_vectors=np.zeros((len(documents), recipe.model.dim), np.float32))
-    if recipe.model.tuning != "frozen" or question.text_vectors is None:
+    if recipe.model.tuning != "frozen" or task.text_vectors is None:
         return data
-    place = {text: at for at, text in enumerate(question.texts)}
-    data = replace(data, queries=[(text, work) for text, work in queries if text in place])
-    return replace(data, text_vectors=question.text_vectors[[place[text] for text in data.texts]])
+    text_rows = {text: row for row, text in enumerate(task.texts)}
+    data = replace(data, queries=[(text, artwork) for text, artwork in queries if text in text_rows])
+    return replace(data, text_vectors=task.text_vectors[[text_rows[text] for text in data.texts]])
 
 
-def _text_of_works(
-    question: Question, tower: TwoTower, data: TrainingData, folder: Path, name: str
-) -> NDArray[np.float32]:
-    """Text vectors of all works; those of hidden works by the tower that was trained without them."""
+def _artwork_texts(task: EvaluationTask, tower: TwoTower, data: TrainingData, folder: Path, name: str) -> Float32Array:
+    """Text vectors of all artworks; those of hidden artworks by the tower that was trained without them."""
     vectors = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS)
-    shown = rows(pl.Series(data.artwork_ids, dtype=pl.String), question.artwork_ids)
-    out = np.zeros((len(question.artwork_ids), vectors.shape[1]), np.float32)
-    out[shown] = vectors[: len(shown)]
-    if name == ID_ONLY or not question.hidden:
-        return out
-    hidden = question.hidden_rows
-    if data.text_vectors is not None and question.text_vectors is not None:
-        out[hidden] = question.text_vectors[hidden]
+    visible = row_numbers(pl.Series(data.artwork_ids, dtype=pl.String), task.artwork_ids)
+    texts = np.zeros((len(task.artwork_ids), vectors.shape[1]), np.float32)
+    texts[visible] = vectors[: len(visible)]
+    if name == ID_ONLY or not task.hidden_ids:
+        return texts
+    hidden = task.hidden_rows
+    if data.text_vectors is not None and task.text_vectors is not None:
+        texts[hidden] = task.text_vectors[hidden]
     else:
-        documents = question.catalogue[DOCUMENT].to_list()
-        out[hidden] = text_vectors(tower, [documents[row] for row in hidden])
-    return out
+        documents = task.catalogue[DOCUMENT].to_list()
+        texts[hidden] = text_vectors(tower, [documents[row] for row in hidden])
+    return texts

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from artrec_core.data.holdout import Holdout
-    from artrec_core.evaluation.report import Card, Exam
-    from artrec_core.evaluation.task import Question
+    from artrec_core.evaluation.report import GroundTruth, UserMetrics
+    from artrec_core.evaluation.task import EvaluationTask
 
 LEAVE_ONE_OUT, TIME_SPLIT = "leave-one-out", "time-split"
 PROTOCOLS = (LEAVE_ONE_OUT, TIME_SPLIT)
@@ -59,12 +59,12 @@ class Protocol:
         return f"{self.name}{cold}{f'-unseen-{digest_of(self.unseen_museums)[:8]}' if self.unseen_museums else ''}"
 
 
-def asked(night: Night, protocol: Protocol) -> tuple["Question", "Exam"]:
+def asked(night: Night, protocol: Protocol) -> tuple["EvaluationTask", "GroundTruth"]:
     """What the models are told, and what they are marked by. `ArtrecError` where nothing can be held out."""
     from artrec_core.columns import ARTWORK_ID, DOCUMENT
     from artrec_core.data.holdout import leave_one_out, time_split
-    from artrec_core.evaluation.report import exam
-    from artrec_core.evaluation.task import Question
+    from artrec_core.evaluation.report import ground_truth
+    from artrec_core.evaluation.task import EvaluationTask
     from artrec_core.model.distillation import text_base
     from jobs.embed import everyone
 
@@ -80,22 +80,22 @@ def asked(night: Night, protocol: Protocol) -> tuple["Question", "Exam"]:
     held_out, hidden = _hiding(held_out, catalogue, protocol)
     recipe = night.recipe
     base = text_base(recipe.model, recipe.store.models, lambda: catalogue[DOCUMENT].to_list())
-    question = Question.about(held_out, catalogue, people, train.queries(catalogue), hidden=hidden)
+    question = EvaluationTask.from_holdout(held_out, catalogue, people, train.queries(catalogue), hidden=hidden)
     vectors = base_vectors(night, base, question.texts)
     question = replace(question, text_vectors=vectors)
-    return question, exam(question, held_out, vectors[: catalogue.height])
+    return question, ground_truth(question, held_out, vectors[: catalogue.height])
 
 
 def _hiding(held_out: "Holdout", catalogue: "pl.DataFrame", protocol: Protocol) -> tuple["Holdout", list[str]]:
     """The holdout as the protocol asks it, and the works to hide from it."""
     from artrec_core.columns import ARTWORK_ID
-    from artrec_core.data.holdout import with_tests_of, works_to_hide
+    from artrec_core.data.holdout import restrict_test, sample_artworks_to_hide
     from artrec_core.recs.strategies.filters import museum_mask
 
     if not protocol.unseen_museums:
-        return held_out, works_to_hide(held_out, protocol.cold_share, HIDING_SEED)
+        return held_out, sample_artworks_to_hide(held_out, protocol.cold_share, HIDING_SEED)
     hidden = catalogue.filter(museum_mask(catalogue, list(protocol.unseen_museums)))[ARTWORK_ID].to_list()
-    tested, named = with_tests_of(held_out, hidden), ", ".join(protocol.unseen_museums)
+    tested, named = restrict_test(held_out, hidden), ", ".join(protocol.unseen_museums)
     if len(hidden) == catalogue.height:
         raise ArtrecError(f"every work is of {named}, so nothing is left to learn from; name fewer museums")
     if not tested.test.height:
@@ -137,15 +137,15 @@ def base_vectors(night: Night, base: Path, texts: Sequence[str]) -> "NDArray[np.
     return vectors
 
 
-def marked(question: "Question", exam: "Exam", folder: Path) -> "Card":
+def marked(question: "EvaluationTask", exam: "GroundTruth", folder: Path) -> "UserMetrics":
     """The figures of the lists that lie in a model's folder."""
     from artrec_core.columns import USER_ID
-    from artrec_core.evaluation.lists import dumped
-    from artrec_core.evaluation.report import card
+    from artrec_core.evaluation.lists import read_lists
+    from artrec_core.evaluation.report import measure_lists
 
     ids = [
-        dumped(folder / name, question.asked[USER_ID].to_list(), question.artwork_ids, answer.LONGEST_LIST)
+        read_lists(folder / name, question.test_users[USER_ID].to_list(), question.artwork_ids, answer.LONGEST_LIST)
         for name in (answer.LISTS, answer.HIDDEN_LISTS, answer.AMONG_HIDDEN_LISTS)
         if (folder / name).exists()
     ]
-    return card(exam, *ids)
+    return measure_lists(exam, *ids)

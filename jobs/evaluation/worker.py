@@ -41,20 +41,20 @@ def command(
 
 def answer(recipe: Recipe, asked: Path, model: str, seed: int, into: Path) -> None:
     """Write the lists and, last of all, what was chosen and how long it took into the folder."""
-    from artrec_core.evaluation.lists import best_works, dump
-    from artrec_core.evaluation.task import Question
+    from artrec_core.evaluation.lists import best_artworks, write_lists
+    from artrec_core.evaluation.task import EvaluationTask
 
     into.mkdir(parents=True, exist_ok=True)
-    question, clock = Question.load(asked), _Clock()
+    question, clock = EvaluationTask.load(asked), _Clock()
     ranker, people, told = _ranker(recipe, question, model, seed, into, clock)
     with clock.on("score"):
         wanted: list[tuple[str, bool, Any]] = [(LISTS, True, None)]
-        if question.hidden:
+        if question.hidden_ids:
             wanted += [(HIDDEN_LISTS, False, None), (AMONG_HIDDEN_LISTS, True, question.hidden_rows)]
         for name, leaves_hidden_out, among in wanted:
-            exclude = question.met(hidden=leaves_hidden_out)
-            ids, scores = best_works(ranker, people, LONGEST_LIST, exclude=exclude, among=among, seed=seed)
-            dump(into / name, question.asked["user_id"].to_list(), question.artwork_ids, ids, scores)
+            exclude = question.excluded_pairs(with_hidden=leaves_hidden_out)
+            ids, scores = best_artworks(ranker, people, LONGEST_LIST, exclude=exclude, among=among, seed=seed)
+            write_lists(into / name, question.test_users["user_id"].to_list(), question.artwork_ids, ids, scores)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     told |= {"model": model, "seed": seed, "seconds": clock.seconds, "peak_memory_mb": peak}
     building = into / f"{ANSWER}.building"
@@ -68,24 +68,24 @@ def _ranker(
     """A model that is ready to rank, its rows of the people asked, and what was chosen by which validation figure."""
     import numpy as np
 
-    from artrec_core.evaluation.baselines import PEERS, chosen, fitted
+    from artrec_core.evaluation.baselines import BASELINES, choose_settings, fit_baseline
 
-    if model in PEERS:
+    if model in BASELINES:
         with clock.on("choose"):
-            choice = chosen(model, question, seed=seed)
+            choice = choose_settings(model, question, seed=seed)
         with clock.on("fit"):
-            ranker = fitted(model, choice.settings, question, seed=seed)
-        best = choice.validation if choice.tried else None
-        return ranker, question.asked_rows, {"chosen": choice.settings, "validation": best, "tried": choice.tried}
+            ranker = fit_baseline(model, choice.settings, question, seed=seed)
+        best = choice.validation if choice.trials else None
+        return ranker, question.test_user_rows, {"chosen": choice.settings, "validation": best, "tried": choice.trials}
     from artrec_core.columns import DOCUMENT
     from artrec_core.evaluation.ablations import variant
-    from artrec_core.evaluation.variants import trained, validation
+    from artrec_core.evaluation.variants import best_validation, train_variant
     from artrec_core.model.distillation import text_base
 
     with clock.on("fit"):
         base = text_base(recipe.model, recipe.store.models, lambda: question.catalogue[DOCUMENT].to_list())
-        vectors = trained(question, variant(recipe, model, seed), model, into / "training", base)
-    return vectors, np.arange(question.asked.height), {"validation": validation(into / "training")}
+        vectors = train_variant(question, variant(recipe, model, seed), model, into / "training", base)
+    return vectors, np.arange(question.test_users.height), {"validation": best_validation(into / "training")}
 
 
 class _Clock:

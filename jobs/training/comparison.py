@@ -9,7 +9,7 @@ import polars as pl
 from artrec_core.columns import ARTWORK_ID, CONTENT_HASH, USER_ID, VECTOR
 from artrec_core.errors import ArtrecError
 from artrec_core.evaluation.gate import Criterion, Decision, decide
-from artrec_core.evaluation.holdout import FrozenFuture, Reading, broken, reading
+from artrec_core.evaluation.holdout import HeldOutResult, HeldOutSplit, faulty_result, measure_vectors
 from artrec_core.model.embeddings import item_vectors, user_vectors
 from artrec_core.model.registry import Registry, Version
 from artrec_core.model.training_split import Future, future_of, trained_on
@@ -23,7 +23,7 @@ from jobs.train import HOLDOUT, REFIT
 def compared(night: Night, registry: Registry, challenger: Version) -> Decision:
     """The gate's decision about a version of this night, against the champion of this moment if there is another."""
     future = future_of(night)
-    frozen = FrozenFuture.of(future.before, len(future.artwork_ids), future.tested, future.targets)
+    frozen = HeldOutSplit.from_histories(future.before, len(future.artwork_ids), future.tested, future.targets)
     champion, before, doubts, fair = registry.champion(), None, [], None
     if champion is not None:
         before = read(night, registry, champion, future, frozen)
@@ -41,18 +41,18 @@ def compared(night: Night, registry: Registry, challenger: Version) -> Decision:
     return decide(night.recipe.gate, frozen, own, before, held_out=held_out, fair=fair, doubts=doubts)
 
 
-def read(night: Night, registry: Registry, version: Version, future: Future, frozen: FrozenFuture) -> Reading:
+def read(night: Night, registry: Registry, version: Version, future: Future, frozen: HeldOutSplit) -> HeldOutResult:
     """What a version makes of the future; a version that cannot be loaded is broken."""
     try:
         tower = TwoTower.load(registry.fetch(version))
     except ArtrecError as error:
-        return broken(str(error), frozen)
+        return faulty_result(str(error), frozen)
     parts, *_ = encode_documents(night, tower, tower.text_tower_digest, future.catalogue)
     table = night.lake.read_parts("text_vectors", night.day, [part for some in parts.values() for part in some])
     text, _ = vectors_of(future.catalogue[CONTENT_HASH], table.select(CONTENT_HASH, VECTOR), CONTENT_HASH)
     works = item_vectors(tower, future.artwork_ids, text)
     users = user_vectors(tower, future.people, future.held_out.before_test, future.artwork_ids, works)
-    return reading(users, works, frozen)
+    return measure_vectors(users, works, frozen)
 
 
 def not_trained_on(night: Night, version: Version, future: Future) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
