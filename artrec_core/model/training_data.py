@@ -35,7 +35,7 @@ class TrainingData:
     interest_of
         (users,) row of each user's interest in `interests`, -1 without one.
     queries
-        (text, artwork row) pairs: a text that somebody may search for, and an artwork that answers it.
+        (text, artwork row) pairs: a text that users may search for, and an artwork that answers it.
     histories
         Events of each user, without the validation and test artworks.
     validation
