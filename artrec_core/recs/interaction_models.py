@@ -1,8 +1,8 @@
 """The baselines that the model must beat: popularity, ALS and EASE, behind one interface.
 
-Each learns from a CSR matrix of users x items, whose entries say how often or how strongly. Then it ranks all items for the
-same users. A user without a history gets the popular items. No baseline leaves out seen items by itself: pass them as
-`exclude`.
+Each learns from a CSR matrix of users x items, whose entries say how often or how strongly. Then it ranks all items for
+the same users. A user without a history gets the popular items. No baseline leaves out seen items by itself: pass them
+as `exclude`.
 """
 
 from typing import Any, Protocol, Self
@@ -36,7 +36,7 @@ class Baseline(Protocol):
         ...
 
     def top_k(self, users: Int64Array, k: int, *, exclude: Any = None) -> tuple[Int32Array, Float32Array]:
-        """The k best items of these users, as `topk.search.top_k` returns them; `exclude` is a CSR matrix (n, items)."""
+        """The k best items of these users, as `topk.search.top_k` returns them; `exclude` is a CSR (n, items)."""
         ...
 
 

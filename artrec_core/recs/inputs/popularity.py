@@ -1,6 +1,5 @@
 """What a user without a history gets: popular artworks, by segment or in a varied order."""
 
-import numpy as np
 import polars as pl
 
 from artrec_core.arrays import Float32Array, Int32Array
@@ -23,8 +22,8 @@ def users_per_artwork(histories: pl.DataFrame, artwork_ids: pl.Series) -> Float3
 def popular_artworks(catalogue: pl.DataFrame, users: Float32Array, k: int) -> pl.DataFrame:
     """The k most popular artworks of each segment: SEGMENT, RANK, ARTWORK_ID, SCORE.
 
-    Segments are `overall`, `museum:<name>` and `movement:<name>`. SCORE is the number of users. Of equal scores the lower
-    artwork_id comes first. Artworks without users fill up a segment, so that no segment is empty.
+    Segments are `overall`, `museum:<name>` and `movement:<name>`. SCORE is the number of users. Of equal scores the
+    lower artwork_id comes first. Artworks without users fill up a segment, so that no segment is empty.
 
     Parameters
     ----------
@@ -52,8 +51,8 @@ def popular_artworks(catalogue: pl.DataFrame, users: Float32Array, k: int) -> pl
 def varied_order(catalogue: pl.DataFrame, users: Float32Array) -> Int32Array:
     """All rows of the catalogue, popular artworks first, taken in turn from each movement.
 
-    Artworks without a movement are grouped by museum. Each round takes the next most popular artwork of every group. Within
-    a round the more popular artwork comes first, then the lower artwork_id.
+    Artworks without a movement are grouped by museum. Each round takes the next most popular artwork of every group.
+    Within a round the more popular artwork comes first, then the lower artwork_id.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Why an artwork is recommended: because of an artwork in the user's history, or of an interest the user stated.
 
 Of the artworks in a user's history, the reason cites the nearest to the recommended artwork (by the cosine of artwork
-vectors). It adds what the two have in common, if that has a name. Users without a history but with stated interests get a
-reason that cites these. All others are told that an artwork is popular, and with the visitors of which museum. A reason
-claims nothing that the user did not do.
+vectors). It adds what the two have in common, if that has a name. Users without a history but with stated interests get
+a reason that cites these. All others are told that an artwork is popular, and with the visitors of which museum. A
+reason claims nothing that the user did not do.
 """
 
 import re
@@ -175,9 +175,9 @@ def popularity_reason(recommended: Facets, users: float) -> str:
 def citable_events(events: pl.DataFrame) -> pl.DataFrame:
     """The events that a reason may cite, one for each user and artwork: USER_ROW, ARTWORK_ROW, KIND, VALUE, POSITIVE.
 
-    A reason cites positive events. For a user without any, it cites artworks the user has seen. It never cites an artwork
-    with a negative event. Of several events with an artwork, the strongest kind is cited, and of that kind the latest event.
-    The result is sorted by user and artwork.
+    A reason cites positive events. For a user without any, it cites artworks the user has seen. It never cites an
+    artwork with a negative event. Of several events with an artwork, the strongest kind is cited, and of that kind the
+    latest event. The result is sorted by user and artwork.
 
     Parameters
     ----------

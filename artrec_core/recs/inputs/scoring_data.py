@@ -157,7 +157,8 @@ class ScoringData:
         table = self.tables.text_vectors
         if table is None or table[TEXT_TOWER].n_unique() != 1:
             raise ArtrecError(
-                f"text_vectors of {self.day} do not all come from one text tower; run `artrec embed --date {self.day}` first"
+                f"text_vectors of {self.day} do not all come from one text tower; "
+                f"run `artrec embed --date {self.day}` first"
             )
         return self._artwork_vectors(table, CONTENT_HASH)
 
@@ -213,8 +214,8 @@ class ScoringData:
         if not has_vector.all():
             missing_ids = self.artwork_ids.filter(pl.Series(~has_vector))
             raise ArtrecError(
-                f"{len(missing_ids):,} artworks of the catalogue have no vector for {self.day}, the first is {missing_ids[0]}; "
-                f"run `artrec embed --date {self.day}` first"
+                f"{len(missing_ids):,} artworks of the catalogue have no vector for {self.day}, "
+                f"the first is {missing_ids[0]}; run `artrec embed --date {self.day}` first"
             )
         return vectors
 

@@ -1,12 +1,12 @@
 """Compiled loops of `top_k`: which pairs are still possible, their canonical scores, and their order.
 
-A pair is a user and an item. Its canonical score is the inner product, summed in float64 in one fixed order and rounded to
-float32. So the score is the same number for all blocks, shards and threads. One integer, the sort key, holds the order of a
-pair: the highest score first, then the lowest item row.
+A pair is a user and an item. Its canonical score is the inner product, summed in float64 in one fixed order and rounded
+to float32. So the score is the same number for all blocks, shards and threads. One integer, the sort key, holds the
+order of a pair: the highest score first, then the lowest item row.
 
-A pair is possible while it may still be among the user's k best. A user's floor is a number that the canonical k-th best
-score surely reaches. The threshold is the approximate score that a pair must reach to be kept. It lies below the floor by
-the error bound.
+A pair is possible while it may still be among the user's k best. A user's floor is a number that the canonical k-th
+best score surely reaches. The threshold is the approximate score that a pair must reach to be kept. It lies below the
+floor by the error bound.
 """
 
 from collections.abc import Callable
@@ -28,8 +28,8 @@ def compile_loop(loop: Loop) -> Loop:
 def canonical_score(u: Any, v: Any) -> Any:
     """The canonical score of a pair: the float32 inner product of two float32 vectors.
 
-    Products of float32 numbers are exact in float64, so only the order of the additions matters. Eight sums, taken in turn,
-    fix this order, and the processor can still compute them in parallel.
+    Products of float32 numbers are exact in float64, so only the order of the additions matters. Eight sums, taken in
+    turn, fix this order, and the processor can still compute them in parallel.
     """
     d = u.shape[0]
     unrolled_dim = d - d % 8
@@ -129,8 +129,8 @@ def drop_beaten(
 ) -> Any:
     """Drop a user's kept pairs that k others surely beat. Returns how many remain, and the new floor.
 
-    A pair's approximate score is within `slack * item_norms + tiny` of its canonical score. If more than `room` pairs remain
-    under this bound, their canonical scores decide, and exactly k remain.
+    A pair's approximate score is within `slack * item_norms + tiny` of its canonical score. If more than `room` pairs
+    remain under this bound, their canonical scores decide, and exactly k remain.
     """
     floors = np.empty(count)
     for position in range(count):
@@ -168,8 +168,8 @@ def largest_score(scores: Any) -> Any:
 def first_floor(scores: Any, n: Any, piece_length: Any) -> Any:
     """A number that at least n scores reach. It is close to the n-th highest score if n is small.
 
-    The scores are cut into pieces of `piece_length`. The n highest piece maxima are n different scores, so the n-th of them
-    is such a number. If there are fewer than n pieces, the result is minus infinity.
+    The scores are cut into pieces of `piece_length`. The n highest piece maxima are n different scores, so the n-th of
+    them is such a number. If there are fewer than n pieces, the result is minus infinity.
     """
     pieces = scores.shape[0] // piece_length
     if n > pieces:
@@ -187,8 +187,9 @@ def keep_possible_pairs(
 ) -> None:  # fmt: skip
     """Keep every pair of a block of approximate scores that may still be among the user's k best.
 
-    block (users, width) float32 holds the scores of the items first, first + 1, ...; only rows begin to end are processed.
-    ids and approx (users, capacity), counts and floors (users,) hold the kept pairs of each user, and are updated.
+    block (users, width) float32 holds the scores of the items first, first + 1, ...; only rows begin to end are
+    processed. ids and approx (users, capacity), counts and floors (users,) hold the kept pairs of each user, and are
+    updated.
     """
     width = block.shape[1]
     capacity = ids.shape[1]
@@ -248,10 +249,11 @@ def write_results(
 
 @compile_loop
 def write_best_canonical(
-    k: Any, users: Any, items: Any, candidate_starts: Any, candidates: Any, has_candidates: Any, seen_starts: Any, seen: Any,
+    k: Any, users: Any, items: Any, candidate_starts: Any, candidates: Any, has_candidates: Any,
+    seen_starts: Any, seen: Any,
     best_ids: Any, best_scores: Any, begin: Any, end: Any,
 ) -> None:  # fmt: skip
-    """Score every candidate of each user canonically (every item if `has_candidates` is false), and write the k best."""
+    """Score all candidates of each user canonically (all items if not `has_candidates`), and write the k best."""
     keys = np.empty(2 * k, np.uint64)
     for row in range(begin, end):
         user_seen = seen[seen_starts[row] : seen_starts[row + 1]]

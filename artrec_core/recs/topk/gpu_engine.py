@@ -1,14 +1,14 @@
 """Exact top-K on a GPU: 16-bit products say which pairs are possible, canonical scores say which are the best.
 
-Items are copied to the device once (`prepare_items`); users follow in blocks. Each user has a floor, which its k-th best
-canonical score surely reaches. The first floor comes from a sample, and each of a few growing passes over the items raises it.
-A pair is kept while its rounded score, plus a bound on the rounding error, reaches the floor. The pairs kept at the end are
-scored canonically (float64 sums in the order of `float32_loops.canonical_score`) and ranked by score and row. So the result
-equals that of the CPU engine.
+Items are copied to the device once (`prepare_items`); users follow in blocks. Each user has a floor, which its k-th
+best canonical score surely reaches. The first floor comes from a sample, and each of a few growing passes over the
+items raises it. A pair is kept while its rounded score, plus a bound on the rounding error, reaches the floor. The
+pairs kept at the end are scored canonically (float64 sums in the order of `float32_loops.canonical_score`) and ranked
+by score and row. So the result equals that of the CPU engine.
 
 A user may end with more pairs than there is room for, for instance when thousands have the same score. Such a user is
-returned as open, and the CPU engine scores it. On a GPU with Triton, one kernel multiplies and selects (`gpu_kernel.py`).
-Elsewhere torch does the same in two steps, with float32 products.
+returned as open, and the CPU engine scores it. On a GPU with Triton, one kernel multiplies and selects
+(`gpu_kernel.py`). Elsewhere torch does the same in two steps, with float32 products.
 """
 
 from collections.abc import Iterator
@@ -39,8 +39,8 @@ USERS_IN_BLOCK = 16_384
 # Without the kernel, torch stores all scores of a block: 2,048 x 8,192 x 4 bytes = 64 MB.
 USERS_WITHOUT_KERNEL = 2_048
 ITEMS_WITHOUT_KERNEL = 8_192
-# The floor of a user must be that of k + seen items, because any seen item may be among the best. With more seen items the
-# entries would not fit, so the CPU engine, which looks up each pair, scores these users.
+# The floor of a user must be that of k + seen items, because any seen item may be among the best. With more seen items
+# the entries would not fit. Then the CPU engine, which looks up each pair, scores the user.
 MAX_SEEN = 1_024
 MAX_KERNEL_WIDTH = 512
 # With more pairs allowed for a user, one tie of thousands would delay a whole block.
@@ -68,8 +68,8 @@ def prepare_items(
     tile
         The tile sizes of the kernel. None: the best ones for this width.
     dtype
-        What to round vectors to. None: float16 for the kernel, otherwise float32. float16 is as fast as bfloat16 and, for
-        scaled vectors, eight times more precise, so fewer pairs must be scored again.
+        What to round vectors to. None: float16 for the kernel, otherwise float32. float16 is as fast as bfloat16 and,
+        for scaled vectors, eight times more precise, so fewer pairs must be scored again.
     """
     pieces = split_dimensions(items.shape[1])
     if fused is None:
@@ -98,7 +98,7 @@ def prepare_items(
 
 
 def split_dimensions(dim: int) -> tuple[int, int]:
-    """The widths of a kernel's two blocks: powers of two, the second may be 0, with the smallest sum that holds `dim`."""
+    """The widths of a kernel's two blocks: powers of two (or 0 for the second), with the smallest sum to hold `dim`."""
     powers = [2**power for power in range(4, 20)]
     pairs = [(head, tail) for head in powers for tail in (0, *powers) if tail <= head and head + tail >= dim]
     return min(pairs, key=lambda pair: (sum(pair), -pair[0]))
@@ -166,7 +166,7 @@ def fits_in_memory(items: int, dim: int, device: torch.device) -> bool:
 
 
 def _user_blocks(seen_counts: np.ndarray, users_in_block: int) -> Iterator[np.ndarray]:
-    """Rows of users, in blocks of users with similar counts of seen items, because the highest count sets a block's size."""
+    """Rows of users, in blocks with similar counts of seen items: the highest count sets the cost of a block."""
     rows = np.flatnonzero(seen_counts <= MAX_SEEN)
     rows = rows[np.argsort(seen_counts[rows], kind="stable")]
     for top in range(0, len(rows), users_in_block):
@@ -236,7 +236,7 @@ def _canonical_scores(users: Tensor, items: DeviceItems, rows: Tensor, ids: Tens
 
 
 def canonical_scores_by_torch(users: Tensor, items: Tensor) -> Tensor:
-    """Canonical scores (P,) float32 of pairs of float32 rows (P, d), summed in the order of `float32_loops.canonical_score`."""
+    """Scores (P,) float32 of pairs of float32 rows (P, d), equal to those of `float32_loops.canonical_score`."""
     products = users.double() * items.double()
     unrolled_dim = users.shape[1] - users.shape[1] % 8
     lanes = products[:, :unrolled_dim].reshape(len(products), unrolled_dim // 8, 8)

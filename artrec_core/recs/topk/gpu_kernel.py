@@ -1,10 +1,11 @@
 """Triton kernels of the GPU engine: multiply and select in one step, and canonical scores of selected pairs.
 
-A program holds one block of users and walks along a range of item tiles. Scores stay in registers. Each score is compared
-with its user's threshold. A score that reaches it is a hit. For every group of scores with a hit, one entry is appended: the
-number of the group, which of its items are hits (one bit each), and the highest score. A group is the scores that one thread
-holds after a product (columns with equal `column // 2 % 4`), so threads exchange nothing to find a hit. Only one program
-writes the entries of its users, so there are no atomics, and the order of the entries is always the same.
+A program holds one block of users and walks along a range of item tiles. Scores stay in registers. Each score is
+compared with its user's threshold. A score that reaches it is a hit. For every group of scores with a hit, one entry is
+appended: the number of the group, which of its items are hits (one bit each), and the highest score. A group is the
+scores that one thread holds after a product (columns with equal `column // 2 % 4`), so threads exchange nothing to find
+a hit. Only one program writes the entries of its users, so there are no atomics, and the order of the entries is always
+the same.
 """
 
 # Triton compiles these functions, and their arguments have no Python types.
@@ -22,7 +23,7 @@ PAIRS_IN_PROGRAM = 64
 
 @dataclass(frozen=True)
 class Tile:
-    """How the work is divided: users and items in a product, warps in a program, and item tiles loaded ahead (stages)."""
+    """How a product is divided: users and items in a tile, warps in a program, item tiles loaded ahead (stages)."""
 
     users: int
     items: int
@@ -119,8 +120,8 @@ def _canonical_kernel(users, items, rows, ids, scores, pairs, UNROLLED_DIM, DIM,
 class Entries:
     """The entries of each user, (users, entries) each, and which users had too little room for theirs, (users,).
 
-    `lows` and `reaches` are the highest score of a group minus and plus its error bound. In unused entries they are minus
-    infinity and NaN.
+    `lows` and `reaches` are the highest score of a group minus and plus its error bound. In unused entries they are
+    minus infinity and NaN.
     """
 
     groups: Tensor

@@ -15,7 +15,7 @@ SAMPLE = 16_384
 GROUP = 8
 # Each pass reaches this many times as far as the passes before it. So it should find k * (4 - 1) entries a user.
 GROWTH = 4
-# Work for each of an H100's 132 multiprocessors, with two programs on each.
+# An H100 has 132 multiprocessors; two programs run on each.
 PROGRAMS = 264
 # The floor of padding rows: no score reaches it. It is not infinity, because infinity minus infinity is NaN.
 HIGHEST = 3e38
@@ -25,12 +25,12 @@ HIGHEST = 3e38
 class Bounds:
     """How far rounded scores can be from canonical scores, in scaled units: float32 (n,) each, rounded up.
 
-    Take an item of length L whose rounding lost M. Its rounded score is off by at most by_length * L + by_lost * M + always.
-    With u' and v' the rounded vectors, u v - u' v' = (u - u') v + u' (v - v'). By Cauchy-Schwarz this is at most
-    |u - u'| |v| + |u'| |v - v'|. Sums in float32 add at most (d + 16) 2^-24 |u'| |v'|, in any order (Higham, Accuracy and
-    Stability of Numerical Algorithms, 3.1). Matrix units truncate instead of rounding, and align a few terms at a time (Fasi
-    et al., Numerical behavior of NVIDIA tensor cores, 2021); four times that bound covers this. `always` covers what is too
-    small for float32.
+    Take an item of length L whose rounding lost M. Its rounded score is off by at most by_length * L + by_lost * M +
+    always. With u' and v' the rounded vectors, u v - u' v' = (u - u') v + u' (v - v'). By Cauchy-Schwarz this is at
+    most |u - u'| |v| + |u'| |v - v'|. Sums in float32 add at most (d + 16) 2^-24 |u'| |v'|, in any order (Higham,
+    Accuracy and Stability of Numerical Algorithms, 3.1). Matrix units truncate instead of rounding, and align a few
+    terms at a time (Fasi et al., Numerical behavior of NVIDIA tensor cores, 2021); four times that bound covers this.
+    `always` covers what is too small for float32.
     """
 
     by_length: Tensor
@@ -69,7 +69,7 @@ class PossiblePairs:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Compute float32 products in float32, and sum 16-bit products in float32, whatever the program allows torch to do."""
+    """Compute float32 products in float32, and sum 16-bit products in float32, whatever torch is allowed to do."""
     precision, matmul = torch.get_float32_matmul_precision(), torch.backends.cuda.matmul
     reduced = matmul.allow_bf16_reduced_precision_reduction, matmul.allow_fp16_reduced_precision_reduction
     torch.set_float32_matmul_precision("highest")
@@ -82,7 +82,7 @@ def full_precision() -> Iterator[None]:
 
 
 def select_floors(best: Tensor, ranks: Tensor) -> Tensor:
-    """The lower bound of the given rank (n,) in each row of sorted lower bounds (n, K); minus infinity if there are fewer."""
+    """The bound of the given rank (n,) in each row of sorted lower bounds (n, K); minus infinity if there are fewer."""
     column = (ranks - 1).clamp_max(best.shape[1] - 1)
     return torch.where(ranks <= best.shape[1], best.gather(1, column[:, None])[:, 0], -torch.inf)
 
@@ -184,11 +184,11 @@ def tile_spans(tiles: int, items_in_tile: int, first_items: int) -> list[tuple[i
 
 
 def _sample_bounds(users: Tensor, bounds: Bounds, items: DeviceItems, limit: int) -> Tensor:
-    """Sorted lower bounds (n, at most `limit`) of the canonical scores of different items, from a sample of the first items."""
+    """Sorted lower bounds (n, at most `limit`) of canonical scores of different items, from a sample of items."""
     item_count = min(max(SAMPLE, 2 * GROUP * limit), len(items.order)) // GROUP * GROUP
     sample = items.rounded[:item_count].T
     with full_precision():
-        # On a GPU, 16-bit products can be returned as float32. On a CPU they cannot, so the vectors are converted first.
+        # A GPU can return 16-bit products as float32. A CPU cannot, so the vectors are converted first.
         scores = torch.mm(users, sample, out_dtype=torch.float32) if users.is_cuda else users.float() @ sample.float()
     group_maxima = scores.view(len(users), -1, GROUP).amax(2)
     tiles = -(-item_count // items.items_in_tile)

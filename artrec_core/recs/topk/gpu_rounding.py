@@ -1,7 +1,8 @@
 """Vectors rounded for a processor's matrix units, and bounds on what this rounding changed.
 
-Vectors are first scaled by powers of two, which changes no ranking. Each user is scaled so that its length is in [1/2, 1).
-All items share one scale, chosen so that the longest item is in that range. So nothing can overflow, whatever the lengths were.
+Vectors are first scaled by powers of two, which changes no ranking. Each user is scaled so that its length is in [1/2,
+1). All items share one scale, chosen so that the longest item is in that range. So nothing can overflow, whatever the
+lengths were.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from artrec_core.arrays import Float32Array
 
-# 65,536 rows x 384 dimensions x 8 bytes = 200 MB: float64 copies are made for so many rows at once, never for all items.
+# 65,536 rows x 384 dimensions x 8 bytes = 200 MB: a float64 copy is made of so many rows at once, never of all items.
 ROWS_IN_STEP = 65_536
 # Items whose lengths differ by less than a factor of 2^(1/16) are in random order.
 STEPS_IN_OCTAVE = 16
@@ -24,9 +25,9 @@ LENGTH_MARGIN = 1 + 2.0**-30
 class RoundedVectors:
     """Rounded rows (n, width), with zeros after their dimensions, and bounds for each row.
 
-    `lengths` (n,) are the lengths before rounding, `lost` (n,) the lengths of the difference that rounding made, and `scales`
-    (n,) the powers of two that the rows were multiplied by. All are float64; `lengths` and `lost` are upper bounds in scaled
-    units.
+    `lengths` (n,) are the lengths before rounding, `lost` (n,) the lengths of the difference that rounding made, and
+    `scales` (n,) the powers of two that the rows were multiplied by. All are float64; `lengths` and `lost` are upper
+    bounds in scaled units.
     """
 
     values: Tensor
@@ -78,8 +79,8 @@ def length_scales(lengths: Tensor) -> Tensor:
 def longest_first_order(lengths: Tensor, seed: int = 0) -> Tensor:
     """An order of the rows (n,) with long rows first, and rows of similar length in random order.
 
-    Long rows raise the floors early, and the bound for a tile of items depends on its longest row. The random order spreads
-    similar items over the tiles, so that a sample represents all of them.
+    Long rows raise the floors early, and the bound for a tile of items depends on its longest row. The random order
+    spreads similar items over the tiles, so that a sample represents all of them.
     """
     permutation = torch.randperm(len(lengths), generator=torch.Generator().manual_seed(seed)).to(lengths.device)
     octaves = torch.log2(lengths[permutation].clamp_min(2.0**-400)) * STEPS_IN_OCTAVE

@@ -1,8 +1,8 @@
 """Exact top-K through products of int8 codes: what `top_k` does if the processor multiplies them fast.
 
-Blocks of users are divided among threads. Each block of users meets each block of items in one product of codes. Only the
-pairs that reach the user's threshold by their error bound (see `int8_quantization.py`) are kept. Canonical scores then say
-which k of the kept pairs are the best.
+Blocks of users are divided among threads. Each block of users meets each block of items in one product of codes. Only
+the pairs that reach the user's threshold by their error bound (see `int8_quantization.py`) are kept. Canonical scores
+then say which k of the kept pairs are the best.
 """
 
 import sys
@@ -34,11 +34,12 @@ from artrec_core.recs.topk.int8_quantization import (
     shared_basis,
 )
 
-# 1,024 users x 2,048 items x 4 bytes = 8 MB a thread: the products are still in the last-level cache when they are read,
-# and an item read for its canonical score serves many users.
+# 1,024 users x 2,048 items x 4 bytes = 8 MB a thread: the products are still in the last-level cache when they are
+# read, and an item read for its canonical score serves many users.
 USERS_IN_BLOCK = 1024
 ITEMS_IN_BLOCK = 2048
-# With fewer multiplications, float32 products are faster. If torch must be imported first (two seconds), more are needed.
+# With fewer multiplications, float32 products are faster. The import of torch takes two seconds, so the minimum is
+# higher while torch is not imported.
 MIN_MULTIPLICATIONS = 10**9
 MIN_MULTIPLICATIONS_WITHOUT_TORCH = 10**11
 # A sum of 127 * 127 over more dimensions would not fit int32.
@@ -147,7 +148,10 @@ def top_k_int8(
 
 
 def block_shape(users: int, items: int, k: int, threads: int, memory_mb: int) -> tuple[int, int]:
-    """The users and the items in one thread's block of products, at least one of each, so that all blocks fit into memory."""
+    """The users and the items in one thread's block of products, at least one of each.
+
+    All blocks together, with the kept pairs of their users, fit into `memory_mb` MiB.
+    """
     width = min(ITEMS_IN_BLOCK, items)
     bytes_per_user = 4 * width + 24 * pair_capacity(k) + 256
     thread_budget = memory_mb * 2**20 // threads
@@ -175,7 +179,8 @@ def _scan_items(
     positions, approx = np.empty((len(users), capacity), np.int32), np.empty((len(users), capacity))
     counts, floors = np.zeros(len(users), np.int64), thresholds.copy()
     user_bounds = (
-        quantized_users.scales, quantized_users.lengths, quantized_users.residues, quantized_users.shares, quantized_users.tails
+        quantized_users.scales, quantized_users.lengths, quantized_users.residues,
+        quantized_users.shares, quantized_users.tails,
     )  # fmt: skip
     for first in range(0, item_count, width):
         codes = quantized_items.codes[first : first + width]
@@ -185,7 +190,8 @@ def _scan_items(
         if guess and first == 0 and rank < len(codes) // ITEMS_IN_STEP // 2:
             step_maxima = np.empty(len(codes) // ITEMS_IN_STEP)
             guess_first_thresholds(
-                block, rank, quantized_items.scales, quantized_users.scales, quantized_users.shares, step_maxima, thresholds
+                block, rank, quantized_items.scales, quantized_users.scales, quantized_users.shares,
+                step_maxima, thresholds,
             )  # fmt: skip
         keep_possible_pairs(
             block, first, k, users, items,
@@ -201,15 +207,20 @@ def _scan_items(
 
 def _write_results(
     k: int, users: Float32Array, items: Float32Array, quantized_items: QuantizedItems, quantized_users: QuantizedUsers,
-    positions: Int32Array, approx: Float64Array, counts: Int64Array, thresholds: Float64Array, ids: Int32Array, scores: Float32Array,
+    positions: Int32Array, approx: Float64Array, counts: Int64Array, thresholds: Float64Array,
+    ids: Int32Array, scores: Float32Array,
 ) -> BoolArray:  # fmt: skip
-    """Write the k best of the kept pairs by canonical scores; the scores of the k likeliest pairs say which others to score."""
+    """Write the k best of the kept pairs by canonical scores, and return whose threshold was too high, (U,).
+
+    First the k pairs of highest approximate score are scored. Their scores say which other pairs need scoring.
+    """
     pair_scores, is_threshold_too_high = np.empty(positions.shape, np.float32), np.zeros(len(users), np.bool_)
     move_best_first(k, positions, approx, counts)
     likely_counts = np.minimum(counts, k)
     score_kept_pairs(users, items, quantized_items.order, positions, np.zeros_like(counts), likely_counts, pair_scores)
     bounds = (
-        quantized_items.residues, quantized_items.lengths, quantized_users.lengths, quantized_users.residues, quantized_users.tails
+        quantized_items.residues, quantized_items.lengths,
+        quantized_users.lengths, quantized_users.residues, quantized_users.tails,
     )  # fmt: skip
     drop_beaten_by_scored(k, *bounds, positions, approx, counts, pair_scores)
     score_kept_pairs(users, items, quantized_items.order, positions, likely_counts, counts, pair_scores)
@@ -239,5 +250,6 @@ def safe_rank(k: int, scanned: int, items: int) -> int:
 
 def _select_users(users: QuantizedUsers, rows: slice) -> QuantizedUsers:
     return QuantizedUsers(
-        users.codes[rows], users.scales[rows], users.lengths[rows], users.residues[rows], users.shares[rows], users.tails[rows]
+        users.codes[rows], users.scales[rows], users.lengths[rows], users.residues[rows],
+        users.shares[rows], users.tails[rows],
     )  # fmt: skip

@@ -1,9 +1,9 @@
 """Compiled loops that keep only the possible pairs, from products of int8 codes (see `int8_quantization.py`).
 
-A user's kept pairs are positions (of items, in the order of their codes) with approximate scores. The floor is a score that
-k items surely reach. The threshold is what a pair must reach to be kept; it is the floor or higher. A threshold above the
-floor is a guess from the items scanned so far. It saves most of the time. A user whose threshold was too high is scored
-again.
+A user's kept pairs are positions (of items, in the order of their codes) with approximate scores. The floor is a score
+that k items surely reach. A pair is kept if its approximate score plus its error bound reaches the threshold, which is
+the floor or higher. A threshold above the floor is a guess from the items scanned so far. It saves most of the time. A
+user whose threshold was too high is scored again.
 """
 
 from typing import Any
@@ -252,8 +252,8 @@ def write_results(
 ) -> None:
     """Write the k best of the kept pairs.
 
-    Where the threshold was above the k-th best score, `is_threshold_too_high` becomes true, and the threshold is lowered to
-    that score.
+    Where the threshold was above the k-th best score, `is_threshold_too_high` becomes true, and the threshold is
+    lowered to that score.
     """
     for row in range(counts.shape[0]):
         keys = np.empty(counts[row], np.uint64)

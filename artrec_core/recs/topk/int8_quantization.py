@@ -1,14 +1,14 @@
 """Vectors quantized to int8 codes, and how far a product of codes can be from the true score.
 
-An item v becomes codes q and a scale s, with v - m = s q + r. The shift m is the same for all items, so it adds the same
-number to all scores of a user. A user u becomes codes p and a scale t, with u = t p + e. The product p . q is exact in int32
-and several times faster than a float32 product. By Cauchy-Schwarz
+An item v becomes codes q and a scale s, with v - m = s q + r. The shift m is the same for all items, so it adds the
+same number to all scores of a user. A user u becomes codes p and a scale t, with u = t p + e. The product p . q is
+exact in int32 and several times faster than a float32 product. By Cauchy-Schwarz
 
     |u . v - (t s p . q + u . m)| <= |t p| |r| + |e| |v - m|,
 
-where every length on the right is measured, not estimated. Dimensions are first scaled by powers of two: up for the items,
-down for the users, or the reverse. Then both sides have a similar spread in each dimension. This changes no product. Without
-it, one dimension with large values would make the codes of all others coarse.
+where every length on the right is measured, not estimated. Dimensions are first scaled by powers of two: up for the
+items, down for the users, or the reverse. Then both sides have a similar spread in each dimension. This changes no
+product. Without it, one dimension with large values would make the codes of all others coarse.
 """
 
 from collections.abc import Callable
@@ -55,8 +55,8 @@ class Basis:
 class QuantizedItems:
     """The codes (I, d) int8 of all items, in groups of similar scale.
 
-    `order` (I,) int32 is the row of `item_vectors` at each position. `scales`, `residues` and `lengths` (groups,) float64 are
-    s, the largest |r| and the largest |v - m| of each group; `longest` is the largest of the lengths.
+    `order` (I,) int32 is the row of `item_vectors` at each position. `scales`, `residues` and `lengths` (groups,)
+    float64 are s, the largest |r| and the largest |v - m| of each group; `longest` is the largest of the lengths.
     """
 
     basis: Basis
@@ -70,7 +70,8 @@ class QuantizedItems:
 
 @dataclass(frozen=True)
 class QuantizedUsers:
-    """The codes (U, d) int8 of users, and for each user, (U,) float64: scales t, lengths |t p|, residues |e|, shares u . m, tails.
+    """The codes (U, d) int8 of users, and for each user, (U,) float64: scales t, lengths |t p|, residues |e|, shares u
+    . m, tails.
 
     A tail bounds the rounding errors of float64 sums and of the canonical score in float32.
     """
@@ -172,7 +173,10 @@ def quantize_users(
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})  # type: ignore[untyped-decorator]
 def write_squared_lengths(vectors: Any, squares: Any, begin: Any, end: Any) -> None:
-    """Write the squared length of each row, summed in float64, which float32 numbers cannot overflow. NaN and infinity stay."""
+    """Write the squared length of each row. NaN and infinity in a row give NaN or infinity.
+
+    The sums are float64, which squares of float32 numbers cannot overflow.
+    """
     for row in range(begin, end):
         square = 0.0
         for j in range(vectors.shape[1]):
@@ -195,7 +199,10 @@ def write_item_codes(
     items: Any, order: Any, shift: Any, gains: Any, peaks: Any,
     codes: Any, scales: Any, residues: Any, lengths: Any, begin: Any, end: Any,
 ) -> None:  # fmt: skip
-    """Write the codes of the groups begin to end. Lengths are made slightly longer, so that rounding never lowers a bound."""
+    """Write the codes of the groups begin to end.
+
+    Lengths are made slightly longer, so that rounding never lowers a bound.
+    """
     dim = items.shape[1]
     for group in range(begin, end):
         begin_position, end_position = group * ITEMS_IN_GROUP, min((group + 1) * ITEMS_IN_GROUP, items.shape[0])

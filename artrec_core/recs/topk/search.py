@@ -1,9 +1,9 @@
 """Exact top-K: the k items with the highest inner product for every user, in bounded memory.
 
-A block of users meets a block of items in one float32 matrix product. A strict bound on the rounding error of that product
-says which pairs may still be among a user's k best. Only those pairs are kept, and their canonical scores (see
-`float32_loops.py`) decide at the end. No pair that could win is dropped, so the result equals a brute force over canonical
-scores.
+A block of users meets a block of items in one float32 matrix product. A strict bound on the rounding error of that
+product says which pairs may still be among a user's k best. Only those pairs are kept, and their canonical scores (see
+`float32_loops.py`) decide at the end. No pair that could win is dropped, so the result equals a brute force over
+canonical scores.
 """
 
 import os
@@ -101,8 +101,8 @@ def top_k(
 ) -> tuple[Int32Array, Float32Array]:
     """The k items with the highest inner product for each user, best first.
 
-    Scores are summed in float64 and rounded to float32. Of equal scores the lower id comes first. The result is the same for
-    every device, thread count and memory limit.
+    Scores are summed in float64 and rounded to float32. Of equal scores the lower id comes first. The result is the
+    same for every device, thread count and memory limit.
 
     Parameters
     ----------
@@ -115,11 +115,13 @@ def top_k(
     exclude
         A SciPy CSR matrix (U, I). Its stored entries are left out before anything is selected.
     candidates
-        The only items allowed: an array of rows of `item_vectors` for all users, or a CSR matrix (U, I) with a row a user.
+        The only items allowed: an array of rows of `item_vectors` for all users, or a CSR matrix (U, I) with a row a
+        user.
     threads
         How many threads to use. None: as many as this process may use.
     memory_mb
-        The most memory in MiB, besides inputs, outputs and one float32 copy of the items if they are converted or selected.
+        The most memory in MiB, besides inputs, outputs and one float32 copy of the items if they are converted or
+        selected.
     device
         "cpu", the name of a torch device, or "auto": a CUDA device if there is one and the product is large enough.
 
@@ -133,7 +135,8 @@ def top_k(
     Raises
     ------
     ValueError
-        Shapes do not fit, k < 1, a vector is not finite, a candidate row does not exist, or the device is not available.
+        Shapes do not fit, k < 1, a vector is not finite, a candidate row does not exist, or the device is not
+        available.
     """
     users = _as_vectors(user_vectors, "user_vectors")
     prepared = item_vectors if isinstance(item_vectors, PreparedItems) else PreparedItems(item_vectors)
@@ -307,7 +310,8 @@ def _fill_by_blocks(
                 block = product[: len(block_users) * len(block_items)].reshape(len(block_users), len(block_items))
                 np.matmul(block_users, block_items.T, out=block)
                 keep_possible_pairs(
-                    block, first, k, block_users, items, *bounds, room, seen_starts, seen[1], *pairs, floors, 0, len(block_users)
+                    block, first, k, block_users, items, *bounds, room, seen_starts, seen[1],
+                    *pairs, floors, 0, len(block_users),
                 )  # fmt: skip
             results = (ids[top : top + height], scores[top : top + height])
             write_results(k, block_users, items, *bounds, *pairs, *results, 0, len(block_users))
@@ -319,9 +323,10 @@ def _fill_by_blocks(
 def error_bound(dim: int) -> tuple[float, float]:
     """(slack, tiny): a float32 product of u and v is within slack * |u| * |v| + tiny of their canonical score.
 
-    This holds for any order of summation, with or without fused multiply-add (Higham, Accuracy and Stability of Numerical
-    Algorithms, 3.1). It includes the rounding of the canonical score. `tiny` covers numbers too small for float32, even if
-    the processor flushes them to zero. Raises `ValueError` if `dim` is so large that no such bound exists.
+    This holds for any order of summation, with or without fused multiply-add (Higham, Accuracy and Stability of
+    Numerical Algorithms, 3.1). It includes the rounding of the canonical score. `tiny` covers numbers too small for
+    float32, even if the processor flushes them to zero. Raises `ValueError` if `dim` is so large that no such bound
+    exists.
     """
     unit = (dim + 8) * 2.0**-24
     if unit >= 0.5:
@@ -366,7 +371,8 @@ def _fill_canonically(
 
     def fill(begin: int, end: int) -> None:
         write_best_canonical(
-            result_count, users, items, candidate_starts, candidate_items, candidates is not None, *seen, ids, scores, begin, end
+            result_count, users, items, candidate_starts, candidate_items, candidates is not None,
+            *seen, ids, scores, begin, end,
         )  # fmt: skip
 
     run_in_threads(fill, users.shape[0], threads)
@@ -383,7 +389,10 @@ def _as_vectors(values: npt.ArrayLike, name: str) -> Float32Array:
 
 
 def _row_norms(vectors: Float32Array, name: str, threads: int) -> Float64Array:
-    """Lengths of the rows (n,), summed in float64, which float32 numbers cannot overflow. Raises `ValueError` on NaN or infinity."""
+    """Lengths of the rows (n,), in float64, which float32 numbers cannot overflow.
+
+    Raises `ValueError` if a row has NaN or infinity.
+    """
     squares = np.empty(vectors.shape[0])
     run_in_threads(lambda begin, end: write_squared_lengths(vectors, squares, begin, end), len(squares), threads)
     norms: Float64Array = np.sqrt(squares)

@@ -1,4 +1,4 @@
-"""The GPU engine gives the results of the CPU engine: the torch path on CPU tensors, the kernels in Triton's interpreter."""
+"""The GPU engine gives the results of the CPU engine: torch on CPU tensors, the kernels in Triton's interpreter."""
 
 import importlib
 from typing import Any
