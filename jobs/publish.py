@@ -165,7 +165,7 @@ def audit(night: Night, scored: Survey, loaded: Mapping[str, int]) -> None:
     Raises `GateFailed` where the day must not be served, `ValidatorBroke` where nobody can tell.
     """
     from expectations.recommendations import check_recommendations
-    from expectations.verdict import Validation, first_break, first_failure
+    from expectations.verdict import Validation, describe_break, describe_failure
 
     short = {table: (rows, loaded[table]) for table, rows in scored.tally.rows.items() if rows != loaded[table]}
     if short:
@@ -179,17 +179,17 @@ def audit(night: Night, scored: Survey, loaded: Mapping[str, int]) -> None:
         catalogue,
         read("people", night.day),
         strategy=night.recipe.publish.strategy,
-        reranked=[one.name for one in night.recipe.strategies if one.reranks],
-        blocked=_blocked(night, catalogue),
-        elsewhere=scored.elsewhere,
+        reranked_strategies=[one.name for one in night.recipe.strategies if one.reranks],
+        blocked_artworks=_blocked(night, catalogue),
+        other_tables=scored.elsewhere,
     )
     found = Validation(recipe=night.recipe.name, run_date=night.day, tables=[checked.verdict()])
     where = night.lake.write_note(AUDIT_NOTE, night.day, found.to_json())
-    if checked.broken:
-        raise ValidatorBroke(f"the audit of {night.day} itself broke: {first_break(found.tables)}; see {where}")
-    if checked.failed:
+    if checked.unchecked_rules:
+        raise ValidatorBroke(f"the audit of {night.day} itself broke: {describe_break(found.tables)}; see {where}")
+    if checked.failed_rules:
         raise GateFailed(
-            f"publish {night.day}: {first_failure(found.tables)}; what was served stays served; see {where}"
+            f"publish {night.day}: {describe_failure(found.tables)}; what was served stays served; see {where}"
         )
 
 
