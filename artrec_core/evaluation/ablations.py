@@ -58,7 +58,7 @@ def variant(recipe: Recipe, name: str, seed: int) -> Recipe:
 
 
 def applicable_ablations(recipe: Recipe, *, interests: bool) -> list[str]:
-    """The names of the ablations that change something in this recipe; `interests` says whether any user stated one."""
+    """Names of the ablations that change something in this recipe; `interests` says whether any user stated one."""
     is_tuned = recipe.model.tuning != "frozen" and recipe.train.text_epochs != 0
     return [
         name

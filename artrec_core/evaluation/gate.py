@@ -1,8 +1,8 @@
 """The promotion gate: whether a challenger may replace the champion, criterion by criterion.
 
 Both models are measured on the same held-out split (`holdout.py`). A challenger that breaks a rule is refused. It is
-doubtful if a rule cannot be measured, or if its lists are unusual without being worse: then a person decides. A value that
-is not a number passes no criterion.
+doubtful if a rule cannot be measured, or if its lists are unusual without being worse: then a person decides. A value
+that is not a number passes no criterion.
 """
 
 import json
@@ -27,8 +27,9 @@ NOT_MEASURED = "not measured"
 class Criterion:
     """One requirement of a challenger.
 
-    `passed` is None if the criterion could not be measured. A failed criterion refuses the challenger; with `doubt` it leaves
-    the decision to a person. `says` explains the result. `value` and `limit` are None if there is no number.
+    `passed` is None if the criterion could not be measured. A failed criterion refuses the challenger; with `doubt`
+    it leaves the decision to a person. `says` explains the result. `value` and `limit` are None if there is no
+    number.
     """
 
     name: str
@@ -104,7 +105,8 @@ def outcome(verdict: Verdict, rules: Gate, promote: bool | None = None) -> Outco
     rules
         The recipe's gate section; `ask` says when a person decides.
     promote
-        A person's choice in advance. False promotes nothing; True promotes a doubtful challenger, but never a refused one.
+        A person's choice in advance. False promotes nothing; True promotes a doubtful challenger, but never a refused
+        one.
 
     Returns
     -------
@@ -264,14 +266,14 @@ def _coverage_criterion(
 
 
 def _popularity_criterion(rules: Gate, split: HeldOutSplit, challenger: HeldOutResult) -> Criterion:
-    listed = challenger.lists[challenger.lists >= 0]
-    share = float(np.isin(listed, split.popular).mean()) if len(listed) else math.nan
+    listed_ids = challenger.lists[challenger.lists >= 0]
+    share = float(np.isin(listed_ids, split.popular).mean()) if len(listed_ids) else math.nan
     says = (
         f"{_percent(share)} of places go to the {len(split.popular):,} most popular artworks,"
         f" allowed at most {rules.max_popular:.0%}"
     )
-    passed = bool(share <= rules.max_popular)
-    return Criterion("popularity", passed, says, share if math.isfinite(share) else None, rules.max_popular)
+    is_passed = bool(share <= rules.max_popular)
+    return Criterion("popularity", is_passed, says, share if math.isfinite(share) else None, rules.max_popular)
 
 
 def _overlap_criterion(rules: Gate, challenger: HeldOutResult, champion: HeldOutResult) -> Criterion:

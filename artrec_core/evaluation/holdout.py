@@ -1,6 +1,7 @@
 """Models measured on a held-out split: how they rank held-out artworks, and which lists they give.
 
-Every model reads the same histories and ranks for the same users and artworks, so two models can be compared user by user.
+Every model reads the same histories and ranks for the same users and artworks, so two models can be compared user by
+user.
 """
 
 from dataclasses import dataclass
@@ -31,12 +32,12 @@ MAX_POPULAR_SHARE = 0.1
 class HeldOutSplit:
     """Histories before the test, and what was held out of them, for users U and artworks I.
 
-    `seen` is a CSR (U, I) of the artworks that each user saw before the test. `tested_users` (n,) are rows of users and
-    `targets` (n,) the row of the artwork held out for each. `listed_users` (m,) are rows of the users whose lists are
-    compared.
+    `seen_pairs` is a CSR (U, I) of the artworks that each user saw before the test. `tested_users` (n,) are rows of
+    users and `targets` (n,) the row of the artwork held out for each. `listed_users` (m,) are rows of the users whose
+    lists are compared.
     """
 
-    seen: csr_array
+    seen_pairs: csr_array
     tested_users: Int64Array
     targets: Int64Array
     listed_users: Int64Array
@@ -58,40 +59,40 @@ class HeldOutSplit:
         tested_users, targets
             Rows of the tested users, and of the artwork held out for each, (n,).
         """
-        seen = seen_matrix(before, artwork_count)
-        with_unseen = np.flatnonzero(np.diff(seen.indptr) < artwork_count)
+        seen_pairs = seen_matrix(before, artwork_count)
+        with_unseen = np.flatnonzero(np.diff(seen_pairs.indptr) < artwork_count)
         sample_size = min(len(with_unseen), MAX_LISTED_USERS)
         sample = np.linspace(0, max(len(with_unseen) - 1, 0), sample_size).astype(np.int64)
-        return cls(seen, tested_users, targets, with_unseen[sample])
+        return cls(seen_pairs, tested_users, targets, with_unseen[sample])
 
     @property
     def artwork_count(self) -> int:
         """Artworks of the catalogue."""
-        return int(self.seen.shape[1])
+        return int(self.seen_pairs.shape[1])
 
     @cached_property
     def popular(self) -> Int64Array:
         """Rows of the artworks that most users have seen, the most popular first."""
         limit = max(1, round(self.artwork_count * MAX_POPULAR_SHARE))
         count = min(max(MIN_POPULAR, round(self.artwork_count * POPULAR_SHARE)), limit)
-        return np.argsort(-users_per_item(self.seen), kind="stable")[:count]
+        return np.argsort(-users_per_item(self.seen_pairs), kind="stable")[:count]
 
     def popularity_ndcg(self) -> Float64Array:
         """NDCG@10 of the popularity baseline, (n,)."""
-        popularity = Popularity().fit(self.seen)
+        popularity = Popularity().fit(self.seen_pairs)
         return self.ndcg(popularity.user_vectors, popularity.item_vectors)
 
     def ndcg(self, users: Float32Array, artworks: Float32Array) -> Float64Array:
         """NDCG@10 of vectors (U, d) and (I, d), (n,)."""
         if not len(self.tested_users):
             return np.zeros(0)
-        exclude = self.seen[self.tested_users]
+        exclude = self.seen_pairs[self.tested_users]
         better, tied = ranks(users[self.tested_users], artworks, self.targets.astype(np.int32), exclude=exclude)
         return rank_accuracy(better, tied, (K,))[f"ndcg@{K}"]
 
     def lists(self, users: Float32Array, artworks: Float32Array) -> Int32Array:
         """The ten best unseen artworks of the listed users, (m, 10), padded with -1."""
-        return top_k(users[self.listed_users], artworks, K, exclude=self.seen[self.listed_users])[0]
+        return top_k(users[self.listed_users], artworks, K, exclude=self.seen_pairs[self.listed_users])[0]
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ def best_artworks(
 ) -> tuple[Int32Array, Float32Array]:
     """Find the k best artworks of each user, with ties in random order.
 
-    `top_k` breaks ties by row. If the catalogue's order carries information (old artworks first, popular ones first), this
-    would help a model whose scores tie. So each block of users gets a new random order of the artworks.
+    `top_k` breaks ties by row. If the catalogue's order carries information (old artworks first, popular ones first),
+    this would help a model whose scores tie. So each block of users gets a new random order of the artworks.
 
     Parameters
     ----------
@@ -117,10 +117,10 @@ def read_lists(path: Path, user_ids: list[str], artwork_ids: list[str], k: int) 
     ids, _ = empty_results(len(user_ids), k)
     user_rows = {user_id: row for row, user_id in enumerate(user_ids)}
     artwork_rows = {artwork_id: row for row, artwork_id in enumerate(artwork_ids)}
-    listed = lists.filter((pl.col(RANK) <= k) & pl.col(USER_ID).is_in(user_ids))
-    users = [user_rows[user_id] for user_id in listed[USER_ID].to_list()]
-    artworks = [artwork_rows[artwork_id] for artwork_id in listed[ARTWORK_ID].to_list()]
-    ids[users, listed[RANK].to_numpy() - 1] = artworks
+    rows = lists.filter((pl.col(RANK) <= k) & pl.col(USER_ID).is_in(user_ids))
+    users = [user_rows[user_id] for user_id in rows[USER_ID].to_list()]
+    artworks = [artwork_rows[artwork_id] for artwork_id in rows[ARTWORK_ID].to_list()]
+    ids[users, rows[RANK].to_numpy() - 1] = artworks
     return ids
 
 

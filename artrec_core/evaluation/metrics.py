@@ -102,7 +102,7 @@ def ranks(
         (U,) int32 each.
     """
     users, items = np.ascontiguousarray(user_vectors, np.float32), np.ascontiguousarray(item_vectors, np.float32)
-    starts, seen = csr_rows(exclude, (len(users), len(items)), "exclude")
+    starts, excluded_items = csr_rows(exclude, (len(users), len(items)), "exclude")
     slack, tiny = error_bound(users.shape[1])
     user_lengths, item_lengths = (
         np.sqrt(np.einsum("nd,nd->n", side, side, dtype=np.float64)) for side in (users, items)
@@ -117,19 +117,19 @@ def ranks(
             scores = users[block] @ items.T
         _count_ranks(
             scores, users[block], items, block_targets, slacks, item_lengths, tiny,
-            block_starts, seen, better[block], tied[block],
+            block_starts, excluded_items, better[block], tied[block],
         )  # fmt: skip
     return better, tied
 
 
 @compile_loop
 def _count_ranks(
-    scores: Any, users: Any, items: Any, targets: Any, slacks: Any, lengths: Any, tiny: Any, starts: Any, seen: Any, better: Any, tied: Any
+    scores: Any, users: Any, items: Any, targets: Any, slacks: Any, lengths: Any, tiny: Any, starts: Any, excluded_items: Any, better: Any, tied: Any
 ) -> None:  # fmt: skip
     for row in range(scores.shape[0]):
-        excluded = seen[starts[row] : starts[row + 1]]
+        excluded_row = excluded_items[starts[row] : starts[row + 1]]
         better_count, tied_count = count_better_and_tied(
-            scores[row], users[row], items, targets[row], slacks[row], lengths, tiny, excluded
+            scores[row], users[row], items, targets[row], slacks[row], lengths, tiny, excluded_row
         )
         better[row] = better_count
         tied[row] = tied_count
@@ -137,11 +137,11 @@ def _count_ranks(
 
 def ranks_of_scores(scores: Float32Array, targets: Int32Array, *, exclude: Any = None) -> tuple[Int32Array, Int32Array]:
     """Count as `ranks` does, but from given scores (U, I)."""
-    starts, seen = csr_rows(exclude, (scores.shape[0], scores.shape[1]), "exclude")
+    starts, excluded_items = csr_rows(exclude, (scores.shape[0], scores.shape[1]), "exclude")
     better, tied = np.zeros(len(scores), np.int32), np.zeros(len(scores), np.int32)
     for row, target in enumerate(targets):
         is_counted = np.ones(scores.shape[1], bool)
-        is_counted[seen[starts[row] : starts[row + 1]]] = False
+        is_counted[excluded_items[starts[row] : starts[row + 1]]] = False
         is_counted[target] = False
         better[row] = (scores[row][is_counted] > scores[row, target]).sum()
         tied[row] = (scores[row][is_counted] == scores[row, target]).sum()
@@ -186,8 +186,8 @@ def coverage(ids: Int32Array, artwork_count: int) -> float:
 def novelty(ids: Int32Array, user_counts: npt.ArrayLike, user_count: int) -> float:
     """Compute the mean self-information of the listed artworks, in bits (Zhou et al. 2010).
 
-    The self-information is -log2 of the share of users who know an artwork. One is added to both counts, so it is finite for
-    an artwork that no user knows.
+    The self-information is -log2 of the share of users who know an artwork. One is added to both counts, so it is
+    finite for an artwork that no user knows.
 
     Parameters
     ----------
@@ -199,8 +199,8 @@ def novelty(ids: Int32Array, user_counts: npt.ArrayLike, user_count: int) -> flo
         All users.
     """
     information = -np.log2((np.asarray(user_counts, np.float64) + 1) / (user_count + 1))
-    listed = ids[ids >= 0]
-    return float(information[listed].mean()) if listed.size else 0.0
+    listed_ids = ids[ids >= 0]
+    return float(information[listed_ids].mean()) if listed_ids.size else 0.0
 
 
 def diversity(ids: Int32Array, item_vectors: Float32Array) -> Float64Array:

@@ -34,10 +34,10 @@ WITH_INTERVAL = ("hr@10", "ndcg@10")
 class GroundTruth:
     """The answers to an evaluation task and what else lists are measured by, in the rows of the task.
 
-    `targets` (n,) are the test artworks of the n test users. `segments` are masks (n,) of the users that are also measured
-    separately. `hidden_events` (n, I) holds the positive artworks that hiding took out of each history; None if no artworks
-    were hidden. `user_counts` (I,) counts the users who know an artwork, out of `user_count`. `item_vectors` (I, d) are text
-    vectors of the base model, the same for every model.
+    `targets` (n,) are the test artworks of the n test users. `segments` are masks (n,) of the users that are also
+    measured separately. `hidden_events` (n, I) holds the positive artworks that hiding took out of each history; None
+    if no artworks were hidden. `user_counts` (I,) counts the users who know an artwork, out of `user_count`.
+    `item_vectors` (I, d) are text vectors of the base model, the same for every model.
     """
 
     targets: Int64Array
@@ -52,8 +52,8 @@ class GroundTruth:
 class UserMetrics:
     """The metrics of one model and one seed, by segment.
 
-    `accuracy` holds means over users. `beyond` holds metrics at 10 that need no target. `per_user` holds one value per user
-    of each metric in `WITH_INTERVAL`.
+    `accuracy` holds means over users. `beyond` holds metrics at 10 that need no target. `per_user` holds one value
+    per user of each metric in `WITH_INTERVAL`.
     """
 
     accuracy: dict[str, MetricValues]
@@ -74,13 +74,14 @@ def ground_truth(task: EvaluationTask, held_out: Holdout, item_vectors: Float32A
         Text vectors of the base model, (I, d).
     """
     targets = row_numbers(held_out.test[ARTWORK_ID], task.artwork_ids)
-    seen = task.before_test.filter(SEEN)
-    event_counts = seen.group_by(USER_ID).len("events")
+    seen_events = task.before_test.filter(SEEN)
+    event_counts = seen_events.group_by(USER_ID).len("events")
     events = task.test_users.join(event_counts, on=USER_ID, how="left", maintain_order="left")
-    known = seen.group_by(ARTWORK_ID).agg(pl.col(USER_ID).n_unique().alias("users"))
-    user_counts = task.catalogue.join(known, on=ARTWORK_ID, how="left", maintain_order="left")["users"].fill_null(0)
+    counts_by_artwork = seen_events.group_by(ARTWORK_ID).agg(pl.col(USER_ID).n_unique().alias("users"))
+    artworks = task.catalogue.join(counts_by_artwork, on=ARTWORK_ID, how="left", maintain_order="left")
+    user_counts = artworks["users"].fill_null(0).to_numpy().astype(np.float64)
     is_seen = np.zeros(len(task.artwork_ids), bool)
-    is_seen[row_numbers(seen[ARTWORK_ID].unique(), task.artwork_ids)] = True
+    is_seen[row_numbers(seen_events[ARTWORK_ID].unique(), task.artwork_ids)] = True
     segments = {
         EVERYONE: np.ones(len(targets), bool),
         FEW_EVENTS: (events["events"].fill_null(0) < MANY_EVENTS).to_numpy(),
@@ -90,19 +91,17 @@ def ground_truth(task: EvaluationTask, held_out: Holdout, item_vectors: Float32A
     if task.hidden_ids:
         segments[HIDDEN] = held_out.test[ARTWORK_ID].is_in(task.hidden_ids).to_numpy()
         hidden_events = _hidden_events(task, held_out)
-    return GroundTruth(
-        targets, segments, hidden_events, user_counts.to_numpy().astype(np.float64), len(task.user_ids), item_vectors
-    )
+    return GroundTruth(targets, segments, hidden_events, user_counts, len(task.user_ids), item_vectors)
 
 
 def _hidden_events(task: EvaluationTask, held_out: Holdout) -> csr_array:
     """The positive artworks that hiding took out of each test user's history, (n, I)."""
-    hidden = held_out.before_test.filter(pl.col(POSITIVE) & pl.col(ARTWORK_ID).is_in(task.hidden_ids))
-    hidden = hidden.select(USER_ID, ARTWORK_ID).unique().join(task.test_users, on=USER_ID, how="semi")
-    users = row_numbers(hidden[USER_ID], task.test_users[USER_ID].to_list())
-    artworks = row_numbers(hidden[ARTWORK_ID], task.artwork_ids)
+    hidden_pairs = held_out.before_test.filter(pl.col(POSITIVE) & pl.col(ARTWORK_ID).is_in(task.hidden_ids))
+    hidden_pairs = hidden_pairs.select(USER_ID, ARTWORK_ID).unique().join(task.test_users, on=USER_ID, how="semi")
+    users = row_numbers(hidden_pairs[USER_ID], task.test_users[USER_ID].to_list())
+    artworks = row_numbers(hidden_pairs[ARTWORK_ID], task.artwork_ids)
     shape = (len(task.test_users), len(task.artwork_ids))
-    return csr_array((np.ones(hidden.height, np.float32), (users, artworks)), shape=shape)
+    return csr_array((np.ones(hidden_pairs.height, np.float32), (users, artworks)), shape=shape)
 
 
 def measure_lists(

@@ -1,7 +1,7 @@
 """An evaluation task: everything a model may know before it ranks artworks for users.
 
-The test artworks are not in it, nor is anything made from them. A model is trained and tuned in a process that reads the
-task's folder and writes lists, so no test artwork can reach training or tuning.
+The test artworks are not in it, nor is anything made from them. A model is trained and tuned in a process that reads
+the task's folder and writes lists, so no test artwork can reach training or tuning.
 """
 
 import json
@@ -67,7 +67,7 @@ class EvaluationTask:
         users: pl.DataFrame,
         queries: list[tuple[str, int]],
         *,
-        hidden: list[str] | None = None,
+        hidden_ids: list[str] | None = None,
     ) -> "EvaluationTask":
         """Make the task of a holdout.
 
@@ -79,10 +79,10 @@ class EvaluationTask:
             Frames sorted by id.
         queries
             Pairs of a text and the row of the artwork that it is a query for.
-        hidden
+        hidden_ids
             Ids of the artworks to take out of all histories.
         """
-        hidden_ids = hidden or []
+        hidden_ids = hidden_ids or []
         visible = remove_artworks(held_out, hidden_ids)
         hidden_events = held_out.before_test.filter(pl.col(SEEN) & pl.col(ARTWORK_ID).is_in(hidden_ids))
         return cls(
@@ -169,10 +169,10 @@ class EvaluationTask:
         -------
         CSR (n, I).
         """
-        seen = seen_matrix(self.sequences(self.before_test), len(self.artwork_ids))
+        seen_pairs = seen_matrix(self.sequences(self.before_test), len(self.artwork_ids))
         if with_hidden:
-            seen = csr_array(seen + self.hidden_pairs)
-        return csr_array(seen[self.test_user_rows])
+            seen_pairs = csr_array(seen_pairs + self.hidden_pairs)
+        return csr_array(seen_pairs[self.test_user_rows])
 
     @cached_property
     def hidden_pairs(self) -> csr_array:

@@ -28,8 +28,8 @@ _WITHOUT_INTERESTS = (ID_ONLY, NO_INTERESTS)
 def train_variant(task: EvaluationTask, recipe: Recipe, name: str, folder: Path, base: Path) -> VectorModel:
     """Train a model on a task.
 
-    Hidden artworks take no part in training, not even as negatives: they stand for artworks that enter the catalogue after
-    training. A training that was killed is resumed.
+    Hidden artworks take no part in training, not even as negatives: they stand for artworks that enter the catalogue
+    after training. A training that was killed is resumed.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def best_validation(folder: Path) -> float | None:
 
 
 def training_data(task: EvaluationTask, recipe: Recipe, name: str) -> TrainingData:
-    """The training data of a variant: the task without hidden artworks and without texts that the variant does not use."""
+    """Training data of a variant: the task without hidden artworks and without texts that the variant does not use."""
     visible = task.catalogue.filter(~pl.col(ARTWORK_ID).is_in(task.hidden_ids))
     artwork_ids, documents = visible[ARTWORK_ID].to_list(), visible[DOCUMENT].to_list()
     interests, interest_of = distinct_interests(task.users)
@@ -106,10 +106,10 @@ def _artwork_texts(task: EvaluationTask, tower: TwoTower, data: TrainingData, fo
     texts[visible] = vectors[: len(visible)]
     if name == ID_ONLY or not task.hidden_ids:
         return texts
-    hidden = task.hidden_rows
+    hidden_rows = task.hidden_rows
     if data.text_vectors is not None and task.text_vectors is not None:
-        texts[hidden] = task.text_vectors[hidden]
+        texts[hidden_rows] = task.text_vectors[hidden_rows]
     else:
         documents = task.catalogue[DOCUMENT].to_list()
-        texts[hidden] = text_vectors(tower, [documents[row] for row in hidden])
+        texts[hidden_rows] = text_vectors(tower, [documents[row] for row in hidden_rows])
     return texts

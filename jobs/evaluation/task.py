@@ -80,7 +80,7 @@ def asked(night: Night, protocol: Protocol) -> tuple["EvaluationTask", "GroundTr
     held_out, hidden = _hiding(held_out, catalogue, protocol)
     recipe = night.recipe
     base = text_base(recipe.model, recipe.store.models, lambda: catalogue[DOCUMENT].to_list())
-    question = EvaluationTask.from_holdout(held_out, catalogue, people, train.queries(catalogue), hidden=hidden)
+    question = EvaluationTask.from_holdout(held_out, catalogue, people, train.queries(catalogue), hidden_ids=hidden)
     vectors = base_vectors(night, base, question.texts)
     question = replace(question, text_vectors=vectors)
     return question, ground_truth(question, held_out, vectors[: catalogue.height])

@@ -21,7 +21,7 @@ from jobs.evaluation.task import Protocol
 from jobs.evaluation.worker import AMONG_HIDDEN_LISTS, LISTS
 from jobs.step import Night
 from tests.artrec_core.model.worlds import tiny_settings
-from tests.artrec_core.recs.evaluation_worlds import ARTWORK_IDS, catalogue, people, task_of, tribes
+from tests.artrec_core.recs.evaluation_worlds import ARTWORK_IDS, catalogue, task_of, tribes, users
 from tests.conftest import ROOT
 from tests.end_to_end.small_world import DAY, small_recipe
 
@@ -38,7 +38,7 @@ def night(settings: list[str]) -> Night:
     """The tribes' tables, as `prepare` would have committed them."""
     recipe = load(CONFIG, settings)
     lake = Lake(recipe.store.lake)
-    for table, frame in (("catalogue", catalogue()), ("histories", tribes()), ("people", people())):
+    for table, frame in (("catalogue", catalogue()), ("histories", tribes()), ("people", users())):
         lake.commit(table, DAY, {"all": [lake.write_part(table, DAY, frame)]}, fingerprint=DAY, code_version="test")
     return Night(recipe, DAY, made_from={"histories": "tribes"})
 
@@ -144,7 +144,7 @@ def test_a_museum_without_tests_or_with_all_works_is_refused(night: Night, setti
 def test_the_parts_of_the_model_are_ablations_only_beside_others():
     assert evaluate._told_as_ablations([*evaluate.BASELINES, *evaluate.OWN]) == {}
     found = evaluate._told_as_ablations(["ease", "full", "text-only", "text-frozen"])
-    assert found == {"text-only": "no id vectors", "text-frozen": "the text tower as it comes"}
+    assert found == {"text-only": "no id vectors", "text-frozen": "the text tower without fine-tuning"}
 
 
 @pytest.mark.slow

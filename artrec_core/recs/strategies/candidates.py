@@ -66,7 +66,7 @@ class CandidateSearch:
         self,
         users: Float32Array,
         items: PreparedItems,
-        seen: csr_array,
+        seen_pairs: csr_array,
         has_scores: BoolArray,
         popular_order: Int32Array,
         **engine_options: Any,
@@ -79,7 +79,7 @@ class CandidateSearch:
             Folded vectors (U, D).
         items
             Folded vectors of the artworks (I, D).
-        seen
+        seen_pairs
             CSR (U, I) of the artworks that each user has seen.
         has_scores
             Whether a user's artworks are ranked by score, (U,). The others get popular artworks.
@@ -88,7 +88,7 @@ class CandidateSearch:
         engine_options
             Options of `top_k`, such as `threads` and `memory_mb`.
         """
-        self.users, self.items, self.seen = users, items, seen
+        self.users, self.items, self.seen_pairs = users, items, seen_pairs
         self.has_scores, self.popular_order = has_scores, popular_order
         self._engine_options = engine_options
 
@@ -111,10 +111,11 @@ class CandidateSearch:
         Returns
         -------
         ids, scores
-            (rows, k) each, padded with -1 and -inf. The score of a popular artwork is minus its place in `popular_order`.
+            (rows, k) each, padded with -1 and -inf. The score of a popular artwork is minus its place in
+            `popular_order`.
         """
         ids, scores = empty_results(len(rows), k)
-        exclude = self.seen[rows]
+        exclude = self.seen_pairs[rows]
         if excluded:
             exclude = _add_columns(exclude, excluded)
         has_scores = self.has_scores[rows]
@@ -131,7 +132,7 @@ class CandidateSearch:
 
     def find_popular(self, rows: Int64Array, k: int, artworks: Int64Array | None) -> tuple[Int32Array, Float32Array]:
         """The k most popular artworks that each user has not seen, as `find_best` returns them, whoever has scores."""
-        return self._most_popular(self.seen[rows], k, artworks)
+        return self._most_popular(self.seen_pairs[rows], k, artworks)
 
     def _most_popular(self, exclude: csr_array, k: int, artworks: Int64Array | None) -> tuple[Int32Array, Float32Array]:
         place = np.arange(len(self.popular_order), dtype=np.float32)
@@ -142,9 +143,13 @@ class CandidateSearch:
         order = self.popular_order[place.astype(np.int64)]
         ids, scores = empty_results(exclude.shape[0], k)
         for row in range(exclude.shape[0]):
-            known = exclude.indices[exclude.indptr[row] : exclude.indptr[row + 1]]
-            first = order[: k + len(known)]
-            new = np.flatnonzero(~np.isin(first, known))[:k] if len(known) else np.arange(min(k, len(first)))
+            excluded_artworks = exclude.indices[exclude.indptr[row] : exclude.indptr[row + 1]]
+            first = order[: k + len(excluded_artworks)]
+            new = (
+                np.flatnonzero(~np.isin(first, excluded_artworks))[:k]
+                if len(excluded_artworks)
+                else np.arange(min(k, len(first)))
+            )
             ids[row, : len(new)], scores[row, : len(new)] = first[new], -place[new]
         return ids, scores
 

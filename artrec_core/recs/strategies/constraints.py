@@ -48,8 +48,8 @@ class RaggedArray:
 
 def creators_by_artwork(catalogue: pl.DataFrame) -> RaggedArray:
     """The numbers of each artwork's creators, each once. "Unknown artist" and the like are no creators."""
-    nobody = pl.Series([*sorted(UNKNOWN_CREATORS), ""]).implode()
-    names = creator_keys(catalogue).list.eval(pl.element().filter(~pl.element().is_in(nobody)))
+    unknown_names = pl.Series([*sorted(UNKNOWN_CREATORS), ""]).implode()
+    names = creator_keys(catalogue).list.eval(pl.element().filter(~pl.element().is_in(unknown_names)))
     lists = names.list.unique(maintain_order=True)
     starts = np.concatenate([[0], np.cumsum(lists.list.len().fill_null(0).to_numpy())]).astype(np.int64)
     return RaggedArray(starts, _number_values(lists.explode().drop_nulls()))

@@ -1,7 +1,7 @@
 """Exploration: which artworks are new to users, which of them a user is shown, and at which place of the list.
 
-Draws are hashes of (seed, user, day, artwork). The same day gives the same lists, however users are sharded; another day
-gives other lists.
+Draws are hashes of (seed, user, day, artwork). The same day gives the same lists, however users are sharded; another
+day gives other lists.
 """
 
 import hashlib
@@ -27,8 +27,9 @@ def find_new_artworks(
 ) -> BoolArray:
     """Find the artworks that few users can know.
 
-    An artwork is new if it entered the catalogue less than `settings.nights` ago, or if at most `settings.people` users have a
-    positive event with it. Artworks of the first known night may be of any age, so their age does not make them new.
+    An artwork is new if it entered the catalogue less than `settings.nights` ago, or if at most `settings.people`
+    users have a positive event with it. Artworks of the first known night may be of any age, so their age does not
+    make them new.
 
     Parameters
     ----------
@@ -78,8 +79,8 @@ def draw_explored(pool: Int32Array, user_hashes: Hashes, artwork_hashes: Hashes,
     """
     keys = np.where(pool >= 0, mix_bits(user_hashes[:, None] ^ artwork_hashes[pool]), MAX_HASH)
     first = np.argsort(keys, axis=1, kind="stable")[:, :limit]
-    explored: Int32Array = np.take_along_axis(pool, first, axis=1)
-    return explored
+    explored_artworks: Int32Array = np.take_along_axis(pool, first, axis=1)
+    return explored_artworks
 
 
 def shuffle_explored(lists: Int32Array, is_explored: BoolArray, user_hashes: Hashes) -> Int32Array:
@@ -102,9 +103,9 @@ def shuffle_explored(lists: Int32Array, is_explored: BoolArray, user_hashes: Has
     keys = np.where(lists >= 0, keys, MAX_HASH)
     order = np.argsort(np.argsort(keys, axis=1, kind="stable"), axis=1)
     is_drawn = order < is_explored.sum(axis=1)[:, None]
-    shuffled = np.empty_like(lists)
-    shuffled[is_drawn], shuffled[~is_drawn] = lists[is_explored], lists[~is_explored]
-    return shuffled
+    shuffled_lists = np.empty_like(lists)
+    shuffled_lists[is_drawn], shuffled_lists[~is_drawn] = lists[is_explored], lists[~is_explored]
+    return shuffled_lists
 
 
 def mix_bits(numbers: Hashes) -> Hashes:

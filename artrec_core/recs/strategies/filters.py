@@ -1,4 +1,4 @@
-"""Which artworks may be recommended: the filters of a strategy, and block lists, which apply whatever the filters say."""
+"""Which artworks may be recommended: a strategy's filters, and block lists, which no filter can override."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def find_blocked(catalogue: pl.DataFrame, blocks: Sequence[Block]) -> BlockedArt
     return BlockedArtworks((by_id | by_name.fill_null(False)).to_numpy().astype(bool), tuple(unmatched))
 
 
-def apply_filters(catalogue: pl.DataFrame, filters: Filters, blocked: BoolArray, strategy: str) -> AllowedArtworks:
+def apply_filters(catalogue: pl.DataFrame, filters: Filters, is_blocked: BoolArray, strategy: str) -> AllowedArtworks:
     """Select the artworks that pass all filters and are not blocked.
 
     Parameters
@@ -82,7 +82,7 @@ def apply_filters(catalogue: pl.DataFrame, filters: Filters, blocked: BoolArray,
         The artworks, I rows.
     filters
         The strategy's filters.
-    blocked
+    is_blocked
         Whether a block list keeps an artwork out, (I,).
     strategy
         Name of the strategy, for error messages.
@@ -92,10 +92,10 @@ def apply_filters(catalogue: pl.DataFrame, filters: Filters, blocked: BoolArray,
     ArtrecError
         If no artwork remains; the message names the filter and the counts.
     """
-    mask = ~blocked
-    if len(blocked) and not mask.any():
+    mask = ~is_blocked
+    if len(is_blocked) and not mask.any():
         raise ArtrecError(
-            f"strategy {strategy!r}: the block list removes all {len(blocked):,} artworks; shorten the block list"
+            f"strategy {strategy!r}: the block list removes all {len(is_blocked):,} artworks; shorten the block list"
         )
     for name, condition in _filter_conditions(filters).items():
         passes = catalogue.select(condition.fill_null(False)).to_series().to_numpy().astype(bool)
@@ -103,7 +103,7 @@ def apply_filters(catalogue: pl.DataFrame, filters: Filters, blocked: BoolArray,
         if before.any() and not mask.any():
             raise ArtrecError(
                 f"strategy {strategy!r}: the filter {name} removes all of the remaining {int(before.sum()):,} artworks;"
-                f" {int(passes.sum()):,} of all {len(blocked):,} artworks pass it{_describe_values(catalogue, name)}"
+                f" {int(passes.sum()):,} of all {len(is_blocked):,} artworks pass it{_describe_values(catalogue, name)}"
             )
     return AllowedArtworks(mask)
 
@@ -118,8 +118,8 @@ def museum_mask(catalogue: pl.DataFrame, names: list[str]) -> BoolArray:
     """
     mask = np.zeros(catalogue.height, bool)
     for name in names:
-        matches = catalogue.select(_has_value(MUSEUM, [name]) | _has_value(SOURCE, [name])).to_series()
-        matches = matches.to_numpy().astype(bool)
+        has_name = _has_value(MUSEUM, [name]) | _has_value(SOURCE, [name])
+        matches = catalogue.select(has_name).to_series().to_numpy().astype(bool)
         if not matches.any():
             sources = ", ".join(sorted(catalogue[SOURCE].drop_nulls().unique()))
             museums = _describe_values(catalogue, "museums")[2:]

@@ -1,13 +1,13 @@
 """A strategy's components folded into one vector per side, so that a strategy costs one exact pass over all pairs.
 
-The score of a pair is the sum over components of weight / spread x aligned product. Alignments: `dot` takes a component's
-vectors as they are. `cosine` scales them to unit length. `euclidean` scores -|u - v|^2 / 2, which two more dimensions turn
-into an inner product.
+The score of a pair is the sum over components of weight / spread x aligned product. Alignments: `dot` takes a
+component's vectors as they are. `cosine` scales them to unit length. `euclidean` scores -|u - v|^2 / 2, which two
+more dimensions turn into an inner product.
 
-The spread puts components on one scale. It is the standard deviation of a component's scores over artworks within a user,
-as a root mean square over users, on a seeded sample. A component that gives all artworks the same score has spread 0 and
-adds nothing. A component also adds nothing for users without a vector in it. Biases (freshness, popularity) share one
-dimension, in which every user has 1.
+The spread puts components on one scale. It is the standard deviation of a component's scores over artworks within a
+user, as a root mean square over users, on a seeded sample. A component that gives all artworks the same score has
+spread 0 and adds nothing. A component also adds nothing for users without a vector in it. Biases (freshness,
+popularity) share one dimension, in which every user has 1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ ITEMS_IN_SAMPLE = 2048
 
 @dataclass(frozen=True)
 class Component:
-    """One term of a score: vectors of users (U, d) and items (I, d), or a bias of items (I, 1) where `users` is None."""
+    """One term of a score: vectors of users (U, d) and items (I, d), or a bias of items (I, 1) if `users` is None."""
 
     name: str
     items: Float32Array

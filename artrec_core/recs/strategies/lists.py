@@ -1,7 +1,8 @@
 """The lists of a strategy: who gets a personal list, which artworks it is chosen from, and their order.
 
-Users with a vector and some evidence get the best artworks by score. All other users get popular artworks with variety.
-A strategy that re-ranks chooses from candidates: the best K x `score.finalists` artworks and, where these lack them,
+Users with a vector and some evidence get the best artworks by score. All other users get popular artworks with
+variety. A strategy that re-ranks chooses from candidates: the best K x `score.finalists` artworks and, where these
+lack them,
 
 - artworks that the user explores,
 - the best artworks of a group that a floor names,
@@ -67,7 +68,7 @@ class ListBuilder:
     """Builds the lists of one strategy."""
 
     def __init__(
-        self, data: ScoringData, strategy: Strategy, folding: Folding, score: Score, blocked: BoolArray
+        self, data: ScoringData, strategy: Strategy, folding: Folding, score: Score, is_blocked: BoolArray
     ) -> None:
         """Take a strategy and what it ranks.
 
@@ -79,7 +80,7 @@ class ListBuilder:
             Sections of the recipe.
         folding
             The strategy's folded vectors.
-        blocked
+        is_blocked
             Whether an artwork must never be shown, (I,).
 
         Raises
@@ -88,8 +89,8 @@ class ListBuilder:
             If the filters leave no artwork.
         """
         self.data, self.strategy, self.folding, self.score = data, strategy, folding, score
-        self.blocked = blocked
-        self.allowed: AllowedArtworks = apply_filters(data.catalogue, strategy.filters, blocked, strategy.name)
+        self.is_blocked = is_blocked
+        self.allowed: AllowedArtworks = apply_filters(data.catalogue, strategy.filters, is_blocked, strategy.name)
         self._allowed_rows = None if self.allowed.mask.all() else self.allowed.rows
 
     def with_users(self, data: ScoringData, folding: Folding) -> "ListBuilder":
@@ -132,7 +133,7 @@ class ListBuilder:
         scores = np.where(has_scores[:, None] | (ids < 0), scores, np.float32(0))
         empty = np.flatnonzero((ids < 0).all(axis=1))
         if len(empty):
-            beyond_filters = np.flatnonzero(~self.blocked & ~self.allowed.mask)
+            beyond_filters = np.flatnonzero(~self.is_blocked & ~self.allowed.mask)
             ids[empty], _ = search.find_popular(empty, k, beyond_filters)
             scores[empty] = np.where(ids[empty] >= 0, np.float32(0), np.float32(-np.inf))
             is_personal[empty] = False
@@ -172,33 +173,33 @@ class ListBuilder:
         all_users, width = np.arange(len(rows)), self.score.k * self.score.finalists
         candidates = Candidates(*search.find_best(all_users, width, self._allowed_rows))
         zero = candidates.lowest_scores()
-        explored, candidates = self._add_explored(search, rows, candidates)
+        explored_artworks, candidates = self._add_explored(search, rows, candidates)
         candidates = self._add_floor_groups(search, candidates)
-        selection = self._select(candidates, explored, zero)
+        selection = self._select(candidates, explored_artworks, zero)
         for _ in range(MAX_CAP_SEARCHES):
             additions = [*self._search_within_caps(search, candidates, selection)]
             if not additions:
                 break
             for addition in additions:
                 candidates = candidates.merge_for(*addition)
-            selection = self._select(candidates, explored, zero)
+            selection = self._select(candidates, explored_artworks, zero)
         columns = selection.columns
-        if explored.shape[1]:
+        if explored_artworks.shape[1]:
             ids = np.where(columns >= 0, np.take_along_axis(candidates.ids, columns, axis=1), -1).astype(np.int32)
-            columns = shuffle_explored(columns, is_in_row(ids, explored), self._user_hashes(rows))
+            columns = shuffle_explored(columns, is_in_row(ids, explored_artworks), self._user_hashes(rows))
         ids = np.where(columns >= 0, np.take_along_axis(candidates.ids, columns, axis=1), -1).astype(np.int32)
         scores = np.where(columns >= 0, np.take_along_axis(candidates.scores, columns, axis=1), -np.inf)
         relaxed_counts = selection.is_relaxed.sum(axis=0).tolist()
         return ids, scores.astype(np.float32), dict(zip(CONSTRAINT_NAMES, relaxed_counts, strict=True))
 
-    def _select(self, candidates: Candidates, explored: Int32Array, zero: Float64Array) -> Selection:
+    def _select(self, candidates: Candidates, explored_artworks: Int32Array, zero: Float64Array) -> Selection:
         return rerank(
             candidates.ids,
             candidates.scores,
             self.score.k,
             self.constraints,
             zero=zero,
-            is_explored=is_in_row(candidates.ids, explored) if explored.shape[1] else None,
+            is_explored=is_in_row(candidates.ids, explored_artworks) if explored_artworks.shape[1] else None,
             threads=thread_count(self.score.threads),
         )
 
@@ -207,20 +208,20 @@ class ListBuilder:
     def _add_explored(
         self, search: CandidateSearch, rows: Int64Array, candidates: Candidates
     ) -> tuple[Int32Array, Candidates]:
-        """The artworks that each user explores, (U, places for them), padded with -1; and the candidates with them."""
+        """Draw the artworks that each user explores, (U, places for them), padded with -1; add them to the candidates."""
         exploration = self.strategy.exploration
         count = 0 if exploration is None else places_for_share(exploration.share, self.score.k)
         artworks = np.flatnonzero(self._is_new & self.allowed.mask) if count else np.empty(0, np.int64)
         if len(artworks) == 0:
             return np.empty((len(rows), 0), np.int32), candidates
         pool, scores = search.find_best(np.arange(len(rows)), count * self.score.finalists, artworks)
-        explored = draw_explored(pool, self._user_hashes(rows), self._artwork_hashes, count)
-        is_explored = is_in_row(pool, explored)
+        explored_artworks = draw_explored(pool, self._user_hashes(rows), self._artwork_hashes, count)
+        is_explored = is_in_row(pool, explored_artworks)
         ids = np.where(is_explored, pool, -1).astype(np.int32)
-        return explored, candidates.merge(ids, np.where(is_explored, scores, -np.inf))
+        return explored_artworks, candidates.merge(ids, np.where(is_explored, scores, -np.inf))
 
     def _add_floor_groups(self, search: CandidateSearch, candidates: Candidates) -> Candidates:
-        """The candidates and, for users with fewer of a floor's group than it requires, the best artworks of the group."""
+        """Add the best artworks of a floor's group for users who have fewer candidates in it than the floor requires."""
         group_bits, ids = self.constraints.group_bits, candidates.ids
         for bit, place_count in enumerate(self.constraints.floor_places.tolist()):
             in_group = (group_bits >> np.uint64(bit) & np.uint64(1)) > 0
@@ -242,8 +243,8 @@ class ListBuilder:
         has_cap = self.strategy.caps.creator is not None or self.strategy.caps.source is not None
         for bit, place_count in enumerate(self.constraints.floor_places.tolist() if has_cap else ()):
             in_group = (self.constraints.group_bits >> np.uint64(bit) & np.uint64(1)) > 0
-            artworks = np.flatnonzero(in_group & self.allowed.mask)
-            searches.append((selection.is_relaxed[:, 0], place_count * width, artworks))
+            group_rows = np.flatnonzero(in_group & self.allowed.mask)
+            searches.append((selection.is_relaxed[:, 0], place_count * width, group_rows))
         for is_relaxed, count, artworks in searches:
             if count and is_relaxed.any() and (artworks is None or len(artworks)):
                 users = np.flatnonzero(is_relaxed)
@@ -258,7 +259,10 @@ class ListBuilder:
         count: int,
         artworks: Int64Array | None,
     ) -> Iterator[tuple[Int64Array, Int32Array, Float32Array]]:
-        """The best `count` artworks that no full cap keeps out of these users' lists, where candidates lack some of them."""
+        """Find the best `count` artworks whose creators and source are below their caps in a user's list.
+
+        Yields (users, ids, scores) of the users whose candidates lack some of these artworks.
+        """
         ids, scores = empty_results(len(users), count)
         lists = [candidates.ids[user][selection.columns[user][selection.columns[user] >= 0]] for user in users]
         full_creators, full_sources = zip(*(self._full_caps(user_list) for user_list in lists), strict=True)

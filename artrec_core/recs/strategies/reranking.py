@@ -1,12 +1,13 @@
 """Re-ranking: choosing lists from users' candidates under caps and floors, or for variety. Greedy and deterministic.
 
-A list is filled place by place. Of the candidates that are allowed at a place, the one with the highest value is taken. The
-value is the score or, with diversity, the maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998),
+A list is filled place by place. Of the candidates that are allowed at a place, the one with the highest value is
+taken. The value is the score or, with diversity, the maximal marginal relevance (Carbonell and Goldstein, SIGIR
+1998),
 
     lambda * relevance - (1 - lambda) * largest cosine with an artwork already in the list.
 
-Relevance is the score on a scale where the user's best candidate has 1 and the caller's `zero` has 0. Of equal values, the
-candidate with the higher score comes first, then the one with the lower artwork id.
+Relevance is the score on a scale where the user's best candidate has 1 and the caller's `zero` has 0. Of equal
+values, the candidate with the higher score comes first, then the one with the lower artwork id.
 
 A candidate is allowed at a place if
 
@@ -20,9 +21,9 @@ group it is in.
 Where no candidate is allowed, constraints are relaxed in this order: 1, then 1 and 2, then all. Once 1 is relaxed, the
 candidate is taken that the most unmet floors ask for. So a list is only shorter than K if there are fewer candidates.
 
-Without caps, and with groups that do not overlap, no list that meets the floors has a higher sum of scores. Groups that
-overlap are counted as separate until an artwork of both is taken. Floors are still met where candidates allow it, but
-possibly earlier in the list than necessary.
+Without caps, and with groups that do not overlap, no list that meets the floors has a higher sum of scores. Groups
+that overlap are counted as separate until an artwork of both is taken. Floors are still met where candidates allow
+it, but possibly earlier in the list than necessary.
 """
 
 from typing import Any, NamedTuple
@@ -41,9 +42,9 @@ CONSTRAINT_NAMES = ("floors", "creator_cap", "source_cap", "exploration")
 class Constraints(NamedTuple):
     """Constraints of lists as arrays over the artworks (I,); a cap of 0 means no cap.
 
-    The creators of artwork i are creators[creator_starts[i] : creator_starts[i + 1]]. `sources` (I,) are numbers, -1 where
-    unknown. Bit g of `group_bits` (I,) says that an artwork is in group g, which needs `floor_places[g]` places. `vectors`
-    (I, d) have unit length; without diversity, d is 0 and `mmr_lambda` is 1.
+    The creators of artwork i are creators[creator_starts[i] : creator_starts[i + 1]]. `sources` (I,) are numbers, -1
+    where unknown. Bit g of `group_bits` (I,) says that an artwork is in group g, which needs `floor_places[g]`
+    places. `vectors` (I, d) have unit length; without diversity, d is 0 and `mmr_lambda` is 1.
     """
 
     creator_starts: Int64Array
@@ -81,8 +82,8 @@ class _Counters(NamedTuple):
 class _UserCandidates(NamedTuple):
     """A user's candidates.
 
-    For each: artwork, group bits, lambda * relevance, whether it is taken, and its largest cosine with the first `compared`
-    artworks of the list.
+    For each: artwork, group bits, lambda * relevance, and whether it is taken. `max_cosine` is its largest cosine
+    with the first artworks of the list; `compared_counts` says with how many.
     """
 
     artworks: Any
@@ -90,7 +91,7 @@ class _UserCandidates(NamedTuple):
     relevance: Any
     is_taken: Any
     max_cosine: Any
-    compared: Any
+    compared_counts: Any
 
 
 def rerank(
@@ -121,9 +122,10 @@ def rerank(
         Threads that share the users.
     """
     selection = Selection(np.full((len(ids), k), -1, np.int32), np.zeros((len(ids), len(CONSTRAINT_NAMES)), np.bool_))
-    explored = np.zeros(ids.shape, np.bool_) if is_explored is None else is_explored
+    if is_explored is None:
+        is_explored = np.zeros(ids.shape, np.bool_)
     run_in_threads(
-        lambda begin, end: _fill_lists(ids, scores, zero, explored, constraints, *selection, begin, end),
+        lambda begin, end: _fill_lists(ids, scores, zero, is_explored, constraints, *selection, begin, end),
         len(ids),
         threads,
     )
@@ -132,7 +134,7 @@ def rerank(
 
 @compile_loop
 def _fill_lists(
-    ids: Any, scores: Any, zero: Any, explored: Any, constraints: Any, columns: Any, is_relaxed: Any, begin: Any, end: Any
+    ids: Any, scores: Any, zero: Any, is_explored: Any, constraints: Any, columns: Any, is_relaxed: Any, begin: Any, end: Any
 ) -> None:  # fmt: skip
     """Fill the lists of users begin..end."""
     width = ids.shape[1]
@@ -161,10 +163,10 @@ def _fill_lists(
             buffers.relevance[:count],
             buffers.is_taken[:count],
             buffers.max_cosine[:count],
-            buffers.compared[:count],
+            buffers.compared_counts[:count],
         )
         _begin(
-            ids[user], scores[user], zero[user], explored[user], constraints, candidates, counters, is_relaxed[user]
+            ids[user], scores[user], zero[user], is_explored[user], constraints, candidates, counters, is_relaxed[user]
         )  # fmt: skip
         level, length = 0, min(columns.shape[1], count)
         for rank in range(length):
@@ -189,7 +191,14 @@ def _zero_counts(numbers: Any) -> Any:
 
 @compile_loop
 def _begin(
-    ids: Any, scores: Any, zero: Any, explored: Any, constraints: Any, candidates: Any, counters: Any, is_relaxed: Any
+    ids: Any,
+    scores: Any,
+    zero: Any,
+    is_explored: Any,
+    constraints: Any,
+    candidates: Any,
+    counters: Any,
+    is_relaxed: Any,
 ) -> None:
     """Set up a user's candidates and the places that floors require."""
     artwork_bits, owed, floor_places = constraints.group_bits, counters.owed, constraints.floor_places
@@ -197,10 +206,10 @@ def _begin(
     best, owed[:] = np.float64(scores[0]), 0
     span = best - zero
     for column in range(candidates.artworks.shape[0]):
-        bits = artwork_bits[ids[column]] | (np.uint64(explored[column]) << np.uint64(floor_count))
+        bits = artwork_bits[ids[column]] | (np.uint64(is_explored[column]) << np.uint64(floor_count))
         candidates.artworks[column], candidates.is_taken[column] = ids[column], False
         candidates.group_bits[column] = bits
-        candidates.max_cosine[column], candidates.compared[column] = np.float32(-1.0), 0
+        candidates.max_cosine[column], candidates.compared_counts[column] = np.float32(-1.0), 0
         relevance = 1.0 - (best - np.float64(scores[column])) / span if span > 0 else 1.0
         candidates.relevance[column] = constraints.mmr_lambda * relevance
         for group in range(floor_count + 1):
@@ -216,13 +225,13 @@ def _best_candidate(
 ) -> Any:
     """The column of the best allowed candidate for the next place, -1 where none is allowed.
 
-    A higher `level` relaxes more constraints. A candidate's largest cosine with the list is updated only where it could
-    win: it never falls, so the old cosine bounds the candidate's value from above.
+    A higher `level` relaxes more constraints. A candidate's largest cosine with the list is updated only where it
+    could win: it never falls, so the old cosine bounds the candidate's value from above.
     """
     # Fields are read once: each read counts a reference, which costs more than the loop.
     artworks, group_bits = candidates.artworks, candidates.group_bits
     relevance, is_taken = candidates.relevance, candidates.is_taken
-    max_cosine, compared, vectors = candidates.max_cosine, candidates.compared, constraints.vectors
+    max_cosine, compared_counts, vectors = candidates.max_cosine, candidates.compared_counts, constraints.vectors
     sources, by_source = constraints.sources, counters.by_source
     source_cap = constraints.source_cap if level < 3 else 0
     creator_starts, creators, by_creator = constraints.creator_starts, constraints.creators, counters.by_creator
@@ -251,12 +260,12 @@ def _best_candidate(
         value_to_beat = best_value if floors == best_floors else -np.inf
         while (
             diversity_weight > 0.0
-            and compared[column] < rank
+            and compared_counts[column] < rank
             and relevance[column] - diversity_weight * max_cosine[column] > value_to_beat
         ):
-            cosine = canonical_score(vectors[artwork], vectors[artworks[columns[compared[column]]]])
+            cosine = canonical_score(vectors[artwork], vectors[artworks[columns[compared_counts[column]]]])
             max_cosine[column] = max(max_cosine[column], cosine)
-            compared[column] += 1
+            compared_counts[column] += 1
         value = relevance[column] - diversity_weight * max_cosine[column]
         if value > value_to_beat:
             best_column, best_floors, best_value = column, floors, value

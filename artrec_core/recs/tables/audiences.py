@@ -1,8 +1,8 @@
 """Audiences: the users most likely to want an artwork.
 
-Users with long vectors have high scores for all artworks, so raw scores cannot be compared between users. Each score becomes
-the log of the artwork's share in the user's softmax over the catalogue. This adds one bias per user, so audiences are the
-same exact top-K with the sides exchanged.
+Users with long vectors have high scores for all artworks, so raw scores cannot be compared between users. Each score
+becomes the log of the artwork's share in the user's softmax over the catalogue. This adds one bias per user, so
+audiences are the same exact top-K with the sides exchanged.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -51,7 +51,8 @@ class TablePiece:
 class AudienceUsers:
     """The users that audiences are chosen from: those with a personal list.
 
-    `ids` (U,); `side` (U, D + 1) is their side of the product; `seen_by` is a CSR (I, U) of who has seen which artwork.
+    `ids` (U,); `side` (U, D + 1) is their side of the product; `seen_by` is a CSR (I, U) of who has seen which
+    artwork.
     """
 
     ids: pl.Series
@@ -62,8 +63,9 @@ class AudienceUsers:
 class ScoredTables:
     """The scored tables of a run. What all pieces share is computed once, when the first piece needs it.
 
-    Blocked artworks (`score.block`) are in no table. The filters and the block list of the default strategy also apply to
-    similar artworks, popular artworks and audiences: they show no artwork that the default strategy would not show.
+    Blocked artworks (`score.block`) are in no table. The filters and the block list of the default strategy also
+    apply to similar artworks, popular artworks and audiences: they show no artwork that the default strategy would
+    not show.
     """
 
     def __init__(self, data: ScoringData, strategies: Sequence[Strategy], default: str, score: Score) -> None:
@@ -159,8 +161,8 @@ class ScoredTables:
         unblocked
             Whether to ignore block lists.
         """
-        blocked = np.zeros(self.data.shape[1], bool) if unblocked else self.blocked[strategy.name].mask
-        return ListBuilder(self.data, strategy, self.foldings[strategy.name], self.score, blocked)
+        is_blocked = np.zeros(self.data.shape[1], bool) if unblocked else self.blocked[strategy.name].mask
+        return ListBuilder(self.data, strategy, self.foldings[strategy.name], self.score, is_blocked)
 
     @cached_property
     def blocked(self) -> dict[str, BlockedArtworks]:
@@ -189,7 +191,7 @@ class ScoredTables:
         return TablePiece(conform(self._with_origin(frame, self.data.any_simulated), LAKE["similar_artworks"]))
 
     def artwork_audiences(self, begin: int, end: int) -> TablePiece:
-        """The users most likely to want each of artworks begin..end that may be shown, without those who have seen it."""
+        """The users most likely to want each of artworks begin..end that may be shown; users who saw it are left out."""
         rows = np.flatnonzero(self._is_allowed[begin:end]) + begin
         if self.score.audience_k == 0 or len(rows) == 0 or len(self.audience_users.ids) == 0:
             return TablePiece(empty_frame(LAKE["artwork_audiences"]))
@@ -201,8 +203,8 @@ class ScoredTables:
 
     def popular_artworks(self) -> pl.DataFrame:
         """The popular artworks of every segment."""
-        allowed = self.data.catalogue.filter(pl.Series(self._is_allowed))
-        frame = popular_artworks(allowed, self.data.users_per_artwork[self._is_allowed], self.score.popular_k)
+        allowed_catalogue = self.data.catalogue.filter(pl.Series(self._is_allowed))
+        frame = popular_artworks(allowed_catalogue, self.data.users_per_artwork[self._is_allowed], self.score.popular_k)
         return conform(self._with_origin(frame, self.data.any_simulated), LAKE["popular_artworks"])
 
     def all_pairs(self, begin: int, end: int) -> TablePiece:
@@ -214,7 +216,7 @@ class ScoredTables:
         return TablePiece(conform(pl.concat(frames).sort(USER_ID, STRATEGY, ARTWORK_ID), LAKE["all_pairs"]))
 
     def count_users_by_list(self) -> dict[str, int]:
-        """How many users get a personal list by the default strategy ("own"), and how many popular artworks ("popular")."""
+        """Count the users with a personal list by the default strategy ("own") and with popular artworks ("popular")."""
         own = len(self._users_with_own_list)
         return {"own": own, "popular": self.data.shape[0] - own}
 

@@ -1,8 +1,8 @@
-"""What filters, block lists and each re-ranking constraint change in users' lists: cost in score, gain in variety and exposure.
+"""What filters and re-ranking constraints change in users' lists: cost in score, gain in variety and exposure.
 
-Measured on a sample of users with personal lists, the same however users are sharded. Scores have no natural zero, so they
-are measured from the user's mean score over the catalogue. A list drawn at random then keeps nothing, and the list with the
-best scores keeps everything.
+Measured on a sample of users with personal lists, the same however users are sharded. Scores have no natural zero, so
+they are measured from the user's mean score over the catalogue. A list drawn at random then keeps nothing, and the
+list with the best scores keeps everything.
 """
 
 from collections.abc import Iterator
@@ -31,12 +31,12 @@ Shares = dict[str, tuple[float, float]]
 class StrategyImpact:
     """What one section of a strategy (`what`), or all of them, change in the lists of `people` sampled users.
 
-    `score_kept` is the mean share of the lists' score that is kept. `overlap` is the mean share of places whose artwork
-    stays in the list.
+    `score_kept` is the mean share of the lists' score that is kept. `overlap` is the mean share of places whose
+    artwork stays in the list.
 
-    The other fields are pairs (before, after). `diversity` is the mean of 1 - cosine (of artwork vectors) over pairs of
-    artworks in a list. `works` counts the distinct artworks in all lists. `exposure` holds shares of all places by kind and
-    group, for the largest groups; `floors` the same for the groups that floors name.
+    The other fields are pairs (before, after). `diversity` is the mean of 1 - cosine (of artwork vectors) over pairs
+    of artworks in a list. `works` counts the distinct artworks in all lists. `exposure` holds shares of all places by
+    kind and group, for the largest groups; `floors` the same for the groups that floors name.
     """
 
     strategy: str
@@ -57,8 +57,8 @@ class StrategyImpact:
 def measure_impacts(scored: ScoredTables, sample_size: int = USERS_IN_SAMPLE) -> Iterator[StrategyImpact]:
     """Measure what each strategy's filters and constraints change.
 
-    Filters and block lists are compared with the best K of all artworks. Each constraint alone, and all together, are compared
-    with the best K that filters and block lists leave.
+    Filters and block lists are compared with the best K of all artworks. Each constraint alone, and all together, are
+    compared with the best K that filters and block lists leave.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def measure_impacts(scored: ScoredTables, sample_size: int = USERS_IN_SAMPLE) ->
     for strategy in sorted(scored.strategies, key=lambda strategy: strategy.name):
         builder = scored.list_builders[strategy.name]
         unconstrained = strategy.model_copy(update={**NO_CONSTRAINTS})
-        is_filtered = bool(strategy.filters.model_fields_set) or builder.blocked.any()
+        is_filtered = bool(strategy.filters.model_fields_set) or builder.is_blocked.any()
         if not is_filtered and not strategy.reranks:
             continue
         users = _sample_users(builder, sample_size)
@@ -122,8 +122,8 @@ def _overlap(before: Int32Array, after: Int32Array) -> float:
     """The mean over lists of the share of artworks that stay."""
     shares = []
     for before_ids, after_ids in zip(before, after, strict=True):
-        both = np.intersect1d(before_ids[before_ids >= 0], after_ids[after_ids >= 0])
-        shares.append(len(both) / max(1, (before_ids >= 0).sum()))
+        common = np.intersect1d(before_ids[before_ids >= 0], after_ids[after_ids >= 0])
+        shares.append(len(common) / max(1, (before_ids >= 0).sum()))
     return float(np.mean(shares))
 
 
@@ -141,12 +141,13 @@ def _score_kept(builder: ListBuilder, users: Int64Array, before: RankedLists, af
 
 
 def _diversity(vectors: Float32Array, ids: Int32Array) -> float:
-    """The mean over lists of the mean of 1 - cosine over pairs; the sum over pairs comes from the length of the sum."""
+    """The mean over lists of the mean of 1 - cosine over pairs of artworks."""
     is_artwork = ids >= 0
-    listed = np.where(is_artwork[:, :, None], vectors[ids], np.float32(0)).astype(np.float64)
+    listed_vectors = np.where(is_artwork[:, :, None], vectors[ids], np.float32(0)).astype(np.float64)
     counts = is_artwork.sum(axis=1)
-    own_products = (listed**2).sum(axis=(1, 2))
-    cosines = (listed.sum(axis=1) ** 2).sum(axis=1) - own_products
+    # The sum of cosines over pairs is |sum of vectors|^2 minus the products of vectors with themselves.
+    own_products = (listed_vectors**2).sum(axis=(1, 2))
+    cosines = (listed_vectors.sum(axis=1) ** 2).sum(axis=1) - own_products
     has_pairs = counts > 1
     pair_counts = (counts * (counts - 1))[has_pairs]
     return float(np.mean(1 - cosines[has_pairs] / pair_counts)) if has_pairs.any() else 0.0

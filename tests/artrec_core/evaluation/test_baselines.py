@@ -24,7 +24,7 @@ def test_settings_and_scores_do_not_depend_on_the_test_artworks(name: str):
     search, other_search = choose_settings(name, task), choose_settings(name, other_task)
     assert search == other_search
     scores, other_scores = (
-        fit_baseline(name, search.settings, each).scores(each.test_user_rows) for each in (task, other_task)
+        fit_baseline(name, search.settings, variant).scores(variant.test_user_rows) for variant in (task, other_task)
     )
     np.testing.assert_array_equal(scores, other_scores)
 

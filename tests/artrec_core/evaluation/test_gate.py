@@ -222,8 +222,8 @@ def test_a_result_ranks_the_held_out_artwork_and_lists_unseen_ones() -> None:
 def test_users_who_have_seen_everything_are_not_listed() -> None:
     starts = np.array([0, 3, 4])
     seen = np.array([0, 1, 2, 0])
-    none = np.zeros(4, np.int64)
-    before = Sequences(starts, seen, none, none, none.astype(bool), none.astype(bool))
+    zeros = np.zeros(4, np.int64)
+    before = Sequences(starts, seen, zeros, zeros, zeros.astype(bool), zeros.astype(bool))
     held_out_split = HeldOutSplit.from_histories(before, 3, np.array([1]), np.array([2]))
     assert held_out_split.listed_users.tolist() == [1]
 

@@ -61,7 +61,7 @@ def task_of(
     """The task of these histories and its holdout; with `vectors`, the task has text vectors for a frozen text tower."""
     held_out = leave_one_out(histories)
     queries = [("boat" if row % 2 == 0 else "horse", row) for row in range(ARTWORK_COUNT)]
-    task = EvaluationTask.from_holdout(held_out, catalogue(), users(), queries, hidden=hidden)
+    task = EvaluationTask.from_holdout(held_out, catalogue(), users(), queries, hidden_ids=hidden)
     if vectors:
         tribe_vectors = np.random.default_rng(1).normal(size=(2, 32)).astype(np.float32)
         task = replace(

@@ -213,8 +213,8 @@ def test_caps_hold_unless_relaxed_and_lists_are_full(seed: int, cap: int, k: int
     for user in range(4):
         listed = ids[user, selection.columns[user]]
         assert len(set(listed.tolist())) == len(listed) == k
-        most = max([np.sum([creator in creators[artwork] for artwork in listed]) for creator in range(4)])
-        assert (most > cap) == selection.is_relaxed[user, 1]
+        highest_count = max([np.sum([creator in creators[artwork] for artwork in listed]) for creator in range(4)])
+        assert (highest_count > cap) == selection.is_relaxed[user, 1]
         assert (
             max(np.bincount([sources[artwork] + 1 for artwork in listed], minlength=4)[1:]) > cap + 1
         ) == selection.is_relaxed[user, 2]
