@@ -59,8 +59,8 @@ CURRENCY_CODE = "[A-Z][A-Z][A-Z]"
 # The year of an artwork and the birth of its maker are often estimates. Only a larger difference is an error.
 TOLERANCE_YEARS = 5
 
-# Roles of creators who did not make the artwork themselves. Who bound, printed, sold or restored an old artwork may be born
-# after it was made. So may the person to whom it is only attributed.
+# Roles of creators who did not make the artwork themselves. They may be born after it was made, as those who bound,
+# printed, sold or restored it later. So may a person to whom it is only attributed.
 NOT_THE_MAKER = re.compile(
     "attribut|circle|follower|school|style|manner|after|copy|bind|print|publish|retail|dealer|own|collect|patron"
     "|restor|foundr|cast|fabricat|manufactur|engrav|workshop|studio|unknown|possibly|probably"
@@ -182,7 +182,7 @@ def artwork_facts(rows: pl.DataFrame, rules: Rules, day: str) -> pl.DataFrame:
 
 
 def _lives() -> list[pl.Expr]:
-    """The shortest life of an artwork's creators, and the earliest birth; the birth is null unless all births are known."""
+    """The shortest life and the earliest birth of an artwork's creators; the birth is null unless all are known."""
     field = pl.element().struct.field
     life = field("died").cast(pl.Int64) - field("born").cast(pl.Int64)
     is_secondary_role = field("role").str.to_lowercase().str.contains(NOT_THE_MAKER)
@@ -192,7 +192,7 @@ def _lives() -> list[pl.Expr]:
         .str.contains(r"\b(?:attributed|circle of|follower of|school of|style of|manner of|after|copy|workshop)\b")
     )
     is_not_maker = is_secondary_role | has_attributed_name
-    # A creator without a known birth may have begun the artwork, and so may another person if a creator is not the maker.
+    # A creator without a known birth may have begun the artwork. So may another person, if a creator is not its maker.
     birth = pl.when(~is_not_maker.fill_null(False)).then(field("born").cast(pl.Int64)).fill_null(_UNKNOWN_BIRTH)
     return [
         pl.col(CREATORS).list.eval(life).list.min().alias(SHORTEST_LIFE),

@@ -193,7 +193,10 @@ def other_table_rules() -> list[Rule]:
 def other_table_facts(
     other_tables: pl.DataFrame, catalogue: pl.DataFrame, blocked: pl.DataFrame | None
 ) -> pl.DataFrame:
-    """The facts of the artworks (SOURCE, ARTWORK_ID) in other tables. `blocked` has ARTWORK_ID of the default strategy."""
+    """The facts of the artworks (SOURCE, ARTWORK_ID) in other tables.
+
+    `blocked` has the ARTWORK_ID of the artworks that the default strategy must not recommend.
+    """
     blocked_ids = pl.Series([], dtype=pl.String) if blocked is None else blocked.get_column(ARTWORK_ID)
     catalogue_ids = catalogue.get_column(ARTWORK_ID)
     return other_tables.with_columns(
@@ -210,7 +213,10 @@ def recommendation_facts(
     reranked_strategies: Collection[str] = (),
     blocked_artworks: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """The facts of the recommendations, sorted by (strategy, user_id, rank); parameters as in `check_recommendations`."""
+    """The facts of the recommendations, sorted by (strategy, user_id, rank).
+
+    The parameters are as in `check_recommendations`.
+    """
     seen_pairs = histories.filter(SEEN).select(USER_ID, ARTWORK_ID).unique()
     known_users = users.select(USER_ID, pl.col(SIMULATED).fill_null(False).alias("user_simulated")).unique(USER_ID)
     if blocked_artworks is None:

@@ -1,8 +1,8 @@
 """Rules and the tests they are made of.
 
 Each test gives a polars mask, which selects the rows for the quarantine, and a Great Expectations expectation, which
-reports the result. A test reads one or two columns of a table's *facts*: columns that are computed from its rows, so that
-every test can be simple. A null passes every test except `NotNull`.
+reports the result. A test reads one or two columns of a table's *facts*: columns that are computed from its rows, so
+that every test can be simple. A null passes every test except `NotNull`.
 """
 
 from collections.abc import Sequence

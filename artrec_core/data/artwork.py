@@ -17,7 +17,7 @@ _CREATOR_FIELDS = {field.name: field.dtype for field in CREATOR.fields}
 
 
 def check_types(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of an artwork. Raises `ValueError`, which names the field, if one is not of its column's type."""
+    """Return the fields of an artwork. Raises `ValueError`, which names the field, if a value is of the wrong type."""
     for name, value in fields.items():
         if value is not None:
             _check(name, value, ARTWORK[name])

@@ -19,10 +19,10 @@ import polars.selectors as cs
 from artrec_core.errors import MissingInput
 
 _PARQUET_ROWS = 50_000
-# In characters. A cell may hold a long text; a quote that is never closed must not take the rest of the file as its cell.
+# In characters. A cell may hold a long text, but a quote that is never closed must not make the rest of the file a cell.
 csv.field_size_limit(10_000_000)
 
-# The key under which the record of a faulty CSV row describes the fault. No column of a file is expected to have this name.
+# The key under which the record of a faulty CSV row describes the fault. No file is expected to have such a column.
 MALFORMED = "(malformed)"
 
 
@@ -48,8 +48,8 @@ def read_records(name: str, path: str) -> Iterator[str]:
     name : name of the source, for messages
     path : path or URL of a Parquet, CSV, TSV or JSONL file; text files may be gzipped
 
-    A line of JSONL is returned unchanged, even if it is not JSON. Bytes that are not UTF-8 become replacement characters.
-    A row of CSV becomes an object: column name -> text. If the row is faulty, the object says why (`csv_fault`).
+    A line of JSONL is returned unchanged, even if it is not JSON. Bytes that are not UTF-8 become replacement
+    characters. A row of CSV becomes an object: column name -> text. If the row is faulty, the object says why (`csv_fault`).
 
     Raises
     ------

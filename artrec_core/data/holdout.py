@@ -22,7 +22,9 @@ _HELD_ARTWORK = "_held_work"
 
 @dataclass(frozen=True)
 class Holdout:
-    """A split into training, validation and test: for each user, one artwork for the test and an earlier one for validation.
+    """A split into training, validation and test.
+
+    For each user, one artwork is held out for the test and an earlier one for validation.
 
     Attributes
     ----------
@@ -57,7 +59,9 @@ def leave_one_out(histories: pl.DataFrame, min_positives: int = MIN_POSITIVES) -
 
 
 def time_split(histories: pl.DataFrame, share: float = SHARE_AFTER) -> Holdout:
-    """Split all histories at one point in time: events before the cut train, and each user's first positive artwork after it tests.
+    """Split all histories at one point in time.
+
+    The events before the cut are for training. A user's first positive artwork after the cut is for the test.
 
     Parameters
     ----------

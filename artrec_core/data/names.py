@@ -129,7 +129,7 @@ _COMPOUND_NATIONALITIES = frozenset(
 
 
 def is_nationality(text: str) -> bool:
-    """Whether a text is a nationality and not a person's name: "Japanese", "South German or Austrian", "Greco-Roman"."""
+    """Whether a text is a nationality, not a person's name: "Japanese", "South German or Austrian", "Greco-Roman"."""
     text = text.lower()
     words = [word for word in re.split(r"[\s/|-]+", text) if word]
     return text in _COMPOUND_NATIONALITIES or (

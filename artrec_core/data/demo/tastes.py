@@ -1,4 +1,4 @@
-"""The latent space of the simulator: an artwork's facets decide where it is, and a user likes the artworks in a region."""
+"""The latent space of the simulator. An artwork's facets decide its position; a user likes the artworks of a region."""
 
 import hashlib
 from collections.abc import Sequence
@@ -36,7 +36,8 @@ WEIGHTS = {
 # The weight of a vector of the artwork's own, which no catalogue text describes. Without it, text would explain all of a
 # user's taste.
 OWN_WEIGHT = 0.45
-# The standard deviation of log popularity. The most popular artworks are shown about a hundred times as often as the least.
+# The standard deviation of log popularity. The most popular artworks are shown some hundred times as often as the least
+# popular.
 POPULARITY_SPREAD = 1.0
 _MAX_SUBJECTS = 8
 _UNKNOWN_VALUES = ("", "unknown", "anonymous", "unidentified", "artist unknown", "unknown artist")

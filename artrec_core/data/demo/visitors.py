@@ -12,11 +12,11 @@ A seeded generator of plausible users, for development and demonstration. The st
 3. Reactions (`reactions.py`). At the start of a visit popular artworks are shown (impressions), and some are dismissed.
    A pick is viewed for a while. It may be liked, made a favourite, rated, commented on or purchased; most of these are
    more likely for a pick with a higher affinity to the mood.
-4. Special users. 3 % of the users have no events and no stated interests, and 3 % have stated interests alone. 15 % of the
-   others state interests too. 1 % refuse consent. One is a bot that views thousands of random artworks in a day.
+4. Special users. 3 % of the users have no events and no stated interests, and 3 % have stated interests alone. 15 % of
+   the others state interests too. 1 % refuse consent. One is a bot that views thousands of random artworks in a day.
 
-The same artworks, numbers and seed give the same events, byte for byte. `GroundTruth` scores artworks by the true tastes:
-an upper bound for every model.
+The same artworks, numbers and seed give the same events, byte for byte. `GroundTruth` scores artworks by the true
+tastes: an upper bound for every model.
 """
 
 from collections.abc import Sequence

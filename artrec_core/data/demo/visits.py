@@ -1,4 +1,4 @@
-"""The visits of simulated users: what each user likes, when a visit begins, in which mood, and which artworks are picked."""
+"""The visits of simulated users: what a user likes, when a visit begins, its mood, and the artworks that are picked."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -139,7 +139,7 @@ def draw_times(users: Int64Array, visits: int, seconds: int, rng: np.random.Gene
     start = (day * 86400 + rng.triangular(7 * 3600, 19 * 3600, 23 * 3600, len(user))).astype(np.int64)
     order = np.lexsort((start, user))
     user, start = user[order], start[order]
-    # A visit must not begin before the last one is over, so starts are pushed apart. Those pushed past the end are dropped.
+    # A visit must not begin before the last one is over, so starts are moved apart. A visit moved past the end is dropped.
     turn = np.arange(len(user)) - np.repeat(np.cumsum(visits_per_user) - visits_per_user, visits_per_user)
     apart = start - turn * _SECONDS_BETWEEN_VISITS + user * (10 * seconds + len(user) * _SECONDS_BETWEEN_VISITS)
     start = start + (np.maximum.accumulate(apart) - apart)

@@ -15,7 +15,7 @@ _UNKNOWN = re.compile(r"^(?:unknown|anonymous|unidentified)\b(?: (?:artist|maker
 
 
 def artwork(record: Record) -> dict[str, Any]:
-    """Map a Carnegie record to the columns of ARTWORK. Raises `ValueError` if a field holds a value of the wrong type."""
+    """Map a Carnegie record to the columns of ARTWORK. Raises `ValueError` if a value is of the wrong type."""
     date_text = text_at(record, "creation_date")
     year_from, year_to = _years(record, date_text)
     makers = objects_at(record, "creator")

@@ -31,7 +31,7 @@ def raw_lines() -> Iterator[bytes]:
 
 
 def artwork(record: Record) -> dict[str, Any]:
-    """Map a demo record to the columns of ARTWORK. Raises `ValueError` if a field holds a value of the wrong type."""
+    """Map a demo record to the columns of ARTWORK. Raises `ValueError` if a value is of the wrong type."""
     makers = [
         creator(
             text_at(maker, "name"),

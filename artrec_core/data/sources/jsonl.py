@@ -111,7 +111,7 @@ def _subjects(value: Any, what: str) -> list[str] | None:
 
 
 def _year(value: Any, *, last: bool) -> int | None:
-    """The first or last year of a number, "1995", "1995-03-01", a date text or a list of these; None if there is none."""
+    """The first or last year in a number, "1995", "1995-03-01", a date text or a list of these; None if there is none."""
     if isinstance(value, list):
         years = [year for element in value if (year := _year(element, last=last)) is not None]
         return (max(years) if last else min(years)) if years else None

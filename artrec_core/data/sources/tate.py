@@ -92,7 +92,7 @@ _NAME_BRANCHES = {
 
 
 def artwork(record: Record) -> dict[str, Any]:
-    """Map a Tate record to the columns of ARTWORK. Raises `ValueError` if a field holds a value of the wrong type."""
+    """Map a Tate record to the columns of ARTWORK. Raises `ValueError` if a value is of the wrong type."""
     dates = object_at(record, "dateRange")
     date_text = text_at(record, "dateText")
     year_from, year_to = reconcile_years(integer_at(dates, "startYear"), integer_at(dates, "endYear"), date_text)

@@ -27,7 +27,7 @@ _NO_SUBJECTS = frozenset({"walters art museum", "n/a", "none"})
 
 
 def artwork(record: Record) -> dict[str, Any]:
-    """Map a Walters record to the columns of ARTWORK. Raises `ValueError` if a field holds a value of the wrong type."""
+    """Map a Walters record to the columns of ARTWORK. Raises `ValueError` if a value is of the wrong type."""
     date_text = text_at(record, "DateText")
     year_from, year_to = reconcile_years(
         integer_at(record, "DateBeginYear"), integer_at(record, "DateEndYear"), date_text
@@ -55,7 +55,10 @@ def artwork(record: Record) -> dict[str, Any]:
 
 
 def _names_at(record: Record, key: str) -> str | None:
-    """The names in a field, without marks of doubt ("Safavid Dynasty (?)") and older spellings ("Qing [Ch'ing] Dynasty")."""
+    """The names in a field, without marks of doubt and older spellings.
+
+    Examples are "Safavid Dynasty (?)" and "Qing [Ch'ing] Dynasty".
+    """
     text = text_at(record, key)
     return None if text is None else join_distinct(_without_brackets(piece) for piece in re.split(r"[;~]", text))
 
@@ -67,8 +70,8 @@ def _without_brackets(text: str) -> str:
 def _culture(record: Record, creators: list[Creator], movement: str | None) -> str | None:
     """The culture and the dynasty.
 
-    Without a culture, it is the nationality of the unnamed makers. Without culture and dynasty, it is the place of origin
-    if no creator has a nationality.
+    Without a culture, the nationality of the unnamed makers takes its place. Without culture and dynasty, it is the place
+    of origin, but only if no creator has a nationality.
     """
     culture, dynasty = _names_at(record, "Culture"), _names_at(record, "Dynasty")
     culture = culture or join_distinct(creator["nationality"] for creator in creators if creator["name"] is None)
