@@ -22,7 +22,7 @@ from jobs.tuning import search as tuning
 from jobs.tuning.callback import Log
 from jobs.tuning.records import Trial, finished_alike, ranked, trials_in
 from tests.artrec_core.model.worlds import tiny_settings
-from tests.artrec_core.recs.evaluation_worlds import catalogue, people, tribes, with_other_tests
+from tests.artrec_core.recs.evaluation_worlds import catalogue, tribes, users, with_other_tests
 from tests.conftest import ROOT
 
 CONFIG = str(ROOT / "infra" / "recipes" / "demo.toml")
@@ -36,7 +36,7 @@ def settings(tmp_path: Path) -> list[str]:
     """Overrides of a recipe whose night is there: the tribes' tables, as `prepare` would have committed them."""
     settings = [*tiny_settings(tmp_path), "train.user_epochs=4", "train.text_epochs=0", "train.shuffled=0.0"]
     lake = Lake(load(CONFIG, settings).store.lake)
-    for table, frame in (("catalogue", catalogue()), ("histories", tribes()), ("people", people())):
+    for table, frame in (("catalogue", catalogue()), ("histories", tribes()), ("people", users())):
         lake.commit(table, DAY, {"all": [lake.write_part(table, DAY, frame)]}, fingerprint=DAY, code_version="test")
     return settings
 
