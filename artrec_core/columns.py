@@ -1,4 +1,4 @@
-"""Every table's columns and types, named once."""
+"""Column names and schemas of all tables. Other modules take them from here."""
 
 import polars as pl
 
@@ -40,7 +40,7 @@ RUN_DATE = "run_date"
 STRATEGY = "strategy"
 SIMULATED = "simulated"
 
-# What an event counts as (histories)
+# Signals derived from an event (histories)
 POSITIVE = "positive"
 NEGATIVE = "negative"
 SEEN = "seen"
@@ -80,13 +80,13 @@ CHECKSUM = "checksum"
 STATUS = "status"
 PUBLISHED_AT = "published_at"
 
-# Columns that hold a time of day: they never enter a digest.
+# Times of processing, which differ from run to run: digests leave them out.
 VOLATILE = frozenset({CRAWLED_AT, PUBLISHED_AT})
 
 Schema = dict[str, pl.DataType]
 
 _STRING = pl.String()
-_MOMENT = pl.Datetime("us", "UTC")
+_TIMESTAMP = pl.Datetime("us", "UTC")
 _STRINGS = pl.List(pl.String())
 
 CREATOR = pl.Struct(
@@ -121,7 +121,7 @@ ARTWORK: Schema = {
     LICENCE: _STRING,
     PRICE: pl.Float64(),
     CURRENCY: _STRING,
-    CRAWLED_AT: _MOMENT,
+    CRAWLED_AT: _TIMESTAMP,
     CONTENT_HASH: _STRING,
 }
 
@@ -134,7 +134,7 @@ EVENT: Schema = {
     DWELL_SECONDS: pl.Float64(),
     TEXT: _STRING,
     PLACE: _STRING,
-    OCCURRED_AT: _MOMENT,
+    OCCURRED_AT: _TIMESTAMP,
     RUN_DATE: _STRING,
     STRATEGY: _STRING,
     SIMULATED: pl.Boolean(),
@@ -160,11 +160,11 @@ USER: Schema = {
     SIMULATED: pl.Boolean(),
 }
 
-# What a source said last of a user's consent in a night, quarantined rows included.
+# The last answer on consent that each source gave for a user on a run date; quarantined rows count too.
 CONSENTS: Schema = {SOURCE: _STRING, USER_ID: _STRING, CONSENT: pl.Boolean()}
 
-# One row for every record received, unparsed: the line as it came, even one that holds `null`.
-RAW: Schema = {SOURCE: _STRING, LINE: pl.Int64(), RECORD: _STRING, CRAWLED_AT: _MOMENT}
+# One row for each record as it was received. It is not parsed: a line that holds `null` is a row too.
+RAW: Schema = {SOURCE: _STRING, LINE: pl.Int64(), RECORD: _STRING, CRAWLED_AT: _TIMESTAMP}
 
 QUARANTINE: Schema = {
     TABLE: _STRING,
@@ -176,17 +176,17 @@ QUARANTINE: Schema = {
     RECORD: _STRING,
 }
 
-# The last known state of every work, with the text the model reads.
+# The last known state of every artwork, with the text that the model reads.
 CATALOGUE: Schema = {**ARTWORK, DOCUMENT: _STRING}
 
-# One row for each event before the end of the day, in order of (user_id, occurred_at, event_id).
+# One row for each event before the end of the run date, sorted by (user_id, occurred_at, event_id).
 HISTORY: Schema = {
     USER_ID: _STRING,
     ARTWORK_ID: _STRING,
     EVENT_ID: _STRING,
     KIND: _STRING,
     VALUE: pl.Float64(),
-    OCCURRED_AT: _MOMENT,
+    OCCURRED_AT: _TIMESTAMP,
     POSITIVE: pl.Boolean(),
     NEGATIVE: pl.Boolean(),
     SEEN: pl.Boolean(),
@@ -203,7 +203,7 @@ USER_VECTOR: Schema = {
     VECTOR: pl.List(pl.Float32()),
 }
 
-_STAMP: Schema = {RUN_DATE: _STRING, MODEL_VERSION: _STRING, SIMULATED: pl.Boolean()}
+_PROVENANCE: Schema = {RUN_DATE: _STRING, MODEL_VERSION: _STRING, SIMULATED: pl.Boolean()}
 
 RECOMMENDATION: Schema = {
     STRATEGY: _STRING,
@@ -213,30 +213,30 @@ RECOMMENDATION: Schema = {
     SCORE: pl.Float32(),
     REASON: _STRING,
     BECAUSE_OF: _STRING,
-    **_STAMP,
+    **_PROVENANCE,
 }
 SIMILAR_ARTWORK: Schema = {
     ARTWORK_ID: _STRING,
     RANK: pl.Int32(),
     OTHER_ARTWORK_ID: _STRING,
     SCORE: pl.Float32(),
-    **_STAMP,
+    **_PROVENANCE,
 }
 ARTWORK_AUDIENCE: Schema = {
     ARTWORK_ID: _STRING,
     RANK: pl.Int32(),
     USER_ID: _STRING,
     SCORE: pl.Float32(),
-    **_STAMP,
+    **_PROVENANCE,
 }
 POPULAR_ARTWORK: Schema = {
     SEGMENT: _STRING,
     RANK: pl.Int32(),
     ARTWORK_ID: _STRING,
     SCORE: pl.Float32(),
-    **_STAMP,
+    **_PROVENANCE,
 }
-# Every pair of a strategy; only where the recipe asks for it.
+# The scores of all user-artwork pairs of a strategy. Written only if the recipe asks for it.
 PAIR: Schema = {USER_ID: _STRING, ARTWORK_ID: _STRING, STRATEGY: _STRING, SCORE: pl.Float32()}
 SHOWN_ARTWORK: Schema = {
     ARTWORK_ID: _STRING,
@@ -251,7 +251,7 @@ SHOWN_ARTWORK: Schema = {
     URL: _STRING,
     LICENCE: _STRING,
     SOURCE: _STRING,
-    **_STAMP,
+    **_PROVENANCE,
 }
 PUBLICATION: Schema = {
     RUN_DATE: _STRING,
@@ -262,7 +262,7 @@ PUBLICATION: Schema = {
     CHECKSUM: _STRING,
     STATUS: _STRING,
     SIMULATED: pl.Boolean(),
-    PUBLISHED_AT: _MOMENT,
+    PUBLISHED_AT: _TIMESTAMP,
 }
 
 # Lake table -> columns.
@@ -289,7 +289,7 @@ LAKE: dict[str, Schema] = {
     "all_pairs": PAIR,
 }
 
-# Warehouse table -> (columns, primary key). The lake's scored tables go in as they are.
+# Warehouse table -> (columns, primary key). The scored tables of the lake are loaded unchanged.
 WAREHOUSE: dict[str, tuple[Schema, tuple[str, ...]]] = {
     "recommendations_v1": (RECOMMENDATION, (RUN_DATE, STRATEGY, USER_ID, RANK)),
     "similar_artworks_v1": (SIMILAR_ARTWORK, (RUN_DATE, ARTWORK_ID, RANK)),
@@ -299,15 +299,16 @@ WAREHOUSE: dict[str, tuple[Schema, tuple[str, ...]]] = {
 }
 
 
-def empty(schema: Schema) -> pl.DataFrame:
-    """A frame of no rows with these columns."""
+def empty_frame(schema: Schema) -> pl.DataFrame:
+    """A frame with these columns and no rows."""
     return pl.DataFrame(schema=schema)
 
 
 def conform(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
-    """The frame with exactly these columns, in this order, cast to their types; a column it lacks is all null.
+    """Select exactly these columns, in this order, cast to their types.
 
-    Raises `polars.exceptions.InvalidOperationError` where a value does not fit its type.
+    A column that the frame lacks is all null. Raises `polars.exceptions.InvalidOperationError` if a value does not fit
+    its type.
     """
     return frame.select(
         pl.col(name).cast(dtype) if name in frame.columns else pl.lit(None, dtype=dtype).alias(name)

@@ -14,7 +14,7 @@ from artrec_core.errors import ConfigError
 from artrec_core.urls import redacted
 
 Share = Annotated[float, Field(ge=0, le=1)]
-# Settled from the data when they are known (`model/sizing.py`).
+# Settled from the data when they are known (`model/auto_settings.py`).
 Auto = Literal["auto"]
 # It stands before ids, which are keys of the warehouse.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]

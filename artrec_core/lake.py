@@ -23,7 +23,7 @@ import fsspec
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from artrec_core.columns import LAKE, VOLATILE, conform, empty
+from artrec_core.columns import LAKE, VOLATILE, conform, empty_frame
 from artrec_core.errors import ArtrecError, MissingPartition
 from artrec_core.stores import AdvisedCalls, Place, advised, check_folder
 
@@ -162,12 +162,12 @@ class Lake:
 
     def read_or_empty(self, table: str, day: str) -> pl.DataFrame:
         """The rows of a day, or no rows where the day does not exist."""
-        return empty(LAKE[table]) if self.find_manifest(table, day) is None else self.read(table, day)
+        return empty_frame(LAKE[table]) if self.find_manifest(table, day) is None else self.read(table, day)
 
     def read_parts(self, table: str, day: str, parts: Iterable[Part]) -> pl.DataFrame:
         """The rows of these parts, in their order."""
         frames = [self._read_part(table, day, part) for part in parts]
-        return pl.concat(frames) if frames else empty(LAKE[table])
+        return pl.concat(frames) if frames else empty_frame(LAKE[table])
 
     def read_rows(self, table: str, day: str, part: Part, first: int, last: int) -> pl.DataFrame:
         """Rows first..last (included) of a part; of a large part only the groups of rows that hold them are read."""
@@ -180,7 +180,7 @@ class Lake:
                 number for number, end in enumerate(ends) if first < end and (number == 0 or ends[number - 1] <= last)
             ]
             if not groups:
-                return empty(LAKE[table])
+                return empty_frame(LAKE[table])
             skipped = ends[groups[0] - 1] if groups[0] else 0
             frame = pl.DataFrame(pl.from_arrow(file.read_row_groups(groups)))
         return conform(frame.slice(first - skipped, last - first + 1), LAKE[table])

@@ -1,1 +1,1 @@
-"""The gates between the steps, as Great Expectations suites written in Python."""
+"""The gates: checks of tables between the steps, as Great Expectations suites in Python."""

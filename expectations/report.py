@@ -1,4 +1,4 @@
-"""The validation report: one self-contained page, safe against whatever a title holds."""
+"""The validation report: one self-contained HTML page. Values from the data, such as titles, are escaped."""
 
 from functools import cache
 from pathlib import Path
@@ -6,22 +6,22 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from expectations.verdict import EXAMPLES_A_RULE, Validation
+from expectations.verdict import EXAMPLES_PER_RULE, Validation
 
 HERE = Path(__file__).parent
 
 
 def page_css() -> str:
-    """The style sheet of every page artrec writes, to be put into a `<style>`."""
+    """The style sheet of all pages that artrec writes, for a `<style>` element."""
     return (HERE / "page.css").read_text(encoding="utf-8")
 
 
 def validation_page(validation: Validation) -> bytes:
-    """The validation report as UTF-8 HTML. Great Expectations' own Data Docs do not escape values; this does."""
+    """The validation report as HTML in UTF-8. It escapes values, which the Data Docs of Great Expectations do not."""
     page = _templates().get_template("validation.html.j2")
-    # The style sheet is ours: the only text that goes in unescaped.
+    # The style sheet is the only text that is not escaped; it is part of artrec.
     css = Markup(page_css())
-    return page.render(validation=validation, css=css, examples_a_rule=EXAMPLES_A_RULE).encode()
+    return page.render(validation=validation, css=css, examples_per_rule=EXAMPLES_PER_RULE).encode()
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import polars as pl
 import typer
 
-from artrec_core.columns import ARTWORK, CRAWLED_AT, RAW, empty
+from artrec_core.columns import ARTWORK, CRAWLED_AT, RAW, empty_frame
 from artrec_core.config import EventSource, Recipe, Source, UserSource, load
 from artrec_core.errors import ConfigError, MissingInput
 from artrec_core.lake import Part, WriterManifest, day_of, digest_of
@@ -117,22 +117,22 @@ class Crawl:
 
     def simulation(self, name: str) -> "Simulation":
         """The visitors of an event source of kind `simulated`, on the artworks of the night."""
-        from artrec_core.data.events import simulated
+        from artrec_core.data.events import simulate_source
         from artrec_core.data.sources import to_artworks
 
         sources = {source.name: source for source in self.night.recipe.sources}
-        artworks = [empty(ARTWORK)]
+        artworks = [empty_frame(ARTWORK)]
         for writer in self._artwork_writers:
             for part in writer.parts:
                 raw = self.night.lake.read_parts("raw_artworks", self.night.day, [part])
                 artworks.append(to_artworks(sources[writer.writer], raw).rows.select(*ARTWORK))
         visitors = next(source for source in self.night.recipe.events if source.name == name)
-        return simulated(visitors, pl.concat(artworks))
+        return simulate_source(visitors, pl.concat(artworks))
 
 
 def input_digest(source: AnySource, day: str) -> str:
     """The sha256 of what a source is read from, or ABSENT where an optional one is not there."""
-    from artrec_core.data.files import file_digest, path_on
+    from artrec_core.data.files import file_digest, path_for_day
     from artrec_core.data.sources import read_lines
 
     if isinstance(source, Source) and source.kind == "demo":
@@ -143,7 +143,7 @@ def input_digest(source: AnySource, day: str) -> str:
     if is_simulated(source):
         return "simulated"
     try:
-        return file_digest(source.name, path_on(str(source.path), day))
+        return file_digest(source.name, path_for_day(str(source.path), day))
     except MissingInput:
         if source.required:
             raise

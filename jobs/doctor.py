@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from artrec_core.config import EventSource, Recipe, Source, UserSource, load
-from artrec_core.data.files import opened
+from artrec_core.data.files import open_input
 from artrec_core.errors import ArtrecError, MissingInput
 from artrec_core.processor import auto_precision, describe_machine
 from artrec_core.urls import redacted
@@ -98,7 +98,7 @@ def _package_finding(package: str) -> Finding:
 def _source_check(what: str, path: str) -> Check:
     def check() -> None:
         try:
-            opened(what, path).close()
+            open_input(what, path).close()
         except MissingInput as error:
             raise ArtrecError(f"{error} (ARTREC_DATA is the folder of the shipped recipes)") from None
 
@@ -112,7 +112,7 @@ def _base_model_finding(recipe: Recipe) -> Finding:
 
 
 def _products_findings(recipe: Recipe) -> Iterator[Finding]:
-    from artrec_core.model.launch import slow_products
+    from artrec_core.model.distributed.launch import slow_products
 
     try:
         notices = slow_products(recipe)
@@ -125,7 +125,7 @@ def _products_findings(recipe: Recipe) -> Iterator[Finding]:
 def _memory_finding(recipe: Recipe) -> Iterator[Finding]:
     from artrec_core.model.base_models import CONFIG, resolve
     from artrec_core.model.deepspeed_settings import deepspeed_file
-    from artrec_core.model.memory import Size, recipe_memory, told
+    from artrec_core.model.distributed.gpu_memory import Size, recipe_memory, told
 
     try:
         folder = resolve(recipe.model.base, recipe.store.models)

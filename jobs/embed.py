@@ -47,7 +47,7 @@ def run(night: Night) -> Figures:
     from artrec_core.columns import ARTWORK_ID, CONTENT_HASH, VECTOR
     from artrec_core.model.registry import Registry
     from artrec_core.model.two_tower import TwoTower
-    from artrec_core.recs.arrays import vectors_of
+    from artrec_core.recs.inputs.arrays import vectors_of
 
     if night.recipe.encode.threads is not None:
         torch.set_num_threads(night.recipe.encode.threads)
@@ -118,7 +118,7 @@ def encode_documents(
             mark = _mark([digest, *shard[CONTENT_HASH].to_list(), *documents])
             done = night.lake.find_writer("text_vectors", night.day, writer, mark)
             if done is None:
-                text = encoder.text if isinstance(encoder, TwoTower) else encoder
+                text = encoder.text_encoder if isinstance(encoder, TwoTower) else encoder
                 made = encode(text, documents, batch_tokens=night.recipe.encode.batch_tokens, advance=advance)
                 rows = shard.with_columns(tower_name, pl.Series(VECTOR, list(made), dtype=pl.List(pl.Float32)))
                 part = night.lake.write_part("text_vectors", night.day, conform(rows, TEXT_VECTOR))
@@ -240,7 +240,7 @@ def _people(
         conform,
     )
     from artrec_core.model.embeddings import user_vectors
-    from artrec_core.recs.arrays import vectors_of
+    from artrec_core.recs.inputs.arrays import vectors_of
 
     def text_of(stated: list[str]) -> Any:
         return vectors_of(pl.Series(stated), interests, INTERESTS)[0]

@@ -8,17 +8,18 @@ import typer
 
 from artrec_core.config import load
 from artrec_core.errors import ArtrecError
+from artrec_core.evaluation.ablations import ABLATIONS, applicable_ablations
 from artrec_core.lake import day_of, digest_of
-from artrec_core.recs.ablations import ABLATIONS, applicable
-from jobs import answer, crawl, prepare, train, validate
-from jobs.asked import PROTOCOLS, Protocol, asked, marked
-from jobs.contestant import Contestant
-from jobs.scoreboard import show
+from jobs import crawl, prepare, train, validate
+from jobs.evaluation import worker as answer
+from jobs.evaluation.printed import show
+from jobs.evaluation.subprocess_run import Contestant
+from jobs.evaluation.task import PROTOCOLS, Protocol, asked, marked
 from jobs.step import ConfigOption, DateOption, Night, SetOption, code_version, run_command, run_step
 
 if TYPE_CHECKING:
-    from artrec_core.recs.question import Question
-    from artrec_core.recs.scorecard import Card, Exam
+    from artrec_core.evaluation.report import GroundTruth, UserMetrics
+    from artrec_core.evaluation.task import EvaluationTask
 
 BASELINES = ("popularity", "ease", "als")
 OWN = ("id-only", "text-only", "full")
@@ -94,7 +95,7 @@ def evaluated(
     question.save(folder / "question")
     counts = _counts(question, exam)
     runs: dict[str, list[dict[str, Any]]] = {}
-    cards: dict[str, list[Card]] = {}
+    cards: dict[str, list[UserMetrics]] = {}
     for model in models:
         for seed in seeds[:1] if model in BASELINES else seeds:
             contestant = Contestant(model, seed, folder / "question", folder / f"{model}-seed{seed}")
@@ -121,7 +122,7 @@ def _told_as_ablations(models: list[str]) -> dict[str, str]:
     """What each ablation changes; our model's two parts alone are contestants like the others."""
     if set(models) <= {*BASELINES, *OWN}:
         return {}
-    return {model: ABLATIONS[model].told for model in models if model in ABLATIONS}
+    return {model: ABLATIONS[model].description for model in models if model in ABLATIONS}
 
 
 def _applicable(night: Night) -> list[str]:
@@ -129,17 +130,17 @@ def _applicable(night: Night) -> list[str]:
     from artrec_core.columns import INTERESTS
 
     people = night.lake.read("people", night.day)
-    return applicable(night.recipe, interests=people[INTERESTS].drop_nulls().len() > 0)
+    return applicable_ablations(night.recipe, interests=people[INTERESTS].drop_nulls().len() > 0)
 
 
-def _summaries(cards: dict[str, list["Card"]], runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    from artrec_core.recs.scorecard import summary
+def _summaries(cards: dict[str, list["UserMetrics"]], runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    from artrec_core.evaluation.report import summary
 
     return {model: {**summary(cards[model]), "runs": runs[model]} for model in cards}
 
 
-def _differences(cards: dict[str, list["Card"]]) -> dict[str, Any]:
-    from artrec_core.recs.scorecard import difference
+def _differences(cards: dict[str, list["UserMetrics"]]) -> dict[str, Any]:
+    from artrec_core.evaluation.report import difference
 
     ours = cards.get(COMPARED)
     if ours is None:
@@ -147,21 +148,21 @@ def _differences(cards: dict[str, list["Card"]]) -> dict[str, Any]:
     return {f"{COMPARED} - {model}": difference(ours, theirs) for model, theirs in cards.items() if model != COMPARED}
 
 
-def _counts(question: "Question", exam: "Exam") -> dict[str, Any]:
-    from artrec_core.recs.scorecard import asked_a_segment
+def _counts(question: "EvaluationTask", exam: "GroundTruth") -> dict[str, Any]:
+    from artrec_core.evaluation.report import users_per_segment
 
     return {
-        "people": question.people.height,
+        "people": question.users.height,
         "artworks": question.catalogue.height,
         "events_to_choose_by": question.train.height,
         "events_to_answer_from": question.before_test.height,
         "people_validated": question.validation.height,
-        "hidden_artworks": len(question.hidden),
-        "asked": asked_a_segment(exam),
+        "hidden_artworks": len(question.hidden_ids),
+        "asked": users_per_segment(exam),
     }
 
 
-def _line(run: dict[str, Any], card: "Card") -> str:
+def _line(run: dict[str, Any], card: "UserMetrics") -> str:
     figures = ", ".join(f"{name.upper()} {card.accuracy['everyone'][name]:.4f}" for name in ("hr@10", "ndcg@10"))
     seconds = ", ".join(f"{what} {each:.1f} s" for what, each in run["seconds"].items())
     return f"evaluate: {run['model']}, seed {run['seed']}: {figures} ({seconds}, {run['peak_memory_mb']:,} MB)"

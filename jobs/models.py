@@ -128,10 +128,10 @@ def _tell(registry: "Registry", versions: "list[Version]") -> None:
 
 def _gate(version: "Version") -> tuple[str, str]:
     """The gate's verdict about a version, and what speaks against it; both empty where it was not asked."""
-    from artrec_core.recs.promotion import Decision
+    from artrec_core.evaluation.gate import Decision
 
     stored = json.loads(version.tags.get("gate", "{}"))
-    return (stored["verdict"], Decision.from_json(stored["decision"]).against) if stored else ("", "")
+    return (stored["verdict"], Decision.from_json(stored["decision"]).objections) if stored else ("", "")
 
 
 def _criteria(version: "Version") -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from artrec_core.columns import (
     USER,
     USER_ID,
     conform,
-    empty,
+    empty_frame,
 )
 from artrec_core.errors import GateFailed
 from artrec_core.lake import Part
@@ -41,8 +41,8 @@ def inputs(night: Night) -> dict[str, str]:
 
 def run(night: Night) -> Figures:
     """Write catalogue, histories and people; `GateFailed` where too few artworks are left to recommend from."""
-    from artrec_core.data.histories import histories
-    from artrec_core.data.people import merge_people, refusing
+    from artrec_core.data.histories import build_histories
+    from artrec_core.data.people import merge_users, refusing_users
 
     prepare = night.recipe.prepare
     events, events_figures = known(night, "events_checked", EVENT_ID)
@@ -54,10 +54,14 @@ def run(night: Night) -> Figures:
             f"only {catalogue.height} artworks are left to recommend from on {night.day}, prepare.min_artworks is"
             f" {prepare.min_artworks}; look at the validation report for what was thrown out"
         )
-    rows, counts = histories(
-        events, night.recipe.signals, night.day, refusing=refusing(consents), max_history=prepare.max_history
+    rows, counts = build_histories(
+        events,
+        night.recipe.signals,
+        night.day,
+        refusing_users=refusing_users(consents),
+        max_history=prepare.max_history,
     )
-    everybody = merge_people(users, consents, _in_time(events, night.day))
+    everybody = merge_users(users, consents, _in_time(events, night.day))
     users_figures |= {"without_record": everybody.height - users_figures["kept"]}
     histories_figures = counts | {
         "rows_in": events_figures["rows_in"],
@@ -113,11 +117,11 @@ def _last_states(
     read: set[tuple[str, str]] = set()
     rows_in = 0
     schema = {**LAKE[table], SOURCE: pl.String(), _AS_OF: pl.String()}
-    last = empty(schema)
+    last = empty_frame(schema)
     for day in reversed(night.lake.days(table, night.day)):
         if day in without:
             continue
-        frames = [empty(schema)]
+        frames = [empty_frame(schema)]
         for writer, parts in sorted(night.lake.manifest(table, day).writers.items()):
             unread = [part for part in parts if (writer, part.digest) not in read]
             read.update((writer, part.digest) for part in unread)
@@ -149,9 +153,9 @@ def _catalogue(night: Night, events: pl.DataFrame) -> tuple[pl.DataFrame, dict[s
 
 
 def _in_time(events: pl.DataFrame, day: str) -> pl.DataFrame:
-    from artrec_core.data.events import end_of
+    from artrec_core.data.events import end_of_day
 
-    return events.filter(pl.col(OCCURRED_AT) < end_of(day))
+    return events.filter(pl.col(OCCURRED_AT) < end_of_day(day))
 
 
 def _parts(night: Night, table: str, frame: pl.DataFrame) -> Iterator[Part]:

@@ -25,7 +25,7 @@ from artrec_core.columns import (
     STRATEGY,
     USER_ID,
     conform,
-    empty,
+    empty_frame,
 )
 from artrec_core.config import Recipe
 from artrec_core.errors import GateFailed, ValidatorBroke
@@ -138,10 +138,10 @@ def survey(night: Night) -> Survey:
     tally = Tally()
     versions: set[str] = set()
     simulated = False
-    served = [empty({USER_ID: pl.String()})]
-    elsewhere = [empty({SOURCE: pl.String(), ARTWORK_ID: pl.String()})]
+    served = [empty_frame({USER_ID: pl.String()})]
+    elsewhere = [empty_frame({SOURCE: pl.String(), ARTWORK_ID: pl.String()})]
     for table, name in SCORED.items():
-        tally.add(table, empty(LAKE[name]))
+        tally.add(table, empty_frame(LAKE[name]))
         for frame in LakeRows(night, name):
             tally.add(table, frame)
             versions |= set(frame.get_column(MODEL_VERSION).drop_nulls().unique())
@@ -168,7 +168,7 @@ def audit(night: Night, scored: Survey, loaded: Mapping[str, int]) -> None:
     Raises `GateFailed` where the day must not be served, `ValidatorBroke` where nobody can tell.
     """
     from expectations.recommendations import check_recommendations
-    from expectations.verdict import Validation, first_break, first_failure
+    from expectations.verdict import Validation, describe_break, describe_failure
 
     short = {table: (rows, loaded[table]) for table, rows in scored.tally.rows.items() if rows != loaded[table]}
     if short:
@@ -182,27 +182,27 @@ def audit(night: Night, scored: Survey, loaded: Mapping[str, int]) -> None:
         catalogue,
         read("people", night.day),
         strategy=night.recipe.publish.strategy,
-        reranked=[one.name for one in night.recipe.strategies if one.reranks],
-        blocked=_blocked(night, catalogue),
-        elsewhere=scored.elsewhere,
+        reranked_strategies=[one.name for one in night.recipe.strategies if one.reranks],
+        blocked_artworks=_blocked(night, catalogue),
+        other_tables=scored.elsewhere,
     )
     found = Validation(recipe=night.recipe.name, run_date=night.day, tables=[checked.verdict()])
     where = night.lake.write_note(AUDIT_NOTE, night.day, found.to_json())
-    if checked.broken:
-        raise ValidatorBroke(f"the audit of {night.day} itself broke: {first_break(found.tables)}; see {where}")
-    if checked.failed:
+    if checked.unchecked_rules:
+        raise ValidatorBroke(f"the audit of {night.day} itself broke: {describe_break(found.tables)}; see {where}")
+    if checked.failed_rules:
         raise GateFailed(
-            f"publish {night.day}: {first_failure(found.tables)}; what was served stays served; see {where}"
+            f"publish {night.day}: {describe_failure(found.tables)}; what was served stays served; see {where}"
         )
 
 
 def _blocked(night: Night, catalogue: pl.DataFrame) -> pl.DataFrame:
     """(STRATEGY, ARTWORK_ID) of what each strategy must not show."""
-    from artrec_core.recs.filters import blocked
+    from artrec_core.recs.strategies.filters import find_blocked
 
     frames = [
         catalogue.select(pl.lit(one.name).alias(STRATEGY), ARTWORK_ID).filter(
-            pl.Series(blocked(catalogue, [night.recipe.score.block, one.block]).works)
+            pl.Series(find_blocked(catalogue, [night.recipe.score.block, one.block]).mask)
         )
         for one in night.recipe.strategies
     ]

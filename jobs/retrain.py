@@ -17,8 +17,8 @@ from artrec_core.lake import day_of, digest_of
 from jobs.step import ConfigOption, DateOption, SetOption, night_of, run_command, run_step
 
 if TYPE_CHECKING:
+    from artrec_core.evaluation.gate import Decision
     from artrec_core.model.registry import Version
-    from artrec_core.recs.promotion import Decision
 
 # Exit statuses, beside 0 and that of an error, 1.
 REFUSED, WAITING = 3, 4
@@ -103,8 +103,8 @@ def _train(recipe: Recipe, day: str) -> str:
 
 def _gate(recipe: Recipe, day: str, name: str) -> "tuple[Version, Decision | None]":
     """The night's challenger and the decision about it, made once for this champion and these rules; None where it serves already."""
+    from artrec_core.evaluation.gate import Decision
     from artrec_core.model.registry import CHAMPION, GATE, Registry
-    from artrec_core.recs.promotion import Decision
     from jobs.train import CHALLENGER
 
     night, registry = night_of(CHALLENGER, recipe, day), Registry(recipe.store)
@@ -121,7 +121,7 @@ def _gate(recipe: Recipe, day: str, name: str) -> "tuple[Version, Decision | Non
     if stored.get("key") == key:
         decision = Decision.from_json(stored["decision"])
     else:
-        from jobs.comparison import compared
+        from jobs.training.comparison import compared
 
         decision = compared(night, registry, challenger)
         told = {"key": key, "night": day, "against": against, "verdict": decision.verdict}
@@ -143,8 +143,8 @@ def _show(decision: "Decision", challenger: str, champion: str | None) -> None:
 
 def _answer(recipe: Recipe, challenger: "Version", decision: "Decision | None", promote: bool | None) -> dict[str, Any]:
     """What the DAG is told: the version, what follows, and the words for whoever is asked."""
+    from artrec_core.evaluation.gate import outcome
     from artrec_core.model.registry import Registry
-    from artrec_core.recs.promotion import outcome
 
     told: dict[str, Any] = {"version": challenger.name, "outcome": "keep", "told": "it is the champion already"}
     if decision is None:
@@ -153,8 +153,8 @@ def _answer(recipe: Recipe, challenger: "Version", decision: "Decision | None", 
     rows = "\n".join(f"| {one.name} | {one.mark} | {one.says} |" for one in decision.criteria)
     return told | {
         "outcome": outcome(decision.verdict, recipe.gate, promote),
-        "told": decision.told,
-        "against": decision.against,
+        "told": decision.summary,
+        "against": decision.objections,
         "place": "" if champion is None else f" in the place of version {champion.name}",
         "table": f"| criterion | | seen |\n|---|---|---|\n{rows}",
     }
@@ -164,7 +164,7 @@ def _concluded(
     recipe: Recipe, config: str, day: str, challenger: "Version", decision: "Decision | None", promote: bool | None
 ) -> int:
     """Do what follows from the decision and say so; the exit status."""
-    from artrec_core.recs.promotion import outcome
+    from artrec_core.evaluation.gate import outcome
 
     name = challenger.name
     if decision is None:
@@ -179,18 +179,18 @@ def _concluded(
         )
         return 0
     if follows == "keep":
-        seen = f" ({decision.against})" if decision.against else ""
+        seen = f" ({decision.objections})" if decision.objections else ""
         print(
             f"retrain {day}: version {name} is registered, and {decision.verdict} by the gate{seen}; nothing was promoted"
         )
         return 0
     command = f"artrec models promote {name} --config {config}"
     if follows == "wait":
-        doubt = decision.against or "the recipe says that a person decides"
+        doubt = decision.objections or "the recipe says that a person decides"
         print(f"retrain {day}: version {name} waits for a person: {doubt}. To make it champion: {command}", flush=True)
         return WAITING
     print(
-        f"artrec: version {name} is registered but not promoted, the champion stays as it was: {decision.against}",
+        f"artrec: version {name} is registered but not promoted, the champion stays as it was: {decision.objections}",
         file=sys.stderr,
         flush=True,
     )
@@ -202,8 +202,8 @@ def promoted(recipe: Recipe, name: str, by: str, why: str) -> str:
 
     `by` is `gate`, or who was asked. Raises `GateFailed` where the decision does not allow it, or was about another champion.
     """
+    from artrec_core.evaluation.gate import Decision
     from artrec_core.model.registry import CHAMPION, GATE, Registry
-    from artrec_core.recs.promotion import Decision
 
     registry = Registry(recipe.store)
     version, champion = registry.version(name), registry.champion()
@@ -220,13 +220,13 @@ def promoted(recipe: Recipe, name: str, by: str, why: str) -> str:
         )
     decision = Decision.from_json(stored["decision"])
     if decision.verdict == "refused" or (by == "gate" and decision.verdict != "accepted"):
-        raise GateFailed(f"the gate did not accept version {name}: {decision.against}")
-    words = [why, decision.against and f"in doubt: {decision.against}", decision.told]
+        raise GateFailed(f"the gate did not accept version {name}: {decision.objections}")
+    words = [why, decision.objections and f"in doubt: {decision.objections}", decision.summary]
     registry.promote(
-        version, f"night of {stored['night']}: " + "; ".join(one for one in words if one), by=by, instead_of=served
+        version, f"night of {stored['night']}: " + "; ".join(word for word in words if word), by=by, instead_of=served
     )
     place = "" if served is None else f" in the place of version {served}"
-    return f"version {name} is champion now{place}, by {by}: {decision.told}"
+    return f"version {name} is champion now{place}, by {by}: {decision.summary}"
 
 
 def user() -> str:

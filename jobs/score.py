@@ -10,13 +10,13 @@ from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Part, digest_of
 from jobs.progress import progress
-from jobs.shards import InProcess, Maker, cut
+from jobs.scoring.shards import InProcess, Maker, cut
 from jobs.step import Figures, Night, Step, main
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from artrec_core.recs.tables import Scored
+    from artrec_core.recs.tables.scored_tables import ScoredTables
 
 INPUTS = ("catalogue", "histories", "people", "item_vectors", "user_vectors")
 TABLES = ("recommendations", "similar_artworks", "artwork_audiences", "popular_artworks")
@@ -49,10 +49,10 @@ def check_one_run(night: Night, tables: Iterable[str], writer: str) -> None:
 
 def block_digests(recipe: Recipe) -> dict[str, str]:
     """The files of block lists, each with a digest of what it says today."""
-    from artrec_core.recs.filters import block_files
+    from artrec_core.recs.strategies.filters import read_block_files
 
     blocks = [recipe.score.block, *(strategy.block for strategy in recipe.strategies)]
-    return {f"block:{file}": digest_of(raw.hex()) for file, raw in block_files(blocks).items()}
+    return {f"block:{file}": digest_of(raw.hex()) for file, raw in read_block_files(blocks).items()}
 
 
 def settings(recipe: Recipe) -> list[Any]:
@@ -72,19 +72,19 @@ def stands(night: Night) -> bool:
 
 def run(night: Night) -> Figures:
     """Make every table shard by shard, then swap all of them in."""
-    from artrec_core.recs.changes import changes
-    from artrec_core.recs.tables import Scored
-    from artrec_core.recs.world import Tables, World
+    from artrec_core.recs.inputs.scoring_data import ScoringData, ScoringTables
+    from artrec_core.recs.tables.scored_tables import ScoredTables
+    from artrec_core.recs.tables.strategy_impact import measure_impacts
 
     recipe, day, read = night.recipe, night.day, night.lake.read
-    world = World(
-        Tables(
+    world = ScoringData(
+        ScoringTables(
             day,
             **{table: read(table, day) for table in (*INPUTS, *_text_tables(recipe))},
             first_nights=_first_nights(night),
         )
     )
-    scored = Scored(world, recipe.strategies, recipe.publish.strategy, recipe.score)
+    scored = ScoredTables(world, recipe.strategies, recipe.publish.strategy, recipe.score)
     _say_what_is_left(scored)
     people, works = world.shape
     size, gave_way = recipe.score.shard_people, {one.name: Counter[str]() for one in recipe.strategies}
@@ -97,7 +97,7 @@ def run(night: Night) -> Figures:
         }
         if recipe.score.keep_all_pairs:
             writers[ALL_PAIRS] = _all_pairs(night, scored, maker)
-    lists = scored.people_by_list()
+    lists = scored.count_users_by_list()
     figures: Figures = {
         "people": people,
         "artworks": works,
@@ -107,23 +107,23 @@ def run(night: Night) -> Figures:
         "people_with_popular_list": lists["popular"],
         "spreads": {name: folding.spreads for name, folding in scored.foldings.items()},
     }
-    if out := {name: int(one.works.sum()) for name, one in scored.blocked.items() if one.works.any()}:
+    if out := {name: int(one.mask.sum()) for name, one in scored.blocked.items() if one.mask.any()}:
         figures["works_blocked"] = out
     if given := {name: dict(sorted(counts.items())) for name, counts in gave_way.items() if counts}:
         figures["lists_that_gave_way"] = given
     # What each line of a strategy changed is for the report; a log would drown in it.
-    told = {**figures, "changes": [change.told() for change in changes(scored)]}
+    told = {**figures, "changes": [change.to_dict() for change in measure_impacts(scored)]}
     rows = {table: night.commit(table, parts, told, world.model_version).rows for table, parts in writers.items()}
     return figures | rows
 
 
 @contextmanager
-def _maker(night: Night, scored: "Scored") -> Iterator[Maker]:
+def _maker(night: Night, scored: "ScoredTables") -> Iterator[Maker]:
     """Who makes the shards: this process, or Ray's tasks."""
     if night.recipe.score.workers == 1:
         yield InProcess(night, scored)
         return
-    from jobs.score_on_ray import OnRay
+    from jobs.scoring.ray_shards import OnRay
 
     with OnRay(night, scored) as on_ray:
         yield on_ray
@@ -151,31 +151,31 @@ def _in_shards(
     return {one.writer: done[one].parts for one in shards}
 
 
-def _all_pairs(night: Night, scored: "Scored", maker: Maker) -> dict[str, list[Part]]:
+def _all_pairs(night: Night, scored: "ScoredTables", maker: Maker) -> dict[str, list[Part]]:
     """Every pair's score, some people at a time; refused where the disk could not hold them."""
-    from artrec_core.recs.pairs import BYTES_A_PAIR, people_in_piece
+    from artrec_core.recs.tables.all_pairs import BYTES_PER_PAIR, users_per_piece
 
-    people, works = scored.world.shape
+    people, works = scored.data.shape
     strategies = len(scored.foldings)
-    needed, free = people * works * strategies * BYTES_A_PAIR, night.lake.free_bytes()
+    needed, free = people * works * strategies * BYTES_PER_PAIR, night.lake.free_bytes()
     if free is not None and needed > free:
         raise ArtrecError(
             f"score.keep_all_pairs: {people:,} people x {works:,} works x {strategies} strategies are about {needed:,}"
             f" bytes, and {night.recipe.store.lake} has {free:,} free; make room, take fewer strategies or turn it off"
         )
-    return _in_shards(night, ALL_PAIRS, people, people_in_piece(works, strategies), maker)
+    return _in_shards(night, ALL_PAIRS, people, users_per_piece(works, strategies), maker)
 
 
-def _say_what_is_left(scored: "Scored") -> None:
+def _say_what_is_left(scored: "ScoredTables") -> None:
     """Warn of block lists whose entries match nothing, of floors for no work, and of filters that leave less than a list."""
-    for name, lists in scored.lists.items():
+    for name, lists in scored.list_builders.items():
         if unmatched := scored.blocked[name].unmatched:
             shown = ", ".join(unmatched[:3]) + (", ..." if len(unmatched) > 3 else "")
             log.warning("strategy %s: %d entries of the block list match no work: %s", name, len(unmatched), shown)
-        for floor, works in lists.works_of_floors().items():
+        for floor, works in lists.floor_group_sizes().items():
             if works == 0:
                 log.warning("strategy %s: no work that it may show is in the floor's group %s", name, floor)
-        if 0 < (left := int(lists.allowed.works.sum())) < scored.score.k:
+        if 0 < (left := int(lists.allowed.mask.sum())) < scored.score.k:
             log.warning(
                 "strategy %s: filters and block lists leave %d works for lists of %d", name, left, scored.score.k
             )

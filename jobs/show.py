@@ -30,7 +30,7 @@ from artrec_core.columns import (
     STRATEGY,
     TITLE,
     USER_ID,
-    empty,
+    empty_frame,
 )
 from artrec_core.config import Recipe, load
 from artrec_core.data.values import identifier
@@ -120,7 +120,7 @@ class PublishedNight:
         there = self.lake.find_manifest("histories", self.day) is not None
         frames = self.lake.iterate("histories", self.day) if there else []
         mine = [frame.filter(pl.col(USER_ID) == user) for frame in frames]
-        return pl.concat([empty(HISTORY), *mine]).sort(OCCURRED_AT, descending=True, maintain_order=True)
+        return pl.concat([empty_frame(HISTORY), *mine]).sort(OCCURRED_AT, descending=True, maintain_order=True)
 
     def person(self, user: str) -> pl.DataFrame:
         """What is known of the person besides events: a row, or none."""

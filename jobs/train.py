@@ -14,14 +14,14 @@ from artrec_core.config import Recipe, load
 from artrec_core.errors import GateFailed
 from artrec_core.lake import day_of, digest_of
 from jobs.step import ConfigOption, DateOption, Figures, Night, SetOption, Step, code_version, run_command, run_step
-from jobs.training_run import followed, passes_of, seconds_of
+from jobs.training.mlflow_follower import followed, passes_of, seconds_of
 
 if TYPE_CHECKING:
     import polars as pl
 
     from artrec_core.model.registry import Registry, Version
     from artrec_core.model.training_data import TrainingData
-    from jobs.future import Future
+    from artrec_core.model.training_split import Future
 
 INPUTS = ("catalogue", "histories", "people")
 # What the report page draws: losses, validation, the figures of the model and of the baselines.
@@ -81,7 +81,7 @@ def trained(night: Night) -> "Version":
 
     Raises `GateFailed` where the model that came out must not serve: it is not registered.
     """
-    from artrec_core.model.launch import launch, ray_for
+    from artrec_core.model.distributed.launch import launch, ray_for
     from artrec_core.model.registry import FINGERPRINT, Registry
 
     registry, folder, begun = Registry(night.recipe.store), _run_folder(night), time.monotonic()
@@ -97,8 +97,8 @@ def trained(night: Night) -> "Version":
         with ray_for(recipe):
             base, future, data = prepared.result()
             # Not before: what it brings would keep Ray waiting.
+            from artrec_core.evaluation.ranking import held_out_ndcg
             from artrec_core.model.run import METRICS
-            from artrec_core.recs.held_out import held_out_ndcg
 
             with followed(registry, recipe, tags, folder / METRICS) as follower:
                 launch(recipe, folder, base, held_out_ndcg if recipe.train.holdout else None)
@@ -130,8 +130,8 @@ def trained(night: Night) -> "Version":
 
 def _prepared(night: Night, folder: Path) -> "tuple[Path, Future, TrainingData]":
     """The base model, the frozen future, and what is learnt from, which is also left in the run's folder."""
-    from artrec_core.model.distil import text_base
-    from jobs.future import future_of
+    from artrec_core.model.distillation import text_base
+    from artrec_core.model.training_split import future_of
 
     base = text_base(night.recipe.model, night.recipe.store.models, lambda: _documents(night))
     future = future_of(night)
@@ -191,8 +191,8 @@ def _data(night: Night, base: Path, future: "Future") -> "TrainingData":
 
 def training_data(recipe: Recipe, future: "Future") -> "TrainingData":
     """The texts and the histories that a training reads: nothing in it tells of the test works."""
-    from artrec_core.model.batches import sequences
     from artrec_core.model.embeddings import distinct_interests
+    from artrec_core.model.sequences import build_sequences
     from artrec_core.model.training_data import TrainingData
 
     interests, interest_of = distinct_interests(future.people)
@@ -202,9 +202,9 @@ def training_data(recipe: Recipe, future: "Future") -> "TrainingData":
         interests=interests,
         interest_of=interest_of,
         queries=queries(future.catalogue),
-        histories=sequences(future.held_out.train, future.user_ids, future.artwork_ids),
+        histories=build_sequences(future.held_out.train, future.user_ids, future.artwork_ids),
         validation=future.validation,
-        people=future.user_ids,
+        user_ids=future.user_ids,
         refit=future.before if recipe.train.refit and recipe.train.holdout else None,
     )
 
@@ -238,7 +238,7 @@ def _frozen_vectors(night: Night, base: Path, catalogue: "pl.DataFrame", data: "
 
     from artrec_core.columns import CONTENT_HASH
     from artrec_core.model.text_encoder import TextEncoder, encode
-    from artrec_core.recs.arrays import vectors_of
+    from artrec_core.recs.inputs.arrays import vectors_of
     from jobs.embed import encode_documents
 
     model = night.recipe.model
@@ -280,21 +280,21 @@ def _measured(folder: Path, data: "TrainingData", future: "Future") -> dict[str,
     import numpy as np
     import torch
 
+    from artrec_core.evaluation.holdout import find_fault
+    from artrec_core.evaluation.ranking import held_out_accuracy
     from artrec_core.model.run import VECTORS
     from artrec_core.model.two_tower import TwoTower
-    from artrec_core.model.user_phase import user_states
-    from artrec_core.recs.frozen_future import fault_of
-    from artrec_core.recs.held_out import held_out_accuracy
+    from artrec_core.model.user_phase import encode_users
 
     tower = TwoTower.load(folder / "model")
     vectors = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS)
     text, stated = np.split(np.array(vectors), [len(data.documents)])
     tested = future.tested
-    looked_at = tested if len(tested) else np.arange(min(len(data.people), PEOPLE_LOOKED_AT))
+    looked_at = tested if len(tested) else np.arange(min(len(data.user_ids), PEOPLE_LOOKED_AT))
     with torch.inference_mode():
-        works = tower.works(torch.from_numpy(text), torch.arange(len(text)))
-        users = user_states(tower, works, torch.from_numpy(stated), data.interest_of, future.before, looked_at)
-    if (fault := fault_of(users.numpy(), works.numpy())) is not None:
+        works = tower.artwork_vectors(torch.from_numpy(text), torch.arange(len(text)))
+        users = encode_users(tower, works, torch.from_numpy(stated), data.interest_of, future.before, looked_at)
+    if (fault := find_fault(users.numpy(), works.numpy())) is not None:
         raise GateFailed(
             f"the model that was trained is not registered, because {fault};"
             " lower train.text_learning_rate or train.user_learning_rate and train again"
@@ -312,12 +312,12 @@ def _baselines(future: "Future") -> dict[str, dict[str, Any]]:
     """The same of popularity, ALS and EASE, a value a person."""
     import numpy as np
 
-    from artrec_core.recs.baselines import Als, Baseline, Ease, Popularity
-    from artrec_core.recs.held_out import KS, seen_works
-    from artrec_core.recs.metrics import rank_accuracy, ranks_of_scores
+    from artrec_core.evaluation.metrics import rank_accuracy, ranks_of_scores
+    from artrec_core.evaluation.ranking import KS, seen_matrix
+    from artrec_core.recs.interaction_models import Als, Baseline, Ease, Popularity
 
     people, targets, found = future.tested, future.targets.astype(np.int32), {}
-    interactions = seen_works(future.before, len(future.artwork_ids))
+    interactions = seen_matrix(future.before, len(future.artwork_ids))
     exclude = interactions[people]
     baselines: list[Baseline] = [Popularity(), Als(), Ease()]
     for baseline in baselines:

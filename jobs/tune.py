@@ -21,9 +21,9 @@ from jobs.step import ConfigOption, DateOption, Night, SetOption, code_version, 
 from jobs.training_stages import shown
 
 if TYPE_CHECKING:
-    from artrec_core.model.search_space import Space, Values
+    from artrec_core.model.search_space import SearchSpace, Values
     from artrec_core.model.training_data import TrainingData
-    from jobs.trial_records import Trial
+    from jobs.tuning.records import Trial
 
 NOTE = "tuning.json"
 BEST = "best.toml"
@@ -56,7 +56,7 @@ def command(
         f"{Path(config).name} with what `artrec tune` found: NDCG@10 {best.figure:.4f} on the validation works of {day},"
         f" trial {best.number} of {len(found.ranked)}.",
     ]
-    from jobs import tuned_recipe
+    from jobs.tuning import recipe as tuned_recipe
 
     tuned_recipe.write(config, overrides, best.values, target, opening)
     print(_conclusion(found, day, target), flush=True)
@@ -66,7 +66,7 @@ def command(
 class Found:
     """What a search found: its space, its trials as they began, and where the recipe itself stands in the space."""
 
-    space: "Space"
+    space: "SearchSpace"
     trials: list["Trial"]
     start: "Values | None"
     people: int
@@ -74,7 +74,7 @@ class Found:
     @property
     def ranked(self) -> list["Trial"]:
         """The trials that are over, the best first."""
-        from jobs.trial_records import ranked
+        from jobs.tuning.records import ranked
 
         return ranked(self.trials)
 
@@ -89,11 +89,11 @@ def tuned(recipe: Recipe, day: str) -> Found:
 
     Raises `MissingPartition` where the night was not prepared, `ArtrecError` where nothing can be validated or every trial failed.
     """
-    from artrec_core.model.search_space import grid, space_of, starting_point, with_values
+    from artrec_core.model.search_space import apply_values, grid_points, space_of, starting_point
 
     space = space_of(recipe)
     if recipe.tune.search == "grid":
-        grid(space)  # what it cannot do is said before anything starts
+        grid_points(space)  # what it cannot do is said before anything starts
     night = Night(recipe, day)
     night.made_from = train.inputs(night)
     night.lake.check_writable()
@@ -104,9 +104,9 @@ def tuned(recipe: Recipe, day: str) -> Found:
     digest = _digest(night, space)
     folder = Path(recipe.store.work).resolve() / "tune" / digest
     people, settled = prepared(night, space, folder)
-    night.recipe = with_values(night.recipe, settled)
+    night.recipe = apply_values(night.recipe, settled)
     from artrec_core.model.registry import FINGERPRINT
-    from jobs import tuning
+    from jobs.tuning import search as tuning
 
     tags = {
         FINGERPRINT: digest,
@@ -125,7 +125,7 @@ def tuned(recipe: Recipe, day: str) -> Found:
     return found
 
 
-def _digest(night: Night, space: "Space") -> str:
+def _digest(night: Night, space: "SearchSpace") -> str:
     """The search: what decides how a trial ends. More trials, or more at a time, are the same search."""
     recipe = night.recipe
     about = recipe.tune.model_dump(mode="json", include={"search", "early_stopping", "grace_passes", "reduction"})
@@ -135,14 +135,14 @@ def _digest(night: Night, space: "Space") -> str:
     return digest_of([code_version(), night.made_from, settings, about, among])
 
 
-def prepared(night: Night, space: "Space", folder: Path) -> tuple[int, "Values"]:
+def prepared(night: Night, space: "SearchSpace", folder: Path) -> tuple[int, "Values"]:
     """Put what all trials read into the search's folder; how many people validate, and the recipe's values that the data settle."""
+    from artrec_core.model.auto_settings import resolve_settings
     from artrec_core.model.run import METRICS
     from artrec_core.model.search_space import touches_text
-    from artrec_core.model.sizing import sized
     from artrec_core.model.training_data import TrainingData
-    from jobs.future import future_of
-    from jobs.trial import DATA, text_folder, text_vectors
+    from artrec_core.model.training_split import future_of
+    from jobs.tuning.trial import DATA, text_folder, text_vectors
 
     if not (folder / DATA).exists():
         future = future_of(night)
@@ -160,16 +160,16 @@ def prepared(night: Night, space: "Space", folder: Path) -> tuple[int, "Values"]
             _take_frozen(night, data, folder)
         with shown("tune", text_folder(folder, night.recipe) / METRICS):
             text_vectors(folder, night.recipe, data)
-    return len(data.validation), sized(night.recipe.model, night.recipe.train, data).as_parameters()
+    return len(data.validation), resolve_settings(night.recipe.model, night.recipe.train, data).as_parameters()
 
 
 def _take_frozen(night: Night, data: "TrainingData", folder: Path) -> None:
     """Vectors of a text tower that does not move, from where the night or an evaluation has them already."""
     import numpy as np
 
-    from artrec_core.model.distil import text_base
-    from jobs.asked import base_vectors
-    from jobs.trial import text_file
+    from artrec_core.model.distillation import text_base
+    from jobs.evaluation.task import base_vectors
+    from jobs.tuning.trial import text_file
 
     kept = text_file(folder, night.recipe)
     if kept.exists():

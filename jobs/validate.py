@@ -23,13 +23,13 @@ from artrec_core.columns import (
     USER_ID,
     Schema,
     conform,
-    empty,
+    empty_frame,
 )
 from artrec_core.config import EventSource, Recipe, UserSource
-from artrec_core.data.mapped import Mapped
+from artrec_core.data.mapped import MappedRows
 from artrec_core.errors import ArtrecError, GateFailed, ValidatorBroke
 from artrec_core.lake import Manifest, Part
-from expectations.verdict import Checked, TableVerdict, Validation, first_break, first_failure
+from expectations.verdict import CheckedTable, TableVerdict, Validation, describe_break, describe_failure
 from jobs.progress import progress
 from jobs.step import Figures, Night, Step, main
 
@@ -87,14 +87,16 @@ def run(night: Night) -> Figures:
     return _figures(verdicts)
 
 
-def _judge(night: Night) -> dict[str, Checked]:
+def _judge(night: Night) -> dict[str, CheckedTable]:
     # Great Expectations takes seconds to import, which `artrec --help` must not.
     from artrec_core.data.sources import to_artworks
     from expectations.artworks import check_artworks
 
     rules, sources = night.recipe.rules, _sources(night.recipe)
     came = _arrived(night, "artworks", sources["artworks"], to_artworks)
-    artworks = check_artworks(came.rows, came.unmapped, rules, night.day, least=came.least, received=came.received)
+    artworks = check_artworks(
+        came.rows, came.unmapped, rules, night.day, min_lines=came.least, lines_received=came.received
+    )
     checked = {"artworks": artworks}
     if sources["events"]:
         from artrec_core.data.events import to_events
@@ -103,14 +105,22 @@ def _judge(night: Night) -> dict[str, Checked]:
         known = _known_artworks(night, artworks)
         came = _arrived(night, "events", sources["events"], to_events)
         checked["events"] = check_events(
-            came.rows, came.unmapped, rules, night.day, artworks=known, least=came.least, received=came.received
+            came.rows,
+            came.unmapped,
+            rules,
+            night.day,
+            artworks=known,
+            min_lines=came.least,
+            lines_received=came.received,
         )
     if sources["users"]:
         from artrec_core.data.users import to_users
         from expectations.users import check_users
 
         came = _arrived(night, "users", sources["users"], to_users)
-        checked["users"] = check_users(came.rows, came.unmapped, rules, least=came.least, received=came.received)
+        checked["users"] = check_users(
+            came.rows, came.unmapped, rules, min_lines=came.least, lines_received=came.received
+        )
     return checked
 
 
@@ -125,14 +135,14 @@ def _sources(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 
 def _arrived(
-    night: Night, table: str, sources: Mapping[str, Any], to_rows: Callable[[Any, pl.DataFrame], Mapped]
+    night: Night, table: str, sources: Mapping[str, Any], to_rows: Callable[[Any, pl.DataFrame], MappedRows]
 ) -> Arrived:
     """Map a raw table part by part, so that its raw records are never held whole."""
     raw, checked, schema = TABLES[table]
     manifest = night.lake.manifest(raw, night.day)
     received: dict[str, int] = {}
-    rows = [empty({SOURCE: pl.String(), LINE: pl.Int64(), **schema})]
-    unmapped = [empty(QUARANTINE)]
+    rows = [empty_frame({SOURCE: pl.String(), LINE: pl.Int64(), **schema})]
+    unmapped = [empty_frame(QUARANTINE)]
     with progress(f"mapping {table}", manifest.rows) as advance:
         for part in night.lake.iterate(raw, night.day):
             for (name,), records in part.group_by([SOURCE], maintain_order=True):
@@ -176,9 +186,9 @@ def _before(night: Night, table: str) -> Manifest | None:
     return night.lake.manifest(table, days[-1]) if days else None
 
 
-def _known_artworks(night: Night, artworks: Checked) -> pl.Series:
+def _known_artworks(night: Night, artworks: CheckedTable) -> pl.Series:
     """The ids of the artworks of the night and of the catalogue so far, which holds those that no longer arrive."""
-    ids = [artworks.kept.get_column(ARTWORK_ID)]
+    ids = [artworks.kept_rows.get_column(ARTWORK_ID)]
     catalogue = _before(night, "catalogue")
     if catalogue is not None:
         ids += [part.get_column(ARTWORK_ID) for part in night.lake.iterate("catalogue", catalogue.run_date)]
@@ -204,13 +214,13 @@ def _consents(night: Night, quarantine: pl.DataFrame) -> dict[str, pl.DataFrame]
 
     A quarantined row still refuses, but it agrees to nothing.
     """
-    from artrec_core.data.users import stated_consents
+    from artrec_core.data.users import consent_answers
 
     sources = _sources(night.recipe)["users"]
-    answers = [empty({LINE: pl.Int64(), **CONSENTS})]
+    answers = [empty_frame({LINE: pl.Int64(), **CONSENTS})]
     for part in night.lake.iterate("raw_users", night.day):
         for (name,), records in part.group_by([SOURCE], maintain_order=True):
-            answers.append(stated_consents(_source(night, "raw_users", sources, str(name)), records))
+            answers.append(consent_answers(_source(night, "raw_users", sources, str(name)), records))
     given = pl.concat(answers)
     in_quarantine = given.join(quarantine, on=[SOURCE, LINE], how="semi")
     counted = pl.concat([given.join(quarantine, on=[SOURCE, LINE], how="anti"), in_quarantine.filter(~pl.col(CONSENT))])
@@ -236,20 +246,20 @@ def _stop_unless_sound(night: Night, verdicts: list[TableVerdict], quarantine: p
     night.lake.write_note(STOPPED_QUARANTINE, night.day, buffer.getvalue())
     if validation.verdict == "validator broke":
         raise ValidatorBroke(
-            f"the validator broke, which says nothing about the data: {first_break(verdicts)}; see {report}"
+            f"the validator broke, which says nothing about the data: {describe_break(verdicts)}; see {report}"
         )
-    raise GateFailed(f"{first_failure(verdicts)}; the night stops here, see {report}")
+    raise GateFailed(f"{describe_failure(verdicts)}; the night stops here, see {report}")
 
 
-def _commit(night: Night, checked: dict[str, Checked], consents: Mapping[str, pl.DataFrame]) -> None:
+def _commit(night: Night, checked: dict[str, CheckedTable], consents: Mapping[str, pl.DataFrame]) -> None:
     quarantine: dict[str, list[Part]] = {}
     written: dict[str, dict[str, list[Part]]] = {}
     for table, (_, name, _) in TABLES.items():
         written[name] = {}
         if table not in checked:
             continue
-        kept = checked[table].kept
-        for source in sorted(checked[table].received):
+        kept = checked[table].kept_rows
+        for source in sorted(checked[table].lines_received):
             parts = list(_parts(night, name, kept.filter(pl.col(SOURCE) == source)))
             night.lake.commit_writer(name, night.day, source, parts, night.fingerprint)
             written[name][source] = parts
@@ -258,7 +268,7 @@ def _commit(night: Night, checked: dict[str, Checked], consents: Mapping[str, pl
     night.commit("quarantine", quarantine)
     night.commit("consents", {name: list(_parts(night, "consents", rows)) for name, rows in consents.items()})
     for table, (_, name, _) in TABLES.items():
-        night.commit(name, written[name], {RECEIVED: checked[table].received if table in checked else {}})
+        night.commit(name, written[name], {RECEIVED: checked[table].lines_received if table in checked else {}})
 
 
 def _parts(night: Night, table: str, frame: pl.DataFrame) -> Iterator[Part]:

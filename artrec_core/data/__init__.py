@@ -1,1 +1,1 @@
-"""1 · Art and people in: from raw records to a catalogue and histories."""
+"""1 · Data: from raw records to artworks, users, events, a catalogue and histories."""

@@ -1,4 +1,4 @@
-"""People's events in: raw records from files, sequences or the simulator, and their mapping to EVENT."""
+"""Records of events: reading them from files, sequences or the simulator, and mapping them to EVENT."""
 
 import hashlib
 import json
@@ -31,68 +31,77 @@ from artrec_core.columns import (
 )
 from artrec_core.config import EventSource
 from artrec_core.data.demo.visitors import Simulation, simulate
-from artrec_core.data.files import as_records, lines, malformed, path_on, records
-from artrec_core.data.mapped import IS_JSON, IS_RECORD, MAPPABLE, Mapped, quarantined
-from artrec_core.data.values import identifier, moment, number, shown, statement, text, truth
+from artrec_core.data.files import csv_fault, path_for_day, read_records, read_text_lines, rows_as_json
+from artrec_core.data.mapped import IS_JSON, IS_RECORD, MAPPABLE, MappedRows, quarantine_rows
+from artrec_core.data.values import boolean, excerpt, identifier, number, statement, text, timestamp
 from artrec_core.errors import ArtrecError, ConfigError
 
+# Rows of a chunk.
 CHUNK = 50_000
 
-Reader = Callable[[Any], Any]
+# Turns a value of a record into a value of a column; raises `ValueError` if it cannot.
+ValueReader = Callable[[Any], Any]
 
-# How a column is read: by its name, else by its type.
-_READ_COLUMN: dict[str, Reader] = {
+# The reader of a column is chosen by the column's name, else by its type.
+_READ_COLUMN: dict[str, ValueReader] = {
     EVENT_ID: identifier,
     USER_ID: identifier,
     ARTWORK_ID: identifier,
     INTERESTS: statement,
 }
-_READ_TYPE: dict[type[pl.DataType], Reader] = {
+_READ_TYPE: dict[type[pl.DataType], ValueReader] = {
     pl.String: text,
     pl.Float64: number,
-    pl.Boolean: truth,
-    pl.Datetime: moment,
+    pl.Boolean: boolean,
+    pl.Datetime: timestamp,
 }
 
 
 def read_raw_events(
     source: EventSource, day: str, artworks: pl.DataFrame | None, simulation: Simulation | None = None
 ) -> Iterator[pl.DataFrame]:
-    """The source's records as received, in chunks of RAW rows; `crawled_at` is left to the caller.
+    """Read the source's records as received, in chunks of RAW rows.
 
-    `artworks` (ARTWORK) is what simulated visitors look at; of their events, those before the end of the day (UTC) are
-    given, in order of time, so that the next day's begin with the same rows. A `simulation` made before is not made
-    again. Raises `MissingInput` where a file is not there.
+    Parameters
+    ----------
+    source : source of events
+    day : run date
+        It replaces `{date}` in the source's path. Simulated events after its end (UTC) are left out. They are sorted by
+        time, so that the rows of the next run date begin with the same rows.
+    artworks : frame of ARTWORK that simulated visitors look at
+    simulation : a simulation of this source, if there is one already
+
+    The column `crawled_at` is null; the caller fills it. Raises `MissingInput` if the file does not exist.
     """
     match source.kind:
         case "file":
-            return raw_rows(source.name, records(source.name, path_on(str(source.path), day)))
+            return raw_rows(source.name, read_records(source.name, path_for_day(str(source.path), day)))
         case "sequences":
             return raw_rows(source.name, _sequence_records(source, day))
-    events = (simulation or simulated(source, artworks)).events
-    return raw_rows(source.name, as_records(events.filter(pl.col(OCCURRED_AT) < end_of(day))))
+    events = (simulation or simulate_source(source, artworks)).events
+    return raw_rows(source.name, rows_as_json(events.filter(pl.col(OCCURRED_AT) < end_of_day(day))))
 
 
-def simulated(source: EventSource, artworks: pl.DataFrame | None) -> Simulation:
-    """The visitors of a source of kind `simulated` on these artworks (ARTWORK)."""
+def simulate_source(source: EventSource, artworks: pl.DataFrame | None) -> Simulation:
+    """Simulate the visitors of a source of kind `simulated` on these artworks (ARTWORK)."""
     if artworks is None:
         raise ArtrecError(f"events {source.name}: simulated visitors need the day's artworks; crawl the sources first")
     return simulate(
-        artworks, people=source.people, events=source.events, days=source.days, ends=source.ends, seed=source.seed
+        artworks, users=source.people, events=source.events, days=source.days, ends=source.ends, seed=source.seed
     )
 
 
-def end_of(day: str) -> datetime:
-    """The first moment after the day (UTC)."""
-    first = date.fromisoformat(day)
-    return datetime(first.year, first.month, first.day, tzinfo=UTC) + timedelta(days=1)
+def end_of_day(day: str) -> datetime:
+    """Midnight at the end of the day (UTC): the first time that no longer belongs to it."""
+    start = date.fromisoformat(day)
+    return datetime(start.year, start.month, start.day, tzinfo=UTC) + timedelta(days=1)
 
 
-def raw_rows(name: str, received: Iterable[str]) -> Iterator[pl.DataFrame]:
-    """Records as RAW rows in chunks, numbered from 1."""
-    coming = iter(received)
+def raw_rows(name: str, records: Iterable[str]) -> Iterator[pl.DataFrame]:
+    """The records of the source `name` as chunks of RAW rows, with LINE counted from 1."""
+    remaining = iter(records)
     first = 1
-    while chunk := list(islice(coming, CHUNK)):
+    while chunk := list(islice(remaining, CHUNK)):
         yield pl.DataFrame(
             {
                 SOURCE: pl.repeat(name, len(chunk), eager=True),
@@ -104,58 +113,73 @@ def raw_rows(name: str, received: Iterable[str]) -> Iterator[pl.DataFrame]:
         first += len(chunk)
 
 
-def to_events(source: EventSource, raw: pl.DataFrame) -> Mapped:
-    """Raw rows (RAW) as events: each ends in exactly one of `rows` (LINE + EVENT) and `unmapped`.
+def to_events(source: EventSource, raw: pl.DataFrame) -> MappedRows:
+    """Map raw rows (RAW) to events: each row ends in exactly one of `rows` (LINE + EVENT) and `unmapped`.
 
-    A column may come as another name (`fields`), a number as text. Artwork ids get the prefix of `artwork_source`,
-    event ids that of the source, so that the ids of two sources never meet; an event without an id gets one made of
-    its content. An event that does not say so is not simulated. A value of the wrong type puts the row aside and says
-    which field it was; whether a value makes sense is for the gates to say.
+    The recipe's `fields` may give a column another name in the records. Numbers may be text. Artwork ids get the prefix
+    `artwork_source`, event ids the name of the source, so that ids of two sources never collide. An event without an id
+    gets one that is a hash of its content. An event is not simulated unless the record says so.
+
+    A row with a value of the wrong type is unmapped, and the reason names the field. Whether a value is plausible is
+    decided later, by the gates.
     """
-    mapped = mapped_rows("events", EVENT, source.fields, raw, key=EVENT_ID)
-    rows = mapped.rows
+    mapping = map_rows("events", EVENT, source.fields, raw, key=EVENT_ID)
+    rows = mapping.rows
     if rows[EVENT_ID].null_count():
         rows = rows.with_columns(pl.col(EVENT_ID).fill_null(_content_ids(rows)))
-    artworks = "" if source.artwork_source is None else f"{source.artwork_source}:"
+    artwork_prefix = "" if source.artwork_source is None else f"{source.artwork_source}:"
     rows = rows.with_columns(
-        (artworks + pl.col(ARTWORK_ID)).alias(ARTWORK_ID),
+        (artwork_prefix + pl.col(ARTWORK_ID)).alias(ARTWORK_ID),
         (f"{source.name}:" + pl.col(EVENT_ID)).alias(EVENT_ID),
         pl.col(SIMULATED).fill_null(False),
     )
-    return Mapped(rows, mapped.unmapped)
+    return MappedRows(rows, mapping.unmapped)
 
 
-def mapped_rows(table: str, schema: Schema, fields: Mapping[str, str], raw: pl.DataFrame, *, key: str) -> Mapped:
-    """Raw rows (RAW) as rows (LINE + `schema`), each column read under its own name or the one in `fields`.
+def map_rows(table: str, schema: Schema, fields: Mapping[str, str], raw: pl.DataFrame, *, key: str) -> MappedRows:
+    """Map raw rows (RAW) to rows of LINE + `schema`.
 
-    A row that is no JSON, no object, or holds a value of another type than its column is put aside with the reason.
-    Raises `ConfigError` where `fields` names a column that there is not.
+    Parameters
+    ----------
+    table : name of the table, for messages and the quarantine
+    schema : columns to read
+    fields : column -> its name in the records; a column that is not listed has the same name there
+    raw : frame of RAW
+    key : column whose value is shown as KEY in the quarantine
+
+    A row is unmapped, with the reason, if it is not JSON, not an object, or holds a value of the wrong type.
+
+    Raises
+    ------
+    ConfigError
+        If `fields` names a column that `schema` does not have.
     """
-    unknown = sorted(fields.keys() - schema.keys())
-    if unknown:
-        raise ConfigError(f"{table}: `fields` names {unknown[0]!r}, which is none of {', '.join(schema)}")
+    unknown_columns = sorted(fields.keys() - schema.keys())
+    if unknown_columns:
+        raise ConfigError(f"{table}: `fields` names {unknown_columns[0]!r}; use one of {', '.join(schema)}")
     readers = [
         (name, fields.get(name, name), _READ_COLUMN.get(name, _READ_TYPE[type(dtype)]))
         for name, dtype in schema.items()
     ]
     columns: list[list[Any]] = [[] for _ in readers]
-    refused: list[tuple[str | None, str | None, str | None]] = []
+    faults: list[tuple[str | None, str | None, str | None]] = []
     for record in raw[RECORD]:
-        found = _values(record, readers, key)
-        if isinstance(found, list):
-            refused.append((None, None, None))
-            for column, value in zip(columns, found, strict=True):
+        values = _values(record, readers, key)
+        if isinstance(values, list):
+            faults.append((None, None, None))
+            for column, value in zip(columns, values, strict=True):
                 column.append(value)
         else:
-            refused.append(found)
-    lines_of = raw.with_columns(
-        pl.Series(name, [one[at] for one in refused], dtype=pl.String) for at, name in enumerate((KEY, RULE, REASON))
+            faults.append(values)
+    with_faults = raw.with_columns(
+        pl.Series(name, [fault[position] for fault in faults], dtype=pl.String)
+        for position, name in enumerate((KEY, RULE, REASON))
     )
-    kept = lines_of.filter(pl.col(RULE).is_null())
-    rows = pl.DataFrame([kept[LINE], *map(_column, schema, schema.values(), columns)])
-    out = lines_of.filter(pl.col(RULE).is_not_null())
-    aside = quarantined(table, out, rule=pl.col(RULE), reason=pl.col(REASON), key=pl.col(KEY))
-    return Mapped(conform(rows, {LINE: RAW[LINE], **schema}), aside)
+    readable = with_faults.filter(pl.col(RULE).is_null())
+    rows = pl.DataFrame([readable[LINE], *map(_column, schema, schema.values(), columns)])
+    faulty = with_faults.filter(pl.col(RULE).is_not_null())
+    unmapped = quarantine_rows(table, faulty, rule=pl.col(RULE), reason=pl.col(REASON), key=pl.col(KEY))
+    return MappedRows(conform(rows, {LINE: RAW[LINE], **schema}), unmapped)
 
 
 def _column(name: str, dtype: pl.DataType, values: list[Any]) -> pl.Series:
@@ -165,56 +189,64 @@ def _column(name: str, dtype: pl.DataType, values: list[Any]) -> pl.Series:
 
 
 def _values(
-    record: str | None, readers: list[tuple[str, str, Reader]], key: str
+    line: str | None, readers: list[tuple[str, str, ValueReader]], key: str
 ) -> list[Any] | tuple[str | None, str, str]:
-    """One record's values in the readers' order, or (key, rule, reason) why it cannot be read."""
+    """A record's values in the order of the readers, or (key, rule, reason) if the record cannot be read.
+
+    `readers` are (column, field of the record, reader).
+    """
     try:
-        found = json.loads(record or "")
+        record = json.loads(line or "")
     except (ValueError, RecursionError) as error:
-        return None, IS_JSON, f"the line is not JSON: {error}" if record else "the line is empty"
-    if not isinstance(found, dict):
-        return None, IS_RECORD, f"the line holds {shown(found)}, not a record"
-    fault = malformed(found)
+        return None, IS_JSON, f"the line is not JSON: {error}" if line else "the line is empty"
+    if not isinstance(record, dict):
+        return None, IS_RECORD, f"the line holds {excerpt(record)}, not a record"
+    fault = csv_fault(record)
     if fault is not None:
-        return _key(found, readers, key), IS_RECORD, fault
+        return _key(record, readers, key), IS_RECORD, fault
     values: list[Any] = []
-    for name, theirs, read in readers:
+    for _, field, read in readers:
         try:
-            values.append(read(found.get(theirs)))
+            values.append(read(record.get(field)))
         except ValueError as error:
-            what = "is text that cannot be written" if isinstance(error, UnicodeError) else str(error)
-            return _key(found, readers, key), MAPPABLE, f"{name if name == theirs else theirs} {what}"
+            problem = "is text that cannot be written as UTF-8" if isinstance(error, UnicodeError) else str(error)
+            return _key(record, readers, key), MAPPABLE, f"{field} {problem}"
     return values
 
 
-def _key(found: dict[str, Any], readers: list[tuple[str, str, Reader]], key: str) -> str | None:
-    theirs = next(theirs for name, theirs, _ in readers if name == key)
+def _key(record: dict[str, Any], readers: list[tuple[str, str, ValueReader]], key: str) -> str | None:
+    key_field = next(field for column, field, _ in readers if column == key)
     try:
-        return identifier(found.get(theirs))
+        return identifier(record.get(key_field))
     except ValueError:
         return None
 
 
 def _content_ids(events: pl.DataFrame) -> pl.Series:
-    """A stable id of each event's content, whatever id it has and wherever it stood."""
-    content = as_records(events.drop(EVENT_ID, LINE))
-    return pl.Series([hashlib.blake2b(one.encode(), digest_size=10).hexdigest() for one in content], dtype=pl.String)
+    """A hash of each event's content; its own id and its line do not enter it."""
+    contents = rows_as_json(events.drop(EVENT_ID, LINE))
+    hashes = [hashlib.blake2b(content.encode(), digest_size=10).hexdigest() for content in contents]
+    return pl.Series(hashes, dtype=pl.String)
 
 
 def _sequence_records(source: EventSource, day: str) -> Iterator[str]:
-    """One record an event; a person's works are a second apart, the last in the last second of the day `ends`."""
-    ends = end_of(source.ends)
+    """One record for each event of a file of sequences: a user and the user's artworks in each line.
+
+    A sequence has no times: a user's events are one second apart, and the last is in the last second of the day `ends`.
+    """
+    end = end_of_day(source.ends)
+    # Times are counted backwards from the end.
     times: list[str] = []
-    for line in lines(source.name, path_on(str(source.path), day)):
-        person, separator, works_text = line.partition(source.separator)
-        works = works_text.split()
-        if not separator or not works:
+    for line in read_text_lines(source.name, path_for_day(str(source.path), day)):
+        user_id, separator, sequence = line.partition(source.separator)
+        artwork_ids = sequence.split()
+        if not separator or not artwork_ids:
             yield line
             continue
-        while len(times) < len(works):
-            times.append((ends - timedelta(seconds=len(times) + 1)).isoformat())
-        head = f'{{"{USER_ID}": {json.dumps(person, ensure_ascii=False)}, "{KIND}": {json.dumps(source.event_kind)}'
-        for at, work in enumerate(works):
-            occurred = times[len(works) - 1 - at]
-            artwork = json.dumps(work, ensure_ascii=False)
-            yield f'{head}, "{ARTWORK_ID}": {artwork}, "{OCCURRED_AT}": "{occurred}"}}'
+        while len(times) < len(artwork_ids):
+            times.append((end - timedelta(seconds=len(times) + 1)).isoformat())
+        head = f'{{"{USER_ID}": {json.dumps(user_id, ensure_ascii=False)}, "{KIND}": {json.dumps(source.event_kind)}'
+        for position, artwork_id in enumerate(artwork_ids):
+            time = times[len(artwork_ids) - 1 - position]
+            artwork = json.dumps(artwork_id, ensure_ascii=False)
+            yield f'{head}, "{ARTWORK_ID}": {artwork}, "{OCCURRED_AT}": "{time}"}}'

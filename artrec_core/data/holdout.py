@@ -1,4 +1,7 @@
-"""What is kept from training to measure it: each person's last positive works, what came after a moment, or some works altogether."""
+"""Held-out splits: the events that are kept from training to evaluate a model.
+
+Held out are each user's last positive artworks, all events after a point in time, or some artworks altogether.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -9,21 +12,27 @@ from artrec_core.columns import ARTWORK_ID, OCCURRED_AT, POSITIVE, SEEN, USER_ID
 from artrec_core.errors import ArtrecError
 
 MIN_POSITIVES = 3
-# Share of the positive events that come after the moment a time split cuts at.
+# The share of the positive events that come after the cut of a time split.
 SHARE_AFTER = 0.1
 
 _ROW = "_row"
 _HELD_ROW = "_held_row"
-_HELD_WORK = "_held_work"
+_HELD_ARTWORK = "_held_work"
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """One work a person tests, one before it validates.
+    """A split into training, validation and test.
 
-    `train` holds the events before the validation work, `before_test` those before the test work (HISTORY columns);
-    neither holds any event of the person with the work that is held out. `validation` and `test` hold USER_ID and
-    ARTWORK_ID, a row a person, sorted by USER_ID.
+    For each user, one artwork is held out for the test and an earlier one for validation.
+
+    Attributes
+    ----------
+    train : frame of HISTORY, the events before the validation artwork
+    before_test : frame of HISTORY, the events before the test artwork
+    validation, test : frames of USER_ID and ARTWORK_ID, one row for each user, sorted by USER_ID
+
+    `train` and `before_test` hold no event of a user with the artwork that is held out for that user.
     """
 
     train: pl.DataFrame
@@ -33,27 +42,39 @@ class Holdout:
 
 
 def leave_one_out(histories: pl.DataFrame, min_positives: int = MIN_POSITIVES) -> Holdout:
-    """Hold out the last two positive works of everyone with at least `min_positives` of them; others are all training.
+    """Hold out the last two positive artworks of each user with at least `min_positives` different ones.
 
-    `histories` has HISTORY's columns in its order: (user, time, event).
+    All events of the other users go into training. `histories` has the columns and the order of HISTORY: (user, time,
+    event).
     """
-    enough = (
+    eligible_users = (
         histories.filter(POSITIVE)
         .group_by(USER_ID)
-        .agg(pl.col(ARTWORK_ID).n_unique().alias("works"))
-        .filter(pl.col("works") >= min_positives)[USER_ID]
+        .agg(pl.col(ARTWORK_ID).n_unique().alias("artworks"))
+        .filter(pl.col("artworks") >= min_positives)[USER_ID]
     )
-    before_test, test = _hold_last(histories, enough)
-    train, validation = _hold_last(before_test, enough)
+    before_test, test = _hold_out_last(histories, eligible_users)
+    train, validation = _hold_out_last(before_test, eligible_users)
     return Holdout(train, validation, before_test, test)
 
 
 def time_split(histories: pl.DataFrame, share: float = SHARE_AFTER) -> Holdout:
-    """Cut time for everyone at once: what came before trains, a person's first positive work after the cut tests.
+    """Split all histories at one point in time.
 
-    `share` of the positive events come after the cut; of those before it, as large a share comes after the cut of the
-    validation. A work tests only whom it was new to: works met before the cut are left out of the ranking. `histories` has HISTORY's
-    columns in its order. Raises `ArtrecError` where everything happened at once, so that nothing comes before a cut.
+    The events before the cut are for training. A user's first positive artwork after the cut is for the test.
+
+    Parameters
+    ----------
+    histories : frame of HISTORY, in its order: (user, time, event)
+    share : share (0 to 1) of the positive events that come after the cut
+        The validation split cuts the events before the test in the same way, with the same share.
+
+    An artwork is a user's test only if it is new to that user: artworks seen before the cut are left out of the ranking.
+
+    Raises
+    ------
+    ArtrecError
+        If all events have the same time, so that none comes before a cut.
     """
     before_test, test = _cut(histories, share)
     train, validation = _cut(before_test, share)
@@ -61,56 +82,65 @@ def time_split(histories: pl.DataFrame, share: float = SHARE_AFTER) -> Holdout:
 
 
 def _cut(histories: pl.DataFrame, share: float) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The events before the moment that leaves `share` of the positive ones; the first new positive work of each person after it."""
-    moments = histories.filter(POSITIVE)[OCCURRED_AT].sort()
-    if len(moments) == 0:
+    """The events before the cut, and each user's first new positive artwork after it.
+
+    `share` of the positive events come after the cut.
+    """
+    times = histories.filter(POSITIVE)[OCCURRED_AT].sort()
+    if len(times) == 0:
         return histories, histories.select(USER_ID, ARTWORK_ID).clear()
-    cut = moments[min(int(len(moments) * (1 - share)), len(moments) - 1)]
+    cut = times[min(int(len(times) * (1 - share)), len(times) - 1)]
     before = histories.filter(pl.col(OCCURRED_AT) < cut)
     if not before.height:
         raise ArtrecError(
-            f"a time split needs events at different times, and nothing comes before {cut:%Y-%m-%d %H:%M:%S}; "
-            "measure with `--protocol leave-one-out`"
+            f"a time split needs events at different times, but no event comes before {cut:%Y-%m-%d %H:%M:%S}; "
+            "evaluate with `--protocol leave-one-out`"
         )
     after = histories.filter(pl.col(POSITIVE) & (pl.col(OCCURRED_AT) >= cut))
     new = after.join(before.filter(SEEN), on=[USER_ID, ARTWORK_ID], how="anti", maintain_order="left")
     return before, new.unique(USER_ID, keep="first", maintain_order=True).select(USER_ID, ARTWORK_ID).sort(USER_ID)
 
 
-def works_to_hide(held_out: Holdout, share: float, seed: int = 0) -> list[str]:
-    """A share of the works that people took up before the test, drawn by the seed alone, sorted: the test has no say in it."""
-    taken = held_out.before_test.filter(POSITIVE)[ARTWORK_ID].unique().sort().to_list()
-    drawn = np.random.default_rng(seed).choice(len(taken), round(share * len(taken)), replace=False)
-    return sorted(taken[row] for row in drawn)
+def sample_artworks_to_hide(held_out: Holdout, share: float, seed: int = 0) -> list[str]:
+    """Sample a share of the artworks with positive events before the test; the ids are sorted.
+
+    The sample depends on the seed and on these artworks. The test artworks do not influence it.
+    """
+    candidates = held_out.before_test.filter(POSITIVE)[ARTWORK_ID].unique().sort().to_list()
+    rows = np.random.default_rng(seed).choice(len(candidates), round(share * len(candidates)), replace=False)
+    return sorted(candidates[row] for row in rows)
 
 
-def with_tests_of(held_out: Holdout, works: list[str]) -> Holdout:
-    """The same holdout for the people whose test work is one of these."""
-    return replace(held_out, test=held_out.test.filter(pl.col(ARTWORK_ID).is_in(works)))
+def restrict_test(held_out: Holdout, artwork_ids: list[str]) -> Holdout:
+    """The same split, with only the users whose test artwork is one of `artwork_ids` in the test."""
+    return replace(held_out, test=held_out.test.filter(pl.col(ARTWORK_ID).is_in(artwork_ids)))
 
 
-def without_works(held_out: Holdout, works: list[str]) -> Holdout:
-    """The same holdout with every event of these works gone from all but the test: nobody has ever seen them."""
-    kept = ~pl.col(ARTWORK_ID).is_in(works)
+def remove_artworks(held_out: Holdout, artwork_ids: list[str]) -> Holdout:
+    """The same split without any event of these artworks, except in the test: no user has seen them before."""
+    other_artworks = ~pl.col(ARTWORK_ID).is_in(artwork_ids)
     return replace(
         held_out,
-        train=held_out.train.filter(kept),
-        validation=held_out.validation.filter(kept),
-        before_test=held_out.before_test.filter(kept),
+        train=held_out.train.filter(other_artworks),
+        validation=held_out.validation.filter(other_artworks),
+        before_test=held_out.before_test.filter(other_artworks),
     )
 
 
-def _hold_last(histories: pl.DataFrame, people: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The events before each of these people's last positive one, without its work; and that work."""
+def _hold_out_last(histories: pl.DataFrame, user_ids: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Hold out the last positive artwork of each of these users.
+
+    Returns the events before it, without any event of that artwork, and (USER_ID, ARTWORK_ID) of the artworks.
+    """
     rows = histories.with_row_index(_ROW)
-    held = (
-        rows.filter(pl.col(POSITIVE) & pl.col(USER_ID).is_in(people.implode()))
+    held_out = (
+        rows.filter(pl.col(POSITIVE) & pl.col(USER_ID).is_in(user_ids.implode()))
         .group_by(USER_ID)
-        .agg(pl.col(_ROW).max().alias(_HELD_ROW), pl.col(ARTWORK_ID).sort_by(_ROW).last().alias(_HELD_WORK))
+        .agg(pl.col(_ROW).max().alias(_HELD_ROW), pl.col(ARTWORK_ID).sort_by(_ROW).last().alias(_HELD_ARTWORK))
         .sort(USER_ID)
     )
-    kept = rows.join(held, on=USER_ID, how="left", maintain_order="left").filter(
+    earlier = rows.join(held_out, on=USER_ID, how="left", maintain_order="left").filter(
         pl.col(_HELD_ROW).is_null()
-        | ((pl.col(_ROW) < pl.col(_HELD_ROW)) & pl.col(ARTWORK_ID).ne_missing(pl.col(_HELD_WORK)))
+        | ((pl.col(_ROW) < pl.col(_HELD_ROW)) & pl.col(ARTWORK_ID).ne_missing(pl.col(_HELD_ARTWORK)))
     )
-    return kept.select(histories.columns), held.select(USER_ID, pl.col(_HELD_WORK).alias(ARTWORK_ID))
+    return earlier.select(histories.columns), held_out.select(USER_ID, pl.col(_HELD_ARTWORK).alias(ARTWORK_ID))

@@ -1,4 +1,4 @@
-"""What mapping a source's raw lines gives: rows in our columns, and the lines that could not be mapped."""
+"""The result of mapping a source's raw lines: rows in artrec's columns, and the lines that could not be mapped."""
 
 from dataclasses import dataclass
 
@@ -6,24 +6,27 @@ import polars as pl
 
 from artrec_core.columns import KEY, LINE, QUARANTINE, REASON, RECORD, RULE, SOURCE, TABLE, conform
 
-# The rules that mapping itself decides; the gates in expectations/ decide all others.
+# The rules that are decided during mapping. The gates in expectations/ decide all others.
 IS_JSON = "is_json"
 IS_RECORD = "is_record"
 MAPPABLE = "mappable"
 
 
 @dataclass(frozen=True)
-class Mapped:
-    """Every raw line ends in exactly one of the two.
+class MappedRows:
+    """Mapped and unmapped lines: every raw line is in exactly one of the two frames.
 
-    `rows` holds LINE and the table's columns, `unmapped` holds QUARANTINE.
+    Attributes
+    ----------
+    rows : frame of LINE and the table's columns
+    unmapped : frame of QUARANTINE, the lines that could not be mapped
     """
 
     rows: pl.DataFrame
     unmapped: pl.DataFrame
 
 
-def quarantined(
+def quarantine_rows(
     table: str,
     raw: pl.DataFrame,
     *,
@@ -31,17 +34,24 @@ def quarantined(
     reason: pl.Expr | str,
     key: pl.Expr | str | None = None,
 ) -> pl.DataFrame:
-    """QUARANTINE rows of a table for raw rows (SOURCE, LINE, RECORD and whatever the expressions read).
+    """Turn raw rows into QUARANTINE rows.
 
-    A `rule`, `reason` or `key` given as text is the same for every row; an expression is evaluated on `raw`.
+    Parameters
+    ----------
+    table : name of the table that the rows were meant for
+    raw : frame of SOURCE, LINE, RECORD and the columns that the expressions read
+    rule, reason, key : a text is the same for every row; an expression is evaluated on `raw`
     """
     return conform(
         raw.with_columns(
-            pl.lit(table).alias(TABLE), _text(key).alias(KEY), _text(rule).alias(RULE), _text(reason).alias(REASON)
+            pl.lit(table).alias(TABLE),
+            _expression(key).alias(KEY),
+            _expression(rule).alias(RULE),
+            _expression(reason).alias(REASON),
         ).select(TABLE, SOURCE, LINE, KEY, RULE, REASON, RECORD),
         QUARANTINE,
     )
 
 
-def _text(value: pl.Expr | str | None) -> pl.Expr:
+def _expression(value: pl.Expr | str | None) -> pl.Expr:
     return value if isinstance(value, pl.Expr) else pl.lit(value, dtype=pl.String())

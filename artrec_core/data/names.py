@@ -1,11 +1,15 @@
-"""Makers' names as museums write them: inverted, with honours, "after", "workshop of", or only a nationality."""
+"""Creators and their names, as museums write them.
+
+A name may be inverted, carry honours, or begin with "after" or "workshop of". Instead of a name there may be a
+nationality alone.
+"""
 
 import re
 from typing import TypedDict
 
 
 class Creator(TypedDict):
-    """Who made a work. A maker whose name is not known has none, but may have a nationality."""
+    """A creator of an artwork. A creator whose name is unknown has the name None, but may have a nationality."""
 
     name: str | None
     role: str | None
@@ -35,39 +39,39 @@ def creator(
     }
 
 
-# Who had a hand in a work but did not make it: named after those who did.
-_HANDS = """
+# These roles contributed to an artwork but did not make it. They are listed after its makers.
+_SECONDARY_ROLE_WORDS = """
     author binder commissioner distributor dealer editor founder other owner patron printer publisher publishers
     repairer restorer retailer translator
 """
-_BESIDES = frozenset(_HANDS.split())
+_SECONDARY_ROLES = frozenset(_SECONDARY_ROLE_WORDS.split())
 
 
-def known(creators: list[Creator]) -> list[Creator] | None:
-    """The creators of whom at least a name or a nationality is known, each once and makers first; None for none."""
-    found: list[Creator] = []
-    for one in creators:
-        if (one["name"] or one["nationality"]) and one not in found:
-            found.append(one)
-    return sorted(found, key=lambda one: one["role"] in _BESIDES) or None
+def known_creators(creators: list[Creator]) -> list[Creator] | None:
+    """The distinct creators with a name or a nationality, makers first; None if there is none."""
+    distinct: list[Creator] = []
+    for creator in creators:
+        if (creator["name"] or creator["nationality"]) and creator not in distinct:
+            distinct.append(creator)
+    return sorted(distinct, key=lambda creator: creator["role"] in _SECONDARY_ROLES) or None
 
 
 _HONOURS = re.compile(r"(?:,?\s+(?:OM|CH|CBE|OBE|MBE|KBE|DBE|KCVO|KCB|PRA|ARA|RA|RSA|PRSA|RI|RBA|FRS|Bt|Esq)\b\.?)+$")
 _ALIAS = re.compile(r"\s+\((?!\?|the )[^()]*\)$")
 
 
-def plain(name: str) -> str:
-    """Without honours and the civil name in brackets: "Henry Moore OM, CH", "Christo (Christo Javacheff)"."""
+def strip_honours(name: str) -> str:
+    """Remove honours ("Henry Moore OM, CH") and the civil name in brackets ("Christo (Christo Javacheff)")."""
     return _ALIAS.sub("", _HONOURS.sub("", name)).strip() or name
 
 
-def natural(name: str) -> str:
-    """An inverted name in natural order: "Blake, Robert" -> "Robert Blake"; honours go."""
+def natural_name(name: str) -> str:
+    """Put an inverted name into natural order and remove honours: "Blake, Robert" -> "Robert Blake"."""
     pieces = [piece for piece in re.split(r",\s*", _HONOURS.sub("", name)) if piece]
     if len(pieces) < 2:
         return name.strip()
     family, given, *rest = pieces
-    suffix = "".join(f", {one}" if one[:1].isupper() else f" {one}" for one in rest)
+    suffix = "".join(f", {piece}" if piece[:1].isupper() else f" {piece}" for piece in rest)
     return f"{given} {family}{suffix}"
 
 
@@ -79,20 +83,23 @@ _ATTRIBUTION = re.compile(
 )
 
 
-def attribution(name: str) -> tuple[str | None, str]:
-    """How a maker is tied to the work, and the name: "Workshop of Guido Reni" -> ("workshop of", "Guido Reni")."""
-    tie = None
+def split_attribution(name: str) -> tuple[str | None, str]:
+    """Split a name into (attribution, name): "Workshop of Guido Reni" -> ("workshop of", "Guido Reni").
+
+    The attribution says how the creator is related to the artwork; it is None if the name has none.
+    """
+    attribution = None
     while match := _ATTRIBUTION.match(name):
-        word = match[1].lower()
-        tie = tie or (f"{word} by" if word in ("possibly", "probably") else word)
+        words = match[1].lower()
+        attribution = attribution or (f"{words} by" if words in ("possibly", "probably") else words)
         name = name[match.end() :]
-    suffixed = re.sub(r"\s*,\s*attributed to$", "", name, flags=re.IGNORECASE)
-    if suffixed != name:
-        tie, name = tie or "attributed to", suffixed
-    return tie, re.sub(r"\s+or(?: follower)?$", "", name)
+    without_suffix = re.sub(r"\s*,\s*attributed to$", "", name, flags=re.IGNORECASE)
+    if without_suffix != name:
+        attribution, name = attribution or "attributed to", without_suffix
+    return attribution, re.sub(r"\s+or(?: follower)?$", "", name)
 
 
-_PEOPLES = """
+_NATIONALITY_WORDS = """
     achaemenid african akkadian albanian algerian american anatolian apulian arabian argentine armenian asante asian
     assyrian attic australian austrian avaric azerbaijani aztec babylonian balkan bamana bamileke baulé belgian beninese
     bohemian brazilian british bulgarian burgundian burkinabe burmese byzantine cambodian cameroonian campanian canadian
@@ -110,22 +117,22 @@ _PEOPLES = """
     tibetan tunisian turkish ukrainian urartean urartian uruguayan uzbek uzbeki venetian venezuelan vietnamese
     villanovan visigothic welsh yemeni yoruba yugoslavian zapotec
 """
-_NATIONALITIES = frozenset(_PEOPLES.split())
-_QUALIFIERS = """
+_NATIONALITIES = frozenset(_NATIONALITY_WORDS.split())
+_QUALIFIER_WORDS = """
     ancient and central costa eastern east greco gallo hispano indo lanka magna mid moresque near neo new north
     northern old or puerto romano sino south southern sri syro upper west western
 """
-_QUALIFYING = frozenset(_QUALIFIERS.split())
-_OTHER = frozenset(
+_QUALIFIERS = frozenset(_QUALIFIER_WORDS.split())
+_COMPOUND_NATIONALITIES = frozenset(
     {"near eastern", "sri lankan", "north african", "hispano-moresque", "native american", "anglo-dutch"}
 )
 
 
 def is_nationality(text: str) -> bool:
-    """Whether a text names a people and nobody in particular: "Japanese", "South German or Austrian", "Greco-Roman"."""
+    """Whether a text is a nationality, not a person's name: "Japanese", "South German or Austrian", "Greco-Roman"."""
     text = text.lower()
     words = [word for word in re.split(r"[\s/|-]+", text) if word]
-    return text in _OTHER or (
+    return text in _COMPOUND_NATIONALITIES or (
         any(word in _NATIONALITIES for word in words)
-        and all(word in _NATIONALITIES or word in _QUALIFYING for word in words)
+        and all(word in _NATIONALITIES or word in _QUALIFIERS for word in words)
     )

@@ -1,4 +1,4 @@
-"""Who the users are: what their sources last said of them, merged, and whether they refuse consent."""
+"""The table of users: merges what the sources last said of each user, and decides who refuses consent."""
 
 import polars as pl
 
@@ -6,41 +6,54 @@ from artrec_core.columns import CONSENT, INTERESTS, LOCALE, SIMULATED, USER, USE
 
 
 def resolve_consents(consents: pl.DataFrame) -> pl.DataFrame:
-    """Everybody who answered, once: USER_ID, CONSENT, sorted by USER_ID.
+    """One answer for each user: USER_ID, CONSENT, sorted by USER_ID.
 
-    `consents` (CONSENTS) hold the last answer that each source gave of a user. A refusal by one source is lifted by that
-    source alone: another that goes on sending an old agreement does not know of it.
+    `consents` (CONSENTS) holds the last answer that each source gave for a user. A user consents if no source says
+    otherwise. Only the source that reported a refusal can lift it: another source may go on sending an old agreement
+    because it does not know of the refusal.
     """
     return consents.group_by(USER_ID).agg(pl.col(CONSENT).all()).sort(USER_ID)
 
 
-def refusing(consents: pl.DataFrame) -> pl.Series:
-    """The ids of those who refuse, of CONSENTS as in `resolve_consents`."""
+def refusing_users(consents: pl.DataFrame) -> pl.Series:
+    """The ids of the users who refuse consent. `consents` is as in `resolve_consents`."""
     return resolve_consents(consents).filter(~pl.col(CONSENT))[USER_ID]
 
 
-def merge_people(states: pl.DataFrame, consents: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """Every known user once (USER), by id.
+def merge_users(states: pl.DataFrame, consents: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Merge all known users into one row each.
 
-    `states` (SOURCE + USER) hold the last row of each user in each source, the newest last: of locale and interests the
-    newest that is filled counts. `consents` are as in `resolve_consents`; interests of those who refuse are taken out.
-    Somebody known from `events` (EVENT) alone is simulated where all those events are, and else where all states are.
+    Parameters
+    ----------
+    states : frame of SOURCE + USER
+        The last row of each user in each source, the newest last. For locale and interests, the newest value that is
+        not null counts.
+    consents : frame of CONSENTS
+        As in `resolve_consents`. The interests of users who refuse are removed.
+    events : frame of EVENT
+        Users who are known from events alone are added.
+
+    Returns
+    -------
+    frame of USER
+        Sorted by USER_ID. A user is simulated if all of the user's states are; without states, if all events are.
     """
-    simulated = pl.col(SIMULATED).fill_null(False).all()
-    newest_filled = [pl.col(name).drop_nulls().last() for name in (LOCALE, INTERESTS)]
-    stated = states.group_by(USER_ID, maintain_order=True).agg(*newest_filled, simulated)
-    met = events.filter(pl.col(USER_ID).is_not_null()).group_by(USER_ID).agg(simulated)
+    all_simulated = pl.col(SIMULATED).fill_null(False).all()
+    newest_values = [pl.col(name).drop_nulls().last() for name in (LOCALE, INTERESTS)]
+    with_state = states.group_by(USER_ID, maintain_order=True).agg(*newest_values, all_simulated)
+    with_events = events.filter(pl.col(USER_ID).is_not_null()).group_by(USER_ID).agg(all_simulated)
     answers = resolve_consents(consents)
-    everybody = pl.concat(
+    users = pl.concat(
         [
-            stated,
-            met.join(stated, on=USER_ID, how="anti"),
-            # Only a quarantined row tells of them.
+            with_state,
+            with_events.join(with_state, on=USER_ID, how="anti"),
+            # These users are known from a quarantined row alone.
             answers.select(USER_ID, pl.lit(False).alias(SIMULATED))
-            .join(stated, on=USER_ID, how="anti")
-            .join(met, on=USER_ID, how="anti"),
+            .join(with_state, on=USER_ID, how="anti")
+            .join(with_events, on=USER_ID, how="anti"),
         ],
         how="diagonal",
     ).join(answers, on=USER_ID, how="left")
-    agrees = pl.col(CONSENT).fill_null(True)
-    return conform(everybody.with_columns(pl.when(agrees).then(INTERESTS).alias(INTERESTS)), USER).sort(USER_ID)
+    consents_or_unknown = pl.col(CONSENT).fill_null(True)
+    interests = pl.when(consents_or_unknown).then(INTERESTS).alias(INTERESTS)
+    return conform(users.with_columns(interests), USER).sort(USER_ID)

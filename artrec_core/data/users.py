@@ -1,4 +1,4 @@
-"""What users said of themselves: raw records from files or the simulator, and their mapping to USER and to consents."""
+"""Records of users: reading them from files or the simulator, and mapping them to USER and to answers on consent."""
 
 import json
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ import polars as pl
 from artrec_core.columns import CONSENT, CONSENTS, LINE, RECORD, SIMULATED, SOURCE, USER, USER_ID
 from artrec_core.config import EventSource, UserSource
 from artrec_core.data.demo.visitors import Simulation
-from artrec_core.data.events import mapped_rows, raw_rows, simulated
-from artrec_core.data.files import MALFORMED, as_records, malformed, path_on, records
-from artrec_core.data.mapped import Mapped
-from artrec_core.data.values import identifier, truth
+from artrec_core.data.events import map_rows, raw_rows, simulate_source
+from artrec_core.data.files import MALFORMED, csv_fault, path_for_day, read_records, rows_as_json
+from artrec_core.data.mapped import MappedRows
+from artrec_core.data.values import boolean, identifier
 
 
 def read_raw_users(
@@ -20,67 +20,75 @@ def read_raw_users(
     artworks: pl.DataFrame | None,
     simulation: Simulation | None = None,
 ) -> Iterator[pl.DataFrame]:
-    """The source's records as received, in chunks of RAW rows; `crawled_at` is left to the caller.
+    """Read the source's records as received, in chunks of RAW rows.
 
-    Of the sources of events, only simulated visitors tell of themselves. Raises `MissingInput` where a file is not there.
+    Parameters
+    ----------
+    source : source of users or of events
+        Among the sources of events, only simulated visitors have records of users; the others give no rows.
+    day : run date, which replaces `{date}` in the source's path
+    artworks : frame of ARTWORK that simulated visitors look at
+    simulation : a simulation of this source, if there is one already
+
+    The column `crawled_at` is null; the caller fills it. Raises `MissingInput` if the file does not exist.
     """
     if isinstance(source, UserSource):
-        return raw_rows(source.name, records(source.name, path_on(source.path, day)))
+        return raw_rows(source.name, read_records(source.name, path_for_day(source.path, day)))
     if source.kind != "simulated":
         return iter(())
-    return raw_rows(source.name, as_records((simulation or simulated(source, artworks)).users))
+    return raw_rows(source.name, rows_as_json((simulation or simulate_source(source, artworks)).users))
 
 
-def to_users(source: UserSource | EventSource, raw: pl.DataFrame) -> Mapped:
-    """Raw rows (RAW) as users: each ends in exactly one of `rows` (LINE + USER) and `unmapped`.
+def to_users(source: UserSource | EventSource, raw: pl.DataFrame) -> MappedRows:
+    """Map raw rows (RAW) to users: each row ends in exactly one of `rows` (LINE + USER) and `unmapped`.
 
-    Somebody of whom nothing says so is not simulated; consent that nobody was asked for stays null.
+    A user is not simulated unless the record says so. A missing answer on consent stays null.
     """
-    mapped = mapped_rows("users", USER, _fields(source), raw, key=USER_ID)
-    return Mapped(mapped.rows.with_columns(pl.col(SIMULATED).fill_null(False)), mapped.unmapped)
+    mapping = map_rows("users", USER, _fields(source), raw, key=USER_ID)
+    return MappedRows(mapping.rows.with_columns(pl.col(SIMULATED).fill_null(False)), mapping.unmapped)
 
 
-def stated_consents(source: UserSource | EventSource, raw: pl.DataFrame) -> pl.DataFrame:
-    """What raw rows (RAW) say of consent, whatever else is wrong with them: LINE + CONSENTS, in the rows' order.
+def consent_answers(source: UserSource | EventSource, raw: pl.DataFrame) -> pl.DataFrame:
+    """The answers on consent in raw rows (RAW), whatever else is wrong with a row: LINE + CONSENTS, in the rows' order.
 
-    A row that does not say whose it is, or nothing of consent, says nothing here. An answer that cannot be read is a
-    refusal: whoever was asked and did not clearly agree has not agreed.
+    A row without a user id or without an answer is left out. An answer that cannot be read is a refusal: a user who was
+    asked and did not clearly agree has not agreed.
     """
     fields = _fields(source)
-    of_user, of_consent = fields.get(USER_ID, USER_ID), fields.get(CONSENT, CONSENT)
+    user_field, consent_field = fields.get(USER_ID, USER_ID), fields.get(CONSENT, CONSENT)
     lines: list[int] = []
     users: list[str] = []
     answers: list[bool] = []
     for line, text in raw.select(LINE, RECORD).iter_rows():
-        user, answer = _consent(text, of_user, of_consent)
+        user, answer = _consent(text, user_field, consent_field)
         if user is not None and answer is not None:
             lines.append(line)
             users.append(user)
             answers.append(answer)
-    found = pl.DataFrame({LINE: lines, USER_ID: users, CONSENT: answers}, schema={LINE: pl.Int64, **_SAID})
-    return found.select(LINE, pl.lit(source.name).alias(SOURCE), *_SAID)
+    rows = pl.DataFrame({LINE: lines, USER_ID: users, CONSENT: answers}, schema={LINE: pl.Int64, **_ANSWER})
+    return rows.select(LINE, pl.lit(source.name).alias(SOURCE), *_ANSWER)
 
 
-_SAID = {name: dtype for name, dtype in CONSENTS.items() if name != SOURCE}
+_ANSWER = {name: dtype for name, dtype in CONSENTS.items() if name != SOURCE}
 
 
 def _fields(source: UserSource | EventSource) -> dict[str, str]:
     return source.fields if isinstance(source, UserSource) else {}
 
 
-def _consent(text: str | None, of_user: str, of_consent: str) -> tuple[str | None, bool | None]:
-    """Whose record it is and what it answers, each None where it does not say."""
+def _consent(text: str | None, user_field: str, consent_field: str) -> tuple[str | None, bool | None]:
+    """The user and the answer of a record, each None if the record does not state it."""
     try:
         record = json.loads(text or "null")
-        user = identifier(record.get(of_user)) if isinstance(record, dict) else None
+        user = identifier(record.get(user_field)) if isinstance(record, dict) else None
     except (ValueError, RecursionError):
         return None, None
     if user is None:
         return None, None
-    if malformed(record) is not None:
-        # Its cells may stand under the wrong names: that it was asked for consent is all it tells.
-        return user, False if of_consent in record[MALFORMED].get("names", []) else None
+    if csv_fault(record) is not None:
+        # The cells may be under the wrong column names. All that is sure is whether the file asks for consent.
+        return user, False if consent_field in record[MALFORMED].get("names", []) else None
     try:
-        return user, truth(record.get(of_consent))
+        return user, boolean(record.get(consent_field))
     except ValueError:
         return user, False

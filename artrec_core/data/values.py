@@ -1,6 +1,7 @@
-"""What one value of a received record may be in a column of ours; everything else is a `ValueError` that says why.
+"""Readers of single values: each turns a value of a received record into the value of an artrec column.
 
-A value is brought to its one spelling here and nowhere else: the gates judge, and the lake keeps, what these functions return.
+A value that a column cannot hold raises a `ValueError` that says why. Values are normalised here and nowhere else: the
+gates check, and the lake stores, what these functions return.
 """
 
 import json
@@ -10,140 +11,149 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-# Keys of the warehouse: PostgreSQL refuses an index entry of more than 2,704 bytes, and a character takes up to four.
+# In characters. Ids are keys of the warehouse: PostgreSQL refuses an index entry of more than 2,704 bytes, and a
+# character takes up to four bytes.
 LONGEST_ID = 500
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_WORDS = {
+_BOOLEANS = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1", "1.0"), True),
     **dict.fromkeys(("false", "f", "no", "n", "off", "0", "0.0"), False),
 }
-# Also behind the prefix of a source, as in "tate:55.0".
-_WHOLE = re.compile(r"((?:.*:)?)(-?[0-9]+)\.0+")
-# A float holds every whole number up to this one; beyond it, two ids may have become the same float.
+# A whole number written as a decimal, also after the prefix of a source, as in "tate:55.0".
+_WHOLE_DECIMAL = re.compile(r"((?:.*:)?)(-?[0-9]+)\.0+")
+# A float is exact for every whole number up to this one. Above it, two ids can become the same float.
 _LARGEST_EXACT = 2.0**53
-# Nobody sees these: zero width space, word joiner, byte order mark.
+# Invisible characters: zero width space, word joiner, byte order mark.
 _INVISIBLE = dict.fromkeys((0x200B, 0x2060, 0xFEFF))
-_REPLACED = "\ufffd"
+_REPLACEMENT_CHARACTER = "\ufffd"
 
 
 def identifier(value: Any) -> str | None:
-    """An id in its one spelling, whatever table or file it comes from; null where nothing is left.
+    """Normalise an id, so that it is spelt alike in every table and file. None if nothing is left.
 
-    Text is in Unicode's form NFC, without blanks at its ends or invisible characters, with single blanks inside. A whole
-    number is its digits: 55, 55.0, "55" and "55.0" are one id ("055" is another). Raises `ValueError` for anything else,
-    and for what no warehouse can hold as a key: control characters, more than `LONGEST_ID` characters. Bytes that were
-    no UTF-8 are refused too: replaced, two ids could have become one.
+    Text is brought to Unicode's form NFC. Outer blanks and invisible characters are removed, inner blanks become single.
+    A whole number is written in digits: 55, 55.0, "55" and "55.0" are the same id ("055" is another).
+
+    Raises
+    ------
+    ValueError
+        If the value is of another type, has control characters or more than `LONGEST_ID` characters: no warehouse can
+        use it as a key. Also if it holds replacement characters, which stand for bytes that are not UTF-8: two different
+        ids could have become the same.
     """
     if isinstance(value, float):
         if not value.is_integer() or abs(value) > _LARGEST_EXACT:
-            raise ValueError(f"is {shown(value)}, not an id")
+            raise ValueError(f"is {excerpt(value)}, not an id")
         return str(int(value))
     try:
-        spelt = text(value)
+        normalised = text(value)
     except UnicodeError:
         raise
     except ValueError:
-        raise ValueError(f"is {shown(value)}, not an id") from None
-    if spelt is None:
+        raise ValueError(f"is {excerpt(value)}, not an id") from None
+    if normalised is None:
         return None
-    spelt = " ".join(spelt.translate(_INVISIBLE).split())
-    if whole := _WHOLE.fullmatch(spelt):
-        spelt = whole[1] + ("0" if whole[2] == "-0" else whole[2])
-    if len(spelt) > LONGEST_ID:
-        raise ValueError(f"is an id of {len(spelt):,} characters; at most {LONGEST_ID} can be a key of the warehouse")
-    if _REPLACED in spelt:
-        raise ValueError(f"is {shown(spelt)}: some of its bytes are no UTF-8; write the file as UTF-8")
-    if any(unicodedata.category(character) == "Cc" for character in spelt):
-        raise ValueError(f"is {shown(spelt)}: an id has no control characters")
-    return spelt or None
+    normalised = " ".join(normalised.translate(_INVISIBLE).split())
+    if match := _WHOLE_DECIMAL.fullmatch(normalised):
+        normalised = match[1] + ("0" if match[2] == "-0" else match[2])
+    if len(normalised) > LONGEST_ID:
+        raise ValueError(f"is an id of {len(normalised):,} characters; a key of the warehouse has at most {LONGEST_ID}")
+    if _REPLACEMENT_CHARACTER in normalised:
+        raise ValueError(f"is {excerpt(normalised)}: some of its bytes are not UTF-8; write the file as UTF-8")
+    if any(unicodedata.category(character) == "Cc" for character in normalised):
+        raise ValueError(f"is {excerpt(normalised)}: an id must not have control characters")
+    return normalised or None
 
 
 def text(value: Any) -> str | None:
-    """Text in Unicode's form NFC without blanks at its ends, or a whole number as text; blank text is null."""
+    """Text in Unicode's form NFC without outer blanks, or a whole number in digits. Blank text is None."""
     if isinstance(value, str):
-        # Half of a surrogate pair is legal in JSON and in no text we could write.
+        # JSON may hold half of a surrogate pair, which cannot be written as UTF-8.
         value.encode()
         if "\0" in value:
-            raise ValueError(f"is {shown(value)}: no database takes a NUL character")
+            raise ValueError(f"is {excerpt(value)}: no database stores a NUL character")
         return unicodedata.normalize("NFC", value).strip() or None
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return None if value is None else str(value)
-    raise ValueError(f"is {shown(value)}, not text")
+    raise ValueError(f"is {excerpt(value)}, not text")
 
 
 def statement(value: Any) -> str | None:
-    """Text, or a list of texts joined by "; ", as of interests that are ticked off a list."""
+    """Text, or a list of texts joined by "; ": a form may offer interests as a list of choices."""
     if isinstance(value, list):
-        return "; ".join(piece for each in value if (piece := text(each))) or None
+        return "; ".join(piece for element in value if (piece := text(element))) or None
     return text(value)
 
 
 def number(value: Any) -> float | None:
-    """A finite number, or text that spells one; blank text is null."""
+    """A finite number, or text that holds one. Blank text is None."""
     if _is_blank(value):
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"is {shown(value)}, not a number")
+        raise ValueError(f"is {excerpt(value)}, not a number")
     try:
-        found = _float(value)
+        parsed = _float(value)
     except (ValueError, OverflowError):
-        found = math.nan
-    if not math.isfinite(found):
-        raise ValueError(f"is {shown(value)}, not a number")
-    return found
+        parsed = math.nan
+    if not math.isfinite(parsed):
+        raise ValueError(f"is {excerpt(value)}, not a number")
+    return parsed
 
 
-def truth(value: Any) -> bool | None:
-    """True or false, also as 1 and 0 or as words (yes, y, t, on; no, n, f, off); blank text is null."""
+def boolean(value: Any) -> bool | None:
+    """True or false, also as 1 and 0 or as words (yes, y, t, on; no, n, f, off). Blank text is None."""
     if _is_blank(value):
         return None
-    found = _WORDS.get(str(value).strip().lower()) if isinstance(value, int | float | str) else None
-    if found is None:
-        raise ValueError(f"is {shown(value)}, not true or false")
-    return found
+    parsed = _BOOLEANS.get(str(value).strip().lower()) if isinstance(value, int | float | str) else None
+    if parsed is None:
+        raise ValueError(f"is {excerpt(value)}, not true or false")
+    return parsed
 
 
-def moment(value: Any) -> int | None:
-    """Microseconds since 1970 of an ISO date or time (UTC where it names no zone) or of seconds since 1970."""
+def timestamp(value: Any) -> int | None:
+    """Microseconds since 1970 (UTC) of an ISO date or time, or of a number of seconds since 1970.
+
+    A time without a zone is UTC. Blank text is None.
+    """
     if _is_blank(value):
         return None
     try:
         if isinstance(value, str):
-            return _spelt(value.strip())
+            return _parse_time(value.strip())
         if isinstance(value, int | float) and not isinstance(value, bool):
             return _since_epoch(value)
     except (ValueError, OverflowError):
         pass
-    raise ValueError(f"is {shown(value)}, not a date or time")
+    raise ValueError(f"is {excerpt(value)}, not a date or time")
 
 
-def shown(value: Any) -> str:
-    """A value as a reason shows it, short."""
-    written = json.dumps(value, ensure_ascii=True, default=str)
-    return written if len(written) <= 60 else written[:57] + "..."
+def excerpt(value: Any) -> str:
+    """A value as JSON for the message of an error, cut to 60 characters."""
+    json_text = json.dumps(value, ensure_ascii=True, default=str)
+    return json_text if len(json_text) <= 60 else json_text[:57] + "..."
 
 
 def _is_blank(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _spelt(value: str) -> int:
+def _parse_time(value: str) -> int:
     try:
-        found = datetime.fromisoformat(value)
+        time = datetime.fromisoformat(value)
     except ValueError:
         return _since_epoch(_float(value))
-    return ((found if found.tzinfo else found.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+    return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
 
 
 def _since_epoch(seconds: float) -> int:
-    found = _EPOCH + timedelta(seconds=seconds)
-    return (found - _EPOCH) // _MICROSECOND
+    time = _EPOCH + timedelta(seconds=seconds)
+    return (time - _EPOCH) // _MICROSECOND
 
 
 def _float(value: int | float | str) -> float:
-    """Python reads 1_2 as 12; nobody who writes a file means that."""
+    """Like `float`, but text with an underscore is an error: Python reads "1_2" as 12, which no file means."""
     if isinstance(value, str) and "_" in value:
         raise ValueError(value)
     return float(value)

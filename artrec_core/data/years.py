@@ -1,19 +1,21 @@
-"""Years out of prose, as museums write them. Years before Christ are negative; there is no year 0.
+"""Parsing of years from the text of museums.
 
-A century is counted strictly: the 19th is 1801 to 1900, the 4th BC is -400 to -301.
+Years BC are negative; there is no year 0. Centuries are counted strictly: the 19th century is 1801 to 1900, the 4th
+century BC is -400 to -301.
 """
 
 import re
 from functools import lru_cache
 
-Span = tuple[int | None, int | None]
+# (first year, last year); None where the span is open or the year is unknown.
+YearSpan = tuple[int | None, int | None]
 
 LATEST_YEAR = 2100
 
 _ORDINALS = {"first": "1st", "second": "2nd", "third": "3rd", "fourth": "4th"}
 _MONTH = r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
 
-# In this order, on lower-case text whose dashes are hyphens.
+# Applied in this order, to lower-case text in which all dashes are hyphens.
 _REWRITES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -49,8 +51,8 @@ _REWRITES = [
     )
 ]
 
-# A clause with one of these tells of a later state of the work: it counts only where nothing came before it.
-_LATER = re.compile(
+# A clause with one of these words describes a later state of the artwork. It counts only if no year was found before it.
+_LATER_STATE = re.compile(
     r"\b(?:cast|casting|print\w*|reprint\w*|publish\w*|exhibit\w*|manufactur\w*|reproduc\w*|remade|reconstruct\w*"
     r"|reassembl\w*|assembl\w*|rework\w*|restor\w*|retouch\w*|replica|edition\w*|enlarged|copy|copies|addition\w*"
     r"|repaint\w*|decorat\w*|mount\w*|setting|binding|borders?|frame|hilt|hinges|annotat\w*|produc\w*|dated|version|posthumous\w*)\b"
@@ -76,57 +78,64 @@ _DIVISIONS = {"half": 2, "third": 3, "quarter": 4}
 
 
 @lru_cache(maxsize=65536)
-def years(text: str) -> Span | None:
-    """The years (from, to) that a phrase tells, or None where it tells none.
+def parse_years(text: str) -> YearSpan | None:
+    """Parse the years (first, last) of a date text; None if it names none.
 
-    An end that is open is None: "after 1850" is (1850, None). Uncertainty ("c.", "?") is not widened. Of a work that
-    was cast, printed or restored later, the first date counts; where two calendars stand (AH/AD), the Christian one.
+    An open end is None: "after 1850" is (1850, None). A mark of doubt ("c.", "?") does not widen the span. If an artwork
+    was cast, printed or restored later, its first date counts. If a date is given in two calendars (AH/AD), the
+    Christian one counts.
     """
-    found: list[Span] = []
-    for clause in re.split(r"[;,()]", _normal(text)):
-        if found and _LATER.search(clause):
+    spans: list[YearSpan] = []
+    for clause in re.split(r"[;,()]", _normalise(text)):
+        if spans and _LATER_STATE.search(clause):
             continue
-        found += _spans(clause)
-    if not found:
+        spans += _spans(clause)
+    if not spans:
         return None
-    starts = [start for start, _ in found if start is not None]
-    ends = [end for _, end in found if end is not None]
+    starts = [start for start, _ in spans if start is not None]
+    ends = [end for _, end in spans if end is not None]
     span = (min(starts, default=None), max(ends, default=None))
     return None if span[0] is not None and span[1] is not None and span[0] > span[1] else span
 
 
-def _normal(text: str) -> str:
+def _normalise(text: str) -> str:
     text = re.sub(r"[‐-―−]", "-", text[:400].lower())
-    text = _christian(text)
+    text = _remove_islamic_dates(text)
     for pattern, replacement in _REWRITES:
         text = pattern.sub(replacement, text)
     return text
 
 
-def _christian(text: str) -> str:
-    """Without what is told in another calendar: "991 AH/AD 1583-995 AH/AD 1587" -> " 1583- 1587"."""
+def _remove_islamic_dates(text: str) -> str:
+    """Remove the dates of the other calendar (AH or AM): "991 AH/AD 1583-995 AH/AD 1587" -> " 1583- 1587"."""
     pieces = re.split(r"\b(?:ah|am)\s*/\s*(?:ad|ce)", text)
-    # Before the mark stands a date of the other calendar; before that, after a hyphen, one of ours.
-    kept = [re.sub(r"(?:^|(?<=[;:,(]))[^;:,(]*$", "", pieces[0])]
-    kept += [re.sub(r"(?<=[;:,(-])[^;:,(-]*$", "", piece) for piece in pieces[1:-1]]
+    # A piece ends with a date of the other calendar. In a range, a Christian date and a hyphen come before it.
+    christian = [re.sub(r"(?:^|(?<=[;:,(]))[^;:,(]*$", "", pieces[0])]
+    christian += [re.sub(r"(?<=[;:,(-])[^;:,(-]*$", "", piece) for piece in pieces[1:-1]]
     if len(pieces) == 1:
         return text
-    # "12th century AH/AD 18th" leaves the second "century" out.
-    return "".join([*kept, re.sub(r"(\d(?:st|nd|rd|th))\s*$", r"\1 century", pieces[-1])])
+    # "12th century AH/AD 18th" leaves out the second "century".
+    return "".join([*christian, re.sub(r"(\d(?:st|nd|rd|th))\s*$", r"\1 century", pieces[-1])])
 
 
-def _spans(clause: str) -> list[Span]:
+def _spans(clause: str) -> list[YearSpan]:
     terms = list(_TERM.finditer(clause))
-    backwards = _before_christ(terms)
-    found: list[Span] = []
-    for at, term in enumerate(terms):
-        previous = terms[at - 1] if at else None
-        following = terms[at + 1] if at + 1 < len(terms) else None
-        span = _span(term, previous, following, clause, backwards[at])
-        lead = clause[previous.end() if previous else 0 : term.start()]
-        if span is not None and span[1] <= LATEST_YEAR:
-            found.append((span[0], None) if _FROM.search(lead) else (None, span[1]) if _UNTIL.search(lead) else span)
-    return found
+    is_bc = _terms_bc(terms)
+    spans: list[YearSpan] = []
+    for index, term in enumerate(terms):
+        previous = terms[index - 1] if index else None
+        following = terms[index + 1] if index + 1 < len(terms) else None
+        span = _span(term, previous, following, clause, is_bc[index])
+        words_before = clause[previous.end() if previous else 0 : term.start()]
+        if span is None or span[1] > LATEST_YEAR:
+            continue
+        if _FROM.search(words_before):
+            spans.append((span[0], None))
+        elif _UNTIL.search(words_before):
+            spans.append((None, span[1]))
+        else:
+            spans.append(span)
+    return spans
 
 
 def _span(
@@ -134,26 +143,31 @@ def _span(
     previous: re.Match[str] | None,
     following: re.Match[str] | None,
     clause: str,
-    before_christ: bool,
+    is_bc: bool,
 ) -> tuple[int, int] | None:
     if term["ordinal"]:
-        return _century(term, following, before_christ)
+        return _century(term, following, is_bc)
     if term["decade"]:
-        return _decade(term, previous, before_christ)
+        return _decade(term, previous, is_bc)
     year = _year(term, previous, following, clause)
-    return None if year is None else (-year, -year) if before_christ else (year, year)
+    return None if year is None else (-year, -year) if is_bc else (year, year)
 
 
-def _before_christ(terms: list[re.Match[str]]) -> list[bool]:
-    """Which terms count backwards: one that does not say follows its neighbour where the numbers fall."""
+def _terms_bc(terms: list[re.Match[str]]) -> list[bool]:
+    """Which terms are BC.
+
+    A term without an era takes "BC" from its neighbour if the numbers fall, as in "2500-2300 BC".
+    """
     eras: list[str | None] = [term["before"] or term["after"] for term in terms]
-    for at in range(len(terms) - 2, -1, -1):
-        falls = _size(terms[at]) >= _size(terms[at + 1]) and terms[at + 1]["before"] is None
-        if eras[at] is None and eras[at + 1] == "bc" and falls:
-            eras[at] = "bc"
-    for at in range(1, len(terms)):
-        if eras[at] is None and terms[at - 1]["before"] == "bc" and _size(terms[at]) <= _size(terms[at - 1]):
-            eras[at] = "bc"
+    for index in range(len(terms) - 2, -1, -1):
+        following = terms[index + 1]
+        falls = _size(terms[index]) >= _size(following) and following["before"] is None
+        if eras[index] is None and eras[index + 1] == "bc" and falls:
+            eras[index] = "bc"
+    for index in range(1, len(terms)):
+        previous = terms[index - 1]
+        if eras[index] is None and previous["before"] == "bc" and _size(terms[index]) <= _size(previous):
+            eras[index] = "bc"
     return [era == "bc" for era in eras]
 
 
@@ -161,42 +175,42 @@ def _size(term: re.Match[str]) -> int:
     return int(term["ordinal"] or term["decade"] or term["year"])
 
 
-def _century(term: re.Match[str], following: re.Match[str] | None, before_christ: bool) -> tuple[int, int] | None:
-    # The unit of "5th-4th century" stands with the second; an ordinal without one is a dynasty or a day.
+def _century(term: re.Match[str], following: re.Match[str] | None, is_bc: bool) -> tuple[int, int] | None:
+    # In "5th-4th century" the second ordinal has the unit. An ordinal without a unit is a dynasty or a day.
     unit = term["unit"] or (following["unit"] if following is not None and following["ordinal"] else None)
     if unit is None or int(term["ordinal"]) == 0:
         return None
     length = 1000 if unit == "millennium" else 100
     count = int(term["ordinal"])
-    start = -count * length if before_christ else (count - 1) * length + 1
+    start = -count * length if is_bc else (count - 1) * length + 1
     return _part(term, start, length)
 
 
-def _decade(term: re.Match[str], previous: re.Match[str] | None, before_christ: bool) -> tuple[int, int] | None:
+def _decade(term: re.Match[str], previous: re.Match[str] | None, is_bc: bool) -> tuple[int, int] | None:
     digits: str = term["decade"]
     if len(digits) < 3:
         if previous is None or not previous["decade"]:
             return None
         digits = previous["decade"][: -len(digits)] + digits
     start = int(digits)
-    # "1700s" is a century; "2000s" cannot be one yet.
+    # "1700s" is a century; "2000s" is a decade.
     length = 100 if start % 100 == 0 and start < 2000 else 10
-    return _part(term, -start - length + 1 if before_christ else start, length)
+    return _part(term, -start - length + 1 if is_bc else start, length)
 
 
 def _part(term: re.Match[str], start: int, length: int) -> tuple[int, int]:
-    """The part of a stretch of years that "early", "late", "2nd half" … name; the whole where none is named."""
+    """The part of a span of years that "early", "late" or "2nd half" names; the whole span if no part is named."""
     part = term["part"]
     if not part:
         return start, start + length - 1
     if part in _PARTS:
-        first, of = _PARTS[part]
+        first, division = _PARTS[part]
         last = _PARTS[term["part_to"]][0] if term["part_to"] else first
     else:
-        of = _DIVISIONS[part.split()[1]]
+        division = _DIVISIONS[part.split()[1]]
         numbers = [int(digit) - 1 for digit in part if digit.isdecimal()]
         first, last = numbers[0], numbers[-1]
-    return start + round(length * first / of), start + round(length * (last + 1) / of) - 1
+    return start + round(length * first / division), start + round(length * (last + 1) / division) - 1
 
 
 def _year(
@@ -210,11 +224,11 @@ def _year(
         if re.fullmatch(r"\s*(?:-|/|or|and|to|&)\s*", between):
             year = int(previous["year"][: -len(digits)] + digits)
             return year if year >= int(previous["year"]) else None
-    # "50-320": a small number is a year where a plain year follows, or an era ("1-200 AD").
-    ranged = following is not None and clause[term.end() : following.start()].strip() in ("-", "to")
-    if ranged and following is not None and following["year"]:
+    # "50-320", "1-200 AD": a small number is a year if a year of three digits or a year with an era follows.
+    starts_range = following is not None and clause[term.end() : following.start()].strip() in ("-", "to")
+    if starts_range and following is not None and following["year"]:
         return int(digits) or None if len(following["year"]) == 3 or following["after"] else None
-    # "AD 30-70", "AD 1-99".
+    # "AD 30-70", "AD 1-99": it is also a year if the year before it has an era.
     era = previous is not None and (previous["before"] or previous["after"])
     return int(digits) or None if era and previous is not None and previous["year"] else None
 
@@ -226,48 +240,57 @@ _DIED = re.compile(r"(?:\bdied|\bd\.)\s*(?:in |after |before )?(\d{3,4})")
 
 
 @lru_cache(maxsize=32768)
-def life(text: str) -> Span:
-    """A person's years of birth and death: "1775–1851", "born 1937", "died 942 AH/AD 1536"; (None, None) for others.
+def parse_life(text: str) -> YearSpan:
+    """Parse a person's years of birth and death: "1775–1851", "born 1937", "died 942 AH/AD 1536".
 
-    Years of activity, of a firm, or of several people are nobody's life.
+    The result is (None, None) for years of activity, and for the dates of a firm or of several people.
     """
     if len(re.findall(r"born|;", text)) > 1 or re.search(
         r"active|\bfl\b|flourish|found|establish|present|century", text
     ):
         return None, None
-    # The word stands before the date of the other calendar: "died 605 AH/AD 1209".
-    text = _normal(re.sub(r"\b(born|died)\b[^,;]*?AH\s*/\s*AD", r"\1", text))
-    if whole := _LIFE.match(text):
-        born, died = int(whole[1]), int(whole[3])
-        if whole[4] == "bc" and (whole[2] == "bc" or (whole[2] is None and born >= died)):
+    # In "died 605 AH/AD 1209" the word stands before the date that is removed.
+    text = _normalise(re.sub(r"\b(born|died)\b[^,;]*?AH\s*/\s*AD", r"\1", text))
+    if match := _LIFE.match(text):
+        born, died = int(match[1]), int(match[3])
+        if match[4] == "bc" and (match[2] == "bc" or (match[2] is None and born >= died)):
             return -born, -died
         if born >= 1000 and died < 100:
             # "1703–71"
             died += born // 100 * 100
-        return (-born if whole[2] == "bc" else born), died
-    born_in, died_in = _BORN.search(text), _DIED.search(text)
-    return (int(born_in[1]) if born_in else None), (int(died_in[1]) if died_in else None)
+        return (-born if match[2] == "bc" else born), died
+    birth, death = _BORN.search(text), _DIED.search(text)
+    return (int(birth[1]) if birth else None), (int(death[1]) if death else None)
 
 
-def settled(start: int | None, end: int | None, prose: str | None) -> Span:
-    """The museum's own years where they make sense, else what the prose tells, else the museum's own as they are.
+def reconcile_years(start: int | None, end: int | None, date_text: str | None) -> YearSpan:
+    """Choose between the years that a museum gives as numbers and those of its date text.
 
-    Year 0 stands for "not known". The museum's own years give way where they run backwards, lie in the future, miss the
-    prose by more than a generation, or stretch over a thousand years that the prose does not tell of. Years that make
-    no sense are handed on where nothing better is told, so that a gate can name them.
+    Parameters
+    ----------
+    start, end : first and last year as the museum gives them; 0 means "not known"
+    date_text : the museum's date in words
+
+    Returns
+    -------
+    YearSpan
+        The museum's numbers if they are plausible, else the years of the date text, else the numbers as they are: a gate
+        then reports them. Numbers are not plausible if they run backwards or lie in the future, or if they differ from
+        the date text by more than a generation (30 years). They are not plausible either if they span over 1,000 years
+        and the text names less than half as many.
     """
     start, end = start or None, end or None
-    told = years(prose) if prose else None
+    text_years = parse_years(date_text) if date_text else None
     if start is None or end is None or start > end or end > LATEST_YEAR:
-        return told or (start, end)
-    return told if told is not None and _contradict(start, end, *told) else (start, end)
+        return text_years or (start, end)
+    return text_years if text_years is not None and _contradicts(start, end, *text_years) else (start, end)
 
 
-def _contradict(start: int, end: int, told_from: int | None, told_to: int | None) -> bool:
-    if told_from is None or told_to is None:
+def _contradicts(start: int, end: int, text_start: int | None, text_end: int | None) -> bool:
+    if text_start is None or text_end is None:
         return False
     if end - start > 1000:
-        return (told_to - told_from) * 2 < end - start
-    # "c. 1570-1200", where the prose leaves out that it is before Christ.
-    forgotten_era = end < 0 < told_from and start - 30 <= -told_from <= end + 30
-    return (told_to < start - 30 or told_from > end + 30) and not forgotten_era
+        return (text_end - text_start) * 2 < end - start
+    # In "c. 1570-1200" the text leaves out "BC".
+    lacks_era = end < 0 < text_start and start - 30 <= -text_start <= end + 30
+    return (text_end < start - 30 or text_start > end + 30) and not lacks_era

@@ -1,1 +1,1 @@
-"""Text to vectors: the two towers, their training and their registry."""
+"""Turns text into vectors: the two towers, their training and the model registry."""

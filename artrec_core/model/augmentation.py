@@ -1,17 +1,17 @@
-"""Documents as a poorer museum would have written them: facts missing, in another order, in other words of the trade.
+"""Data augmentation for documents: facts are dropped or shuffled, and museum terms are replaced by synonyms.
 
-What training sees of a work that is told in full then also teaches it what to make of a work of which little is told.
+The result resembles the record of a museum that documents less. So complete records also teach training to read short ones.
 """
 
 import re
 
 import numpy as np
 
-DROPPED = 0.3
-SHUFFLED = 0.5
-SWAPPED = 0.5
+DROP_PROBABILITY = 0.3
+SHUFFLE_PROBABILITY = 0.5
+SWAP_PROBABILITY = 0.5
 
-# Terms that museums use for one thing. None stands in two groups, and none is a name.
+# Groups of terms that museums use for the same thing. No term is in two groups, and no term is a name.
 SYNONYMS = (
     ("oil on canvas", "oil painting on canvas", "oil paint on canvas", "oils on canvas"),
     ("oil on panel", "oil on wood", "oil painting on panel"),
@@ -56,7 +56,7 @@ SYNONYMS = (
     ("grey", "gray"),
 )
 
-# Facts end in a full stop; one after a short word or an initial ("St.", "c.", "U.S.") is none.
+# A fact ends with a full stop. A full stop after a short word or an initial ("St.", "c.", "U.S.") ends no fact.
 _FACT_END = re.compile(r"(?<=[^\s.]{3}\.) +")
 _GROUP_OF = {term: group for group in SYNONYMS for term in group}
 _TERM = re.compile(
@@ -64,31 +64,31 @@ _TERM = re.compile(
 )
 
 
-def facts(document: str) -> list[str]:
+def split_facts(document: str) -> list[str]:
     """The document's facts: title, makers, date, movement, medium, subjects, sentences of the description."""
     return _FACT_END.split(document.strip())
 
 
-def augmented(document: str, random: np.random.Generator) -> str:
-    """The document with facts left out (at least one stays) and shuffled, and terms of the trade swapped for synonyms."""
-    told = facts(document)
-    kept = np.flatnonzero(random.random(len(told)) >= DROPPED)
-    if not len(kept):
-        kept = random.integers(len(told), size=1)
-    if random.random() < SHUFFLED:
-        kept = random.permutation(kept)
-    return with_synonyms(" ".join(told[row] for row in kept), random)
+def augment_document(document: str, random: np.random.Generator) -> str:
+    """The document with facts dropped (at least one stays) or shuffled, and terms replaced by synonyms."""
+    facts = split_facts(document)
+    places = np.flatnonzero(random.random(len(facts)) >= DROP_PROBABILITY)
+    if not len(places):
+        places = random.integers(len(facts), size=1)
+    if random.random() < SHUFFLE_PROBABILITY:
+        places = random.permutation(places)
+    return swap_synonyms(" ".join(facts[place] for place in places), random)
 
 
-def with_synonyms(text: str, random: np.random.Generator) -> str:
-    """The text with half of the terms it shares with `SYNONYMS` swapped for another of their group, capitals kept."""
+def swap_synonyms(text: str, random: np.random.Generator) -> str:
+    """The text with half of its terms from `SYNONYMS` replaced by another term of the group; capitals stay."""
 
-    def swapped(found: re.Match[str]) -> str:
-        term = found[0]
-        if random.random() >= SWAPPED:
+    def swap(match: re.Match[str]) -> str:
+        term = match[0]
+        if random.random() >= SWAP_PROBABILITY:
             return term
-        others = [one for one in _GROUP_OF[term.lower()] if one != term.lower()]
-        other = others[random.integers(len(others))]
-        return other[0].upper() + other[1:] if term[0].isupper() else other
+        synonyms = [synonym for synonym in _GROUP_OF[term.lower()] if synonym != term.lower()]
+        synonym = synonyms[random.integers(len(synonyms))]
+        return synonym[0].upper() + synonym[1:] if term[0].isupper() else synonym
 
-    return _TERM.sub(swapped, text)
+    return _TERM.sub(swap, text)

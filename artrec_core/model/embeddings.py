@@ -1,4 +1,4 @@
-"""Vectors of a trained model: documents, artworks, people."""
+"""Vectors that a trained model gives: of documents, artworks and users."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -6,17 +6,16 @@ from typing import Literal
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 
+from artrec_core.arrays import Float32Array, Int64Array
 from artrec_core.columns import INTERESTS, USER_ID
-from artrec_core.model.batches import NO_WORK, Ints, sequences
+from artrec_core.model.sequences import NO_ROW, build_sequences
 from artrec_core.model.text_encoder import encode
 from artrec_core.model.two_tower import TwoTower
-from artrec_core.model.user_phase import user_states
+from artrec_core.model.user_phase import encode_users
 
-Vectors = NDArray[np.float32]
-# 65,536 text vectors of 384 dimensions are 100 MB.
-WORKS_IN_BLOCK = 65536
+# 65,536 text vectors of 384 dimensions take 100 MB.
+ARTWORKS_IN_BLOCK = 65536
 
 
 def text_vectors(
@@ -24,55 +23,105 @@ def text_vectors(
     documents: Sequence[str],
     *,
     batch_tokens: int | Literal["auto"] = "auto",
-    advance: Callable[[int], None] = lambda n: None,
-) -> Vectors:
-    """(documents, text_dim) vectors of unit length; equal documents are encoded once."""
+    advance: Callable[[int], None] = lambda count: None,
+) -> Float32Array:
+    """Text vectors of documents; equal documents are encoded once.
+
+    Parameters
+    ----------
+    tower
+        The trained model.
+    documents
+        The texts to encode.
+    batch_tokens
+        Tokens in a batch, padding included.
+    advance
+        Called with the number of documents encoded since the last call, to show progress.
+
+    Returns
+    -------
+    Float32Array
+        (documents, text_dim) vectors of unit length.
+    """
     if not documents:
         return np.zeros((0, tower.shape.text_dim), np.float32)
-    return encode(tower.text, documents, batch_tokens=batch_tokens, advance=advance)
+    return encode(tower.text_encoder, documents, batch_tokens=batch_tokens, advance=advance)
 
 
-def item_vectors(tower: TwoTower, artwork_ids: Sequence[str], text: Vectors) -> Vectors:
-    """(works, dim) from text vectors in the same order; works that training did not know get the unknown-id vector."""
-    rows = tower.rows_of(list(artwork_ids))
+def item_vectors(tower: TwoTower, artwork_ids: Sequence[str], text: Float32Array) -> Float32Array:
+    """Artwork vectors from text vectors.
+
+    Parameters
+    ----------
+    tower
+        The trained model.
+    artwork_ids
+        The artworks; those that were not in the training data get the unknown id's vector.
+    text
+        (artworks, text_dim) text vectors in the order of `artwork_ids`.
+
+    Returns
+    -------
+    Float32Array
+        (artworks, dim).
+    """
+    id_rows = tower.id_rows(list(artwork_ids))
     blocks = [np.zeros((0, tower.shape.dim), np.float32)]
     with torch.inference_mode():
-        for start in range(0, len(rows), WORKS_IN_BLOCK):
-            some = slice(start, start + WORKS_IN_BLOCK)
-            blocks.append(tower.works(torch.from_numpy(np.array(text[some])), rows[some]).numpy())
+        for start in range(0, len(id_rows), ARTWORKS_IN_BLOCK):
+            block = slice(start, start + ARTWORKS_IN_BLOCK)
+            blocks.append(tower.artwork_vectors(torch.from_numpy(np.array(text[block])), id_rows[block]).numpy())
     return np.concatenate(blocks)
 
 
 def user_vectors(
     tower: TwoTower,
-    people: pl.DataFrame,
+    users: pl.DataFrame,
     histories: pl.DataFrame,
     artwork_ids: Sequence[str],
-    works: Vectors,
-    text_of: Callable[[list[str]], Vectors] | None = None,
-) -> Vectors:
-    """(people, dim) in the order of `people` (USER_ID, INTERESTS); HISTORY rows of others are not read.
+    artworks: Float32Array,
+    text_of: Callable[[list[str]], Float32Array] | None = None,
+) -> Float32Array:
+    """User vectors from histories and stated interests.
 
-    `works` (works, dim) are `item_vectors` of `artwork_ids`. Somebody with neither history nor interests gets the vector
-    that training learned for everyone's beginning. `text_of` looks up the text vectors of stated interests, where they
-    are known; else they are encoded.
+    A user with neither gets the vector that training learned for the start of every history.
+
+    Parameters
+    ----------
+    tower
+        The trained model.
+    users
+        Columns USER_ID and INTERESTS.
+    histories
+        HISTORY rows; those of users not in `users` are not read.
+    artwork_ids
+        The catalogue.
+    artworks
+        (artworks, dim) `item_vectors` of `artwork_ids`.
+    text_of
+        Returns the text vectors of stated interests. Without it, they are encoded.
+
+    Returns
+    -------
+    Float32Array
+        (users, dim), in the order of `users`.
     """
-    user_ids = people[USER_ID].to_list()
+    user_ids = users[USER_ID].to_list()
     if not user_ids:
         return np.zeros((0, tower.shape.dim), np.float32)
-    stated, interest_of = distinct_interests(people)
-    known = text_of is not None and len(stated) > 0
-    interests = torch.from_numpy(text_of(stated) if known else text_vectors(tower, stated))  # type: ignore[misc]
-    told = sequences(histories.filter(pl.col(USER_ID).is_in(people[USER_ID].implode())), user_ids, list(artwork_ids))
-    # Without a catalogue there is nothing to look up, and nobody has a history.
-    vectors = torch.from_numpy(works) if len(works) else torch.zeros(1, tower.shape.dim)
+    texts, interest_of = distinct_interests(users)
+    interests = torch.from_numpy(text_of(texts) if text_of is not None and texts else text_vectors(tower, texts))
+    own_histories = histories.filter(pl.col(USER_ID).is_in(users[USER_ID].implode()))
+    sequences = build_sequences(own_histories, user_ids, list(artwork_ids))
+    # An empty catalogue gets one vector that no history refers to.
+    vectors = torch.from_numpy(artworks) if len(artworks) else torch.zeros(1, tower.shape.dim)
     with torch.inference_mode():
-        return user_states(tower, vectors, interests, interest_of, told, np.arange(len(user_ids))).numpy()
+        return encode_users(tower, vectors, interests, interest_of, sequences, np.arange(len(user_ids))).numpy()
 
 
-def distinct_interests(people: pl.DataFrame) -> tuple[list[str], Ints]:
-    """The distinct stated interests, sorted, and the row of each person's among them, -1 for none."""
-    given = [(text or "").strip() for text in people[INTERESTS].to_list()]
-    stated = sorted({text for text in given if text})
-    where = {text: row for row, text in enumerate(stated)}
-    return stated, np.array([where.get(text, NO_WORK) for text in given], np.int64)
+def distinct_interests(users: pl.DataFrame) -> tuple[list[str], Int64Array]:
+    """The distinct stated interests, sorted, and for each user the row of its interest among them, -1 for none."""
+    interests = [(text or "").strip() for text in users[INTERESTS].to_list()]
+    texts = sorted({text for text in interests if text})
+    row_of = {text: row for row, text in enumerate(texts)}
+    return texts, np.array([row_of.get(text, NO_ROW) for text in interests], np.int64)

@@ -1,4 +1,4 @@
-"""Who served when: the promotions of model versions, oldest first, and what follows from them."""
+"""The history of promoted model versions, and the rollbacks it allows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Promotion:
-    """A version took the place of another (or of none), or with `back` was put back in it.
+    """One change of the champion: a promotion or, with `back`, a rollback.
 
-    `by` is `gate`, `train`, `shell:<user>` or `person:<name>`; `at` a moment in UTC, to the second.
+    Attributes
+    ----------
+    version
+        The version that became champion.
+    instead_of
+        The version it replaced, None if there was no champion.
+    why
+        The reason, for people to read.
+    by
+        `gate`, `train`, `shell:<user>` or `person:<name>`.
+    at
+        UTC time, to the second.
+    back
+        The change is a rollback.
     """
 
     version: str
@@ -19,22 +32,32 @@ class Promotion:
     back: bool = False
 
 
-def served_before(champion: str, promotions: Sequence[Promotion]) -> list[str]:
-    """Versions the champion can be rolled back to, the latest last. A step back forgets the versions it stepped over."""
-    served: list[str] = []
-    for one in promotions:
-        if one.back and one.version in served:
-            del served[served.index(one.version) + 1 :]
+def rollback_versions(champion: str, promotions: Sequence[Promotion]) -> list[str]:
+    """Versions to which the champion can be rolled back, the latest last.
+
+    A rollback removes the versions that it skipped.
+
+    Parameters
+    ----------
+    champion
+        The version that serves now.
+    promotions
+        All promotions and rollbacks, oldest first.
+    """
+    versions: list[str] = []
+    for promotion in promotions:
+        if promotion.back and promotion.version in versions:
+            del versions[versions.index(promotion.version) + 1 :]
             continue
-        if not served and one.instead_of is not None:
-            served.append(one.instead_of)
-        if one.version in served:
-            served.remove(one.version)
-        served.append(one.version)
-    return served[: served.index(champion)] if champion in served else served
+        if not versions and promotion.instead_of is not None:
+            versions.append(promotion.instead_of)
+        if promotion.version in versions:
+            versions.remove(promotion.version)
+        versions.append(promotion.version)
+    return versions[: versions.index(champion)] if champion in versions else versions
 
 
-def step_back(version: str, promotions: Sequence[Promotion]) -> Promotion | None:
-    """The step back that took this version's place, unless it was promoted again since."""
-    told = [one for one in promotions if version in (one.version, one.instead_of)]
-    return told[-1] if told and told[-1].back and told[-1].instead_of == version else None
+def latest_rollback(version: str, promotions: Sequence[Promotion]) -> Promotion | None:
+    """The rollback that replaced this version; None if the version was promoted again since or never rolled back."""
+    changes = [change for change in promotions if version in (change.version, change.instead_of)]
+    return changes[-1] if changes and changes[-1].back and changes[-1].instead_of == version else None

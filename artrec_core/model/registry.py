@@ -24,7 +24,7 @@ from artrec_core.config import Store
 from artrec_core.errors import ArtrecError
 from artrec_core.locks import locked
 from artrec_core.model.mlflow_store import database_file, open_client
-from artrec_core.model.promotions import Promotion, served_before, step_back
+from artrec_core.model.promotions import Promotion, latest_rollback, rollback_versions
 
 MODEL = "artrec"
 CHAMPION = "champion"
@@ -198,7 +198,7 @@ class Registry:
     def earlier_champions(self) -> list[str]:
         """Names of the versions that the champion can be rolled back to, the latest last."""
         champion = self.champion()
-        return [] if champion is None else served_before(champion.name, self.promotions())
+        return [] if champion is None else rollback_versions(champion.name, self.promotions())
 
     def roll_back(self, version: str | None, why: str, *, by: str = "shell") -> Version:
         """Put an earlier champion back: the one before, or the one named. `ArtrecError` where it never served before."""
@@ -219,7 +219,7 @@ class Registry:
 
     def was_rolled_back(self, version: str) -> Promotion | None:
         """The step back that took this version's place, unless it was promoted again since."""
-        return step_back(version, self.promotions())
+        return latest_rollback(version, self.promotions())
 
     def note_decision(self, version: Version, decision: str) -> None:
         """Keep what the gate decided about a version."""

@@ -1,4 +1,4 @@
-"""What a search for hyper-parameters may choose: the points of a space, the recipe at a point, and what of it the text side depends on."""
+"""The space of a hyper-parameter search: its points, the recipe at a point, and which settings change the text vectors."""
 
 import itertools
 import math
@@ -10,11 +10,13 @@ from artrec_core.config import NOT_SEARCHED, Model, Range, Recipe, Scalar, Train
 from artrec_core.errors import ConfigError
 from artrec_core.lake import digest_of
 
+# One point: a value for each key (`section.key`) of the space.
 Values = dict[str, Scalar]
-Space = dict[str, Range | list[Scalar]]
+# For each key, the values that a search may choose.
+SearchSpace = dict[str, Range | list[Scalar]]
 
-# What a recipe without `tune.space` searches: the user tower. The text vectors it stands on are then made once.
-USUAL: Space = {
+# Searched without `tune.space`: settings of the user tower only, so that all trials share the same text vectors.
+DEFAULT_SPACE: SearchSpace = {
     "train.user_learning_rate": Range(low=5e-4, high=1e-2, log=True),
     "model.dropout": Range(low=0.1, high=0.6),
     "model.id_dropout": Range(low=0.0, high=0.5),
@@ -22,91 +24,101 @@ USUAL: Space = {
     "model.layers": [1, 2, 3],
     "model.dim": [32, 64, 128],
 }
-USUAL_GRID: Space = {"train.user_learning_rate": [1e-3, 3e-3, 1e-2], "model.dropout": [0.2, 0.4, 0.6]}
-# Keys that the text side knows nothing of. Any other key, a new one too, is taken to change the text vectors.
-OF_USERS = {f"model.{name}" for name in ("dim", "layers", "heads", "dropout", "id_dropout", "max_history")} | {
+DEFAULT_GRID: SearchSpace = {"train.user_learning_rate": [1e-3, 3e-3, 1e-2], "model.dropout": [0.2, 0.4, 0.6]}
+# Keys that do not change text vectors. Any other key, a new one too, counts as one that changes them.
+USER_TOWER_KEYS = {f"model.{name}" for name in ("dim", "layers", "heads", "dropout", "id_dropout", "max_history")} | {
     f"train.{name}" for name in ("user_epochs", "user_batch", "user_learning_rate", "negatives", "shuffled", "patience")
 }
-# All that the vectors of a frozen text tower depend on.
-OF_FROZEN_TEXT = {f"model.{name}" for name in ("base", "pooling", "max_tokens", "tuning", "precision", "layers_kept")}
-# So many digits of a drawn number say enough, and read well in a recipe.
-DIGITS = 4
-# A draw that came up before is drawn again, so often for each that is wanted.
-REDRAWS = 50
+# The only keys that change the vectors of a frozen text tower.
+FROZEN_TEXT_KEYS = {f"model.{name}" for name in ("base", "pooling", "max_tokens", "tuning", "precision", "layers_kept")}
+# Enough precision for a search, and short to read in a recipe.
+SIGNIFICANT_DIGITS = 4
+# Draws for each requested point: points that were drawn before are drawn again.
+DRAWS_PER_POINT = 50
 
 
-def space_of(recipe: Recipe) -> Space:
-    """What the recipe's search goes through: `tune.space`, or the usual one."""
+def space_of(recipe: Recipe) -> SearchSpace:
+    """The space that the recipe's search covers: `tune.space`, or a default."""
     if recipe.tune.space:
         return recipe.tune.space
     if recipe.tune.search == "grid":
-        return USUAL_GRID
+        return DEFAULT_GRID
     dims: list[Scalar] = [dim for dim in (32, 64, 128) if dim % recipe.model.heads == 0]
-    return USUAL | {"model.dim": dims or [recipe.model.dim]}
+    return DEFAULT_SPACE | {"model.dim": dims or [recipe.model.dim]}
 
 
-def size_of(space: Space) -> float:
-    """How many points a space has; infinity where there is a range."""
-    return math.prod(math.inf if isinstance(among, Range) else len(among) for among in space.values())
+def count_points(space: SearchSpace) -> float:
+    """Number of points in a space; infinity if it has a range."""
+    return math.prod(math.inf if isinstance(domain, Range) else len(domain) for domain in space.values())
 
 
-def grid(space: Space) -> list[Values]:
-    """Every combination of the choices, the last key's changing fastest. `ConfigError` where there is a range."""
-    ranges = [key for key, among in space.items() if isinstance(among, Range)]
+def grid_points(space: SearchSpace) -> list[Values]:
+    """Every combination of the choices; the last key changes fastest. `ConfigError` if the space has a range."""
+    ranges = [key for key, domain in space.items() if isinstance(domain, Range)]
     if ranges:
         raise ConfigError(
-            f"a grid is made of choices, but tune.space has a range for {', '.join(ranges)};"
-            " give lists, as in [0.1, 0.3], or take tune.search = 'optuna' or 'random'"
+            f"a grid needs lists of choices, but tune.space has a range for {', '.join(ranges)};"
+            " give lists, as in [0.1, 0.3], or set tune.search to 'optuna' or 'random'"
         )
-    lists = [among for among in space.values() if not isinstance(among, Range)]
+    lists = [domain for domain in space.values() if not isinstance(domain, Range)]
     return [dict(zip(space, values, strict=True)) for values in itertools.product(*lists)]
 
 
-def draws(space: Space, many: int, seed: int) -> list[Values]:
-    """So many different points drawn at random, the same for a seed; fewer where the space has fewer."""
+def random_points(space: SearchSpace, count: int, seed: int) -> list[Values]:
+    """Distinct random points, the same for the same seed.
+
+    Parameters
+    ----------
+    space
+        The space to draw from.
+    count
+        Number of points; the result has fewer if the space has fewer.
+    seed
+        Seed of the draws.
+    """
     random = np.random.default_rng(seed)
-    found: dict[str, Values] = {}
-    for _ in range(many * REDRAWS):
-        if len(found) == min(many, size_of(space)):
+    points: dict[str, Values] = {}
+    for _ in range(count * DRAWS_PER_POINT):
+        if len(points) == min(count, count_points(space)):
             break
-        values = {key: _drawn(among, random) for key, among in space.items()}
-        found.setdefault(digest_of(values), values)
-    return list(found.values())
+        values = {key: _draw_value(domain, random) for key, domain in space.items()}
+        points.setdefault(digest_of(values), values)
+    return list(points.values())
 
 
-def _drawn(among: Range | list[Scalar], random: np.random.Generator) -> Scalar:
-    if not isinstance(among, Range):
-        return among[int(random.integers(len(among)))]
-    low, high = among.low, among.high
+def _draw_value(domain: Range | list[Scalar], random: np.random.Generator) -> Scalar:
+    if not isinstance(domain, Range):
+        return domain[int(random.integers(len(domain)))]
+    low, high = domain.low, domain.high
     if isinstance(low, int) and isinstance(high, int):
-        if not among.log:
+        if not domain.log:
             return int(random.integers(low, high + 1))
         ends = math.log(low - 0.5), math.log(high + 0.5)
         return min(max(round(math.exp(random.uniform(*ends))), low), high)
-    if among.log:
-        return shortened(math.exp(random.uniform(math.log(low), math.log(high))), among)
-    return shortened(random.uniform(low, high), among)
+    if domain.log:
+        return shorten(math.exp(random.uniform(math.log(low), math.log(high))), domain)
+    return shorten(random.uniform(low, high), domain)
 
 
-def shortened(value: Scalar, among: Range | list[Scalar]) -> Scalar:
-    """A number that was drawn from a range with few digits, still within it; all else as it is."""
-    if not isinstance(value, float) or not isinstance(among, Range):
+def shorten(value: Scalar, domain: Range | list[Scalar]) -> Scalar:
+    """A float from a range with `SIGNIFICANT_DIGITS` digits, still within the range; other values as they are."""
+    if not isinstance(value, float) or not isinstance(domain, Range):
         return value
-    return min(max(float(f"{value:.{DIGITS}g}"), float(among.low)), float(among.high))
+    return min(max(float(f"{value:.{SIGNIFICANT_DIGITS}g}"), float(domain.low)), float(domain.high))
 
 
-def starting_point(recipe: Recipe, space: Space) -> Values | None:
-    """The recipe's own values where they lie in the space: what every other point has to beat."""
+def starting_point(recipe: Recipe, space: SearchSpace) -> Values | None:
+    """The recipe's own values, which other points have to beat; None if they do not lie in the space."""
     values = {key: setting(recipe, key) for key in space}
-    inside = all(_lies_in(values[key], among) for key, among in space.items())
+    inside = all(_lies_in(values[key], domain) for key, domain in space.items())
     return values if inside else None
 
 
-def _lies_in(value: Any, among: Range | list[Scalar]) -> bool:
-    if not isinstance(among, Range):
-        return value in among
-    # Neither nothing nor "auto" lies in a range.
-    return isinstance(value, int | float) and among.low <= value <= among.high
+def _lies_in(value: Any, domain: Range | list[Scalar]) -> bool:
+    if not isinstance(domain, Range):
+        return value in domain
+    # None and "auto" lie in no range.
+    return isinstance(value, int | float) and domain.low <= value <= domain.high
 
 
 def setting(recipe: Recipe, key: str) -> Any:
@@ -115,32 +127,32 @@ def setting(recipe: Recipe, key: str) -> Any:
     return getattr(getattr(recipe, section), name)
 
 
-def with_values(recipe: Recipe, values: Values) -> Recipe:
+def apply_values(recipe: Recipe, values: Values) -> Recipe:
     """The recipe at a point of the space."""
-    parts = {name: getattr(recipe, name).model_dump() for name in ("model", "train")}
+    settings = {name: getattr(recipe, name).model_dump() for name in ("model", "train")}
     for key, value in values.items():
         section, _, name = key.partition(".")
-        parts[section][name] = value
-    changed = {"model": Model.model_validate(parts["model"]), "train": Train.model_validate(parts["train"])}
-    return recipe.model_copy(update=changed)
+        settings[section][name] = value
+    sections = {"model": Model.model_validate(settings["model"]), "train": Train.model_validate(settings["train"])}
+    return recipe.model_copy(update=sections)
 
 
 def text_settings(recipe: Recipe) -> dict[str, Any]:
-    """What the text vectors of the recipe depend on, besides the night's texts and histories."""
-    every = {
+    """The settings that the recipe's text vectors depend on; they also depend on the day's texts and histories."""
+    settings = {
         f"{section}.{name}": value
         for section in ("model", "train")
         for name, value in getattr(recipe, section).model_dump(mode="json").items()
     }
     if recipe.model.tuning == "frozen" or recipe.train.text_epochs == 0:
-        return {key: value for key, value in every.items() if key in OF_FROZEN_TEXT}
-    # Trained by more workers the text tower is another one, and seeds are the same for all points.
-    kept = every.keys() - OF_USERS - (NOT_SEARCHED - {"train.workers", "train.launcher", "train.deepspeed"})
-    return {key: every[key] for key in sorted(kept)} | {"train.seed": recipe.train.seed}
+        return {key: value for key, value in settings.items() if key in FROZEN_TEXT_KEYS}
+    # The number of workers changes a trained text tower, so these keys stay. The seed does too; all points have the same.
+    keys = settings.keys() - USER_TOWER_KEYS - (NOT_SEARCHED - {"train.workers", "train.launcher", "train.deepspeed"})
+    return {key: settings[key] for key in sorted(keys)} | {"train.seed": recipe.train.seed}
 
 
-def touches_text(recipe: Recipe, space: Space) -> bool:
-    """Whether points of the space differ in their text vectors."""
+def touches_text(recipe: Recipe, space: SearchSpace) -> bool:
+    """Whether the text vectors differ between points of the space."""
     if space.keys() & {"model.tuning", "train.text_epochs"}:
         return True
     return bool(space.keys() & text_settings(recipe).keys())

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from artrec_core.model.packed import can_pack, packed
-from artrec_core.model.threads import one_thread_each
+from artrec_core.model.cpu.onednn import can_pack, packed
+from artrec_core.model.cpu.threads import one_thread_each
 from artrec_core.processor import auto_precision, multiplies_bfloat16, precision_notice
 
 log = logging.getLogger("artrec.model")
@@ -200,7 +200,7 @@ class TextEncoder(nn.Module):
 
     def _fast_backbone(self) -> nn.Module:
         if self.precision == "int8":
-            from artrec_core.model.int8 import in_int8  # numba: half a second that the other precisions do not need
+            from artrec_core.model.cpu.int8 import in_int8  # numba: half a second that the other precisions do not need
 
             return in_int8(self.backbone)
         has_half = self.precision == "bfloat16" and multiplies_bfloat16()

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from artrec_core.model.augmentation import augmented, with_synonyms
-from artrec_core.model.batches import Ints
+from artrec_core.arrays import Int64Array
+from artrec_core.model.augmentation import augment_document, swap_synonyms
 from artrec_core.model.text_encoder import Group, TextEncoder
 from artrec_core.model.training_data import TrainingData
 
@@ -100,13 +100,13 @@ class TextBatches:
         self.seed, self.rank, self.augment = seed, rank, augment
         self.documents = data.documents
         self.tokens = encoder.tokens(data.documents)
-        self.people = np.arange(data.histories.people)[rank::size]
+        self.people = np.arange(data.histories.user_count)[rank::size]
         histories = data.histories.take(self.people)
         # Only first events with works that became positive: a person's taste as a sequence of distinct works.
         kept = histories.positive & histories.new
-        owners = np.repeat(np.arange(histories.people), histories.lengths)
+        owners = np.repeat(np.arange(histories.user_count), histories.lengths)
         self.works, self.owners = histories.works[kept], owners[kept]
-        self.starts = np.searchsorted(self.owners, np.arange(histories.people + 1))
+        self.starts = np.searchsorted(self.owners, np.arange(histories.user_count + 1))
         popularity = np.bincount(self.works, minlength=len(data.documents)) + 1.0
         self.log_popularity = np.log(popularity / popularity.sum()).astype(np.float32)
         self._ask(data, matching)
@@ -145,15 +145,15 @@ class TextBatches:
         """What the model's own randomness of a step starts from."""
         return int(np.random.SeedSequence([self.seed, self.rank, step, 2]).generate_state(1, np.uint64)[0])
 
-    def _documents(self, works: Ints, random: np.random.Generator) -> list[list[int]]:
+    def _documents(self, works: Int64Array, random: np.random.Generator) -> list[list[int]]:
         found = [self.tokens[work] for work in works]
         rows = np.flatnonzero(random.random(len(works)) < self.augment)
-        told = self.encoder.tokens([augmented(self.documents[works[row]], random) for row in rows])
+        told = self.encoder.tokens([augment_document(self.documents[works[row]], random) for row in rows])
         for row, tokens in zip(rows, told, strict=True):
             found[row] = tokens
         return found
 
-    def _gather(self, random: np.random.Generator) -> Ints:
+    def _gather(self, random: np.random.Generator) -> Int64Array:
         found: dict[int, None] = {}
         for person in random.permutation(len(self.people)):
             first, last = self.starts[person], self.starts[person + 1]
@@ -167,7 +167,7 @@ class TextBatches:
             found.update(dict.fromkeys(random.permutation(len(self.tokens))[: self.size].tolist()))
         return np.sort(np.array(list(found)[: self.size], np.int64))
 
-    def _examples(self, place: Ints, many: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _examples(self, place: Int64Array, many: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         rows = np.flatnonzero(place[self.works] >= 0)
         owners, columns = self.owners[rows], place[self.works[rows]]
         # A target needs a work of the same person before it.
@@ -185,7 +185,9 @@ class TextBatches:
         contexts /= np.maximum(contexts.sum(1, keepdims=True), 1)
         return torch.from_numpy(contexts), torch.from_numpy(columns[targets]), torch.from_numpy(barred)
 
-    def _queries(self, place: Ints, many: int, random: np.random.Generator) -> tuple[list[list[int]], Tensor, Tensor]:
+    def _queries(
+        self, place: Int64Array, many: int, random: np.random.Generator
+    ) -> tuple[list[list[int]], Tensor, Tensor]:
         rows = np.flatnonzero(place[self.query_works] >= 0)
         most = max(1, int(QUERIES_SHARE * self.size))
         if len(rows) > most:
@@ -199,6 +201,6 @@ class TextBatches:
             barred[row, targets[row]] = False
         swapped = random.random(len(rows)) < self.augment
         texts = [self.query_texts[row] for row in rows]
-        texts = [with_synonyms(text, random) if one else text for text, one in zip(texts, swapped, strict=True)]
+        texts = [swap_synonyms(text, random) if one else text for text, one in zip(texts, swapped, strict=True)]
         tokens = self.encoder.tokens(texts)
         return tokens, torch.from_numpy(targets), torch.from_numpy(barred)

@@ -16,11 +16,11 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
-from artrec_core.model.batches import Ints
-from artrec_core.model.checkpoints import Checkpoints
-from artrec_core.model.engines import engine_for, weights_kept_in
-from artrec_core.model.run import CHECKPOINTS, MODEL, VECTORS, Evaluator, Run, schedule
-from artrec_core.model.sizing import text_steps, text_steps_in_epoch
+from artrec_core.arrays import Int64Array
+from artrec_core.model.auto_settings import text_steps, text_steps_in_epoch
+from artrec_core.model.distributed.checkpoints import Checkpoints
+from artrec_core.model.distributed.engines import engine_for, weights_kept_in
+from artrec_core.model.run import CHECKPOINTS, MODEL, VECTORS, Evaluator, Run, learning_rate_factor
 from artrec_core.model.text_encoder import TextEncoder, encode, tune
 from artrec_core.model.text_phase import TextBatches, TextPhase
 from artrec_core.model.training_data import TrainingData
@@ -42,10 +42,10 @@ def train(run: Run, data: TrainingData, evaluator: Evaluator) -> None:
     tower = train_user(run, data, torch.from_numpy(np.array(vectors)), evaluator)
     tower.text_tower_digest = digest
     run.note(phase="user", done=True, seconds=round(time.monotonic() - begun, 2))
-    if run.world.rank == 0:
+    if run.workers.rank == 0:
         tower.save(building)
         os.replace(building, model)
-    run.world.barrier()
+    run.workers.barrier()
 
 
 def train_text_side(run: Run, data: TrainingData) -> tuple[str, NDArray[np.float32]]:
@@ -64,18 +64,18 @@ def _text_tower(run: Run, data: TrainingData, building: Path) -> str:
             pooling=run.model.pooling,
             max_tokens=run.model.max_tokens,
             precision=run.model.precision,
-            device=run.world.device,
+            device=run.workers.device,
             weights=weights_kept_in(run),
         )
         if run.model.tuning != "frozen" and run.train.text_epochs != 0:
             train_text(run, data, encoder, folder)
-        elif run.world.rank == 0:
+        elif run.workers.rank == 0:
             encoder.save(folder)
-        if run.world.rank == 0:
+        if run.workers.rank == 0:
             saved = TextEncoder.load(folder)
             mark.write_text(json.dumps({"digest": saved.digest()}))
             shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
-        run.world.barrier()
+        run.workers.barrier()
     return str(json.loads(mark.read_text())["digest"])
 
 
@@ -86,31 +86,31 @@ def _text_vectors(run: Run, data: TrainingData, building: Path) -> NDArray[np.fl
     texts = data.texts
     path = run.folder / VECTORS
     if not path.exists():
-        encoder = TextEncoder.load(building / TEXT).to(run.world.device)
+        encoder = TextEncoder.load(building / TEXT).to(run.workers.device)
         advance = run.counting("text", len(texts), phase="encode")
         share = encode(
             encoder,
-            texts[run.world.rank :: run.world.size],
+            texts[run.workers.rank :: run.workers.size],
             batch_tokens=run.encode.batch_tokens,
-            advance=lambda n: advance(n * run.world.size),
+            advance=lambda count: advance(count * run.workers.size),
         )
-        np.save(run.folder / f"share-{run.world.rank}.npy", share)
-        run.world.barrier()
-        if run.world.rank == 0:
+        np.save(run.folder / f"share-{run.workers.rank}.npy", share)
+        run.workers.barrier()
+        if run.workers.rank == 0:
             vectors = np.zeros((len(texts), encoder.dim), np.float32)
-            for rank in range(run.world.size):
-                vectors[rank :: run.world.size] = np.load(run.folder / f"share-{rank}.npy")
+            for rank in range(run.workers.size):
+                vectors[rank :: run.workers.size] = np.load(run.folder / f"share-{rank}.npy")
             with open(run.folder / "vectors.building", "wb") as file:
                 np.save(file, vectors)
             os.replace(file.name, path)
-        run.world.barrier()
+        run.workers.barrier()
     found: NDArray[np.float32] = np.load(path)
     return found
 
 
 def train_text(run: Run, data: TrainingData, encoder: TextEncoder, folder: Path) -> None:
     """The text tower end to end: recent positive works -> the next one, and what a work may be asked for by -> the work."""
-    train, world = run.train, run.world
+    train, world = run.train, run.workers
     tune(encoder, run.model.tuning, lora_rank=run.model.lora_rank, checkpointing=run.model.gradient_checkpointing)
     phase = TextPhase(encoder, train.matching).to(world.device)
     batches = TextBatches(
@@ -133,7 +133,7 @@ def train_text(run: Run, data: TrainingData, encoder: TextEncoder, folder: Path)
     run.note(phase="text", engine=engine.described, steps=steps, shards=_shards(run, batches.people))
     phase.train()
     for step in range(done, steps):
-        engine.set_rate(train.text_learning_rate * schedule(step, steps))
+        engine.set_rate(train.text_learning_rate * learning_rate_factor(step, steps))
         batch = batches.draw(step)
         torch.manual_seed(batches.dropout_seed(step))
         loss = run.check_finite(engine.step(batch), f"at step {step + 1} of the text tower")
@@ -143,11 +143,11 @@ def train_text(run: Run, data: TrainingData, encoder: TextEncoder, folder: Path)
     engine.save(lambda: encoder.save(folder))
 
 
-def _shards(run: Run, people: Ints) -> list[list[int]]:
+def _shards(run: Run, people: Int64Array) -> list[list[int]]:
     """A rank's people: how many, the first and the sum of their rows; for tests and for the record."""
     mine = torch.tensor([len(people), int(people[0]) if len(people) else -1, int(people.sum())])
-    if run.world.size == 1:
+    if run.workers.size == 1:
         return [mine.tolist()]
-    every = [torch.zeros_like(mine) for _ in range(run.world.size)]
+    every = [torch.zeros_like(mine) for _ in range(run.workers.size)]
     dist.all_gather(every, mine)
     return [one.tolist() for one in every]

@@ -1,4 +1,4 @@
-"""What a training run reads: one folder, written by the job and read by every worker."""
+"""What a training run reads: one folder that the job writes and every worker reads."""
 
 import hashlib
 import heapq
@@ -11,62 +11,80 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from artrec_core.model.batches import Ints, Sequences
+from artrec_core.arrays import Int64Array
+from artrec_core.model.sequences import Sequences
 
-# So many texts that works may be asked for by teach the user tower to read stated interests; all of a large catalogue's would
-# take as long to encode as its documents.
-MOST_ASKED = 20_000
+# All query texts of a large catalogue would take as long to encode as its documents.
+MAX_QUERY_TEXTS = 20_000
 _REFIT = "refit_"
 _SEQUENCES = ("starts", "works", "signals", "gaps", "positive", "new")
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """People's histories without what is held out for the test, and the texts of works and interests.
+    """User histories without the test split, and the texts of artworks and interests.
 
-    `documents` are the artworks' texts, a row each of `artwork_ids`; `interests` the distinct stated interests and
-    `interest_of` (people,) the row of each person's, or -1. `queries` are (text, artwork row) pairs: what a work may be
-    asked for by. `validation` holds (person, artwork row) pairs. `text_vectors` (those of `texts`, text_dim) are given where the text
-    tower is frozen. `refit` are the histories with the validation works. `people` are the ids of the histories' rows.
+    Attributes
+    ----------
+    artwork_ids
+        The catalogue; artwork rows are places in this list.
+    documents
+        The text of each artwork, in the order of `artwork_ids`.
+    interests
+        The distinct stated interests.
+    interest_of
+        (users,) row of each user's interest in `interests`, -1 without one.
+    queries
+        (text, artwork row) pairs: a text that users may search for, and an artwork that answers it.
+    histories
+        Events of each user, without the validation and test artworks.
+    validation
+        (n, 2) pairs of user row and artwork row: the validation split.
+    text_vectors
+        (texts, text_dim) vectors of `texts`, given where the text tower is frozen.
+    user_ids
+        The user of each row of `histories`.
+    refit
+        The histories with the validation artworks.
     """
 
     artwork_ids: list[str]
     documents: list[str]
     interests: list[str]
-    interest_of: Ints
+    interest_of: Int64Array
     queries: list[tuple[str, int]]
     histories: Sequences
-    validation: Ints
+    validation: Int64Array
     text_vectors: NDArray[np.float32] | None = None
-    people: list[str] = field(default_factory=list)
+    user_ids: list[str] = field(default_factory=list)
     refit: Sequences | None = None
 
     @cached_property
     def texts(self) -> list[str]:
-        """What is encoded, in this order: documents, interests and what works may be asked for by."""
-        return [*self.documents, *self.interests, *self._asked_texts]
+        """The texts to encode: documents, then interests, then query texts."""
+        return [*self.documents, *self.interests, *self._query_texts]
 
     @cached_property
-    def asked(self) -> tuple[Ints, Ints]:
-        """(text, artwork row) pairs (n,), (n,): which of `texts` a work may be asked for by."""
-        row = {text: place for place, text in enumerate(self._asked_texts, len(self.documents) + len(self.interests))}
-        found = [(row[text], work) for text, work in self.queries if text in row]
-        texts, works = np.array(found, np.int64).reshape(-1, 2).T
-        return texts, works
+    def query_pairs(self) -> tuple[Int64Array, Int64Array]:
+        """The queries that training uses, as two arrays (n,) and (n,): rows of `texts` and rows of artworks."""
+        text_rows = {text: row for row, text in enumerate(self._query_texts, len(self.documents) + len(self.interests))}
+        pairs = [(text_rows[text], artwork) for text, artwork in self.queries if text in text_rows]
+        texts, artworks = np.array(pairs, np.int64).reshape(-1, 2).T
+        return texts, artworks
 
     @cached_property
-    def _asked_texts(self) -> list[str]:
-        return asked_texts(self.queries, self.interests)
+    def _query_texts(self) -> list[str]:
+        return select_query_texts(self.queries, self.interests)
 
     def save(self, folder: Path) -> None:
-        """Write the folder."""
+        """Write the data into the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         texts = {
             "artwork_ids": self.artwork_ids,
             "documents": self.documents,
             "interests": self.interests,
             "queries": self.queries,
-            "people": self.people,
+            "people": self.user_ids,
         }
         (folder / "texts.json").write_text(json.dumps(texts, ensure_ascii=False))
         arrays = {name: getattr(self.histories, name) for name in _SEQUENCES}
@@ -78,7 +96,7 @@ class TrainingData:
 
     @classmethod
     def load(cls, folder: Path) -> "TrainingData":
-        """What `save` wrote; text vectors are mapped, so that workers of one machine share them."""
+        """Read what `save` wrote. Text vectors are memory-mapped: the workers of one machine share them."""
         texts = json.loads((folder / "texts.json").read_text())
         vectors = folder / "text_vectors.npy"
         with np.load(folder / "arrays.npz") as arrays:
@@ -91,21 +109,32 @@ class TrainingData:
                 histories=Sequences(*(arrays[name] for name in _SEQUENCES)),
                 validation=arrays["validation"],
                 text_vectors=np.load(vectors, mmap_mode="r") if vectors.exists() else None,
-                people=texts["people"],
+                user_ids=texts["people"],
                 refit=Sequences(*(arrays[_REFIT + name] for name in _SEQUENCES))
                 if _REFIT + "works" in arrays
                 else None,
             )
 
 
-def asked_texts(queries: Sequence[tuple[str, int]], interests: Sequence[str]) -> list[str]:
-    """The distinct texts of queries, of many those whose hash is smallest: of fewer queries the same ones, if they are there.
+def select_query_texts(queries: Sequence[tuple[str, int]], interests: Sequence[str]) -> list[str]:
+    """The distinct texts of the queries, at most `MAX_QUERY_TEXTS`; none if no user stated interests.
 
-    None where nobody stated interests: there are no words to learn to read, and learning it costs the histories (MovieLens).
+    Query texts teach the user tower to read stated interests. Without interests there is nothing to read, and the task
+    makes histories worse (measured on MovieLens).
+
+    Of more texts, those with the smallest hash are selected. The selection thus hardly changes when queries are added or
+    removed.
+
+    Parameters
+    ----------
+    queries
+        (text, artwork row) pairs.
+    interests
+        The distinct stated interests.
     """
     if not interests:
         return []
     distinct = dict.fromkeys(text for text, _ in queries)
     return heapq.nsmallest(
-        MOST_ASKED, distinct, key=lambda text: hashlib.blake2b(text.encode(), digest_size=8).digest()
+        MAX_QUERY_TEXTS, distinct, key=lambda text: hashlib.blake2b(text.encode(), digest_size=8).digest()
     )

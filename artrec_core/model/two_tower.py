@@ -1,11 +1,11 @@
-"""The two towers: artworks and people as vectors whose inner product says how well they go together."""
+"""The two-tower model: artworks and users as vectors; their inner product is the score."""
 
 import json
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from artrec_core.errors import ArtrecError
-from artrec_core.model.batches import GAPS, SIGNALS
+from artrec_core.model.sequences import GAP_COUNT, SIGNAL_COUNT
+from artrec_core.model.text_encoder import TextEncoder
 from artrec_core.model.user_encoder import UserEncoder
-
-if TYPE_CHECKING:
-    from artrec_core.model.text_encoder import TextEncoder
 
 CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
@@ -29,7 +27,7 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides the sizes of the weights, and the dropouts they are trained with."""
+    """Sizes that decide the shapes of the weights, and the dropout rates of training; saved in the model's `config.json`."""
 
     text_dim: int
     works: int
@@ -44,9 +42,9 @@ class Shape:
 class TwoTower(nn.Module):
     """Artwork vector = projected text vector + id vector; user vector = the user tower's state after the last event.
 
-    Row `shape.works` of the id table is the unknown id: training puts it in the place of ids it drops at random, so a
-    work that nobody has seen has a good vector of the same scale. The text tower lies beside the weights and is loaded
-    when it is first needed: a night on which no text changed never loads it.
+    Row `shape.works` of the id table is the unknown id. Training puts it in the place of ids that it drops at random, so an
+    artwork without events gets a good vector of the same scale. The text tower is saved beside the weights and loaded
+    when it is first used: a night on which no text changed never loads it.
     """
 
     def __init__(self, shape: Shape, artwork_ids: list[str], text_tower_digest: str = "") -> None:
@@ -60,7 +58,7 @@ class TwoTower(nn.Module):
         self.projection = nn.Linear(shape.text_dim, shape.dim)
         self.ids = nn.Embedding(shape.works + 1, shape.dim)
         nn.init.normal_(self.ids.weight, std=0.02)
-        # How sharp the softmax over inner products is; part of the user vectors, so that scoring needs the product alone.
+        # Inverse temperature of the softmax. User vectors contain it, so that scoring needs only the inner product.
         self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         self.user = UserEncoder(
             dim=shape.dim,
@@ -68,61 +66,90 @@ class TwoTower(nn.Module):
             heads=shape.heads,
             dropout=shape.dropout,
             positions=shape.max_history,
-            kinds=SIGNALS,
-            gaps=GAPS,
+            kinds=SIGNAL_COUNT,
+            gaps=GAP_COUNT,
         )
 
-    def projected(self, text: Tensor) -> Tensor:
-        """Text vectors (n, text_dim), of artworks or of interests, -> (n, dim)."""
-        # Vectors of unit length that share most of their direction: centred and rescaled, the projection sees what differs.
-        out: Tensor = self.projection((text - self.text_mean) * self.shape.text_dim**0.5)
-        return out
+    def project_text(self, text: Tensor) -> Tensor:
+        """Map text vectors (n, text_dim), of artworks or of interests, to (n, dim)."""
+        # Text vectors have unit length and share most of their direction. Centring and rescaling leaves what differs.
+        projection: Tensor = self.projection((text - self.text_mean) * self.shape.text_dim**0.5)
+        return projection
 
-    def works(self, text: Tensor, rows: Tensor) -> Tensor:
-        """Artwork vectors (n, dim) from text vectors (n, text_dim) and rows of the id table (n,)."""
-        if self.shape.id_dropout >= 1:  # no id was ever trained but the unknown one
+    def artwork_vectors(self, text: Tensor, rows: Tensor) -> Tensor:
+        """Artwork vectors of unit length.
+
+        Parameters
+        ----------
+        text
+            (n, text_dim) text vectors.
+        rows
+            (n,) rows of the id table. In training mode, `shape.id_dropout` of them become the unknown id.
+
+        Returns
+        -------
+        Tensor
+            (n, dim).
+        """
+        if self.shape.id_dropout >= 1:  # only the unknown id was trained
             rows = torch.full_like(rows, self.shape.works)
         elif self.training and self.shape.id_dropout > 0:
             dropped = torch.rand(rows.shape, device=rows.device) < self.shape.id_dropout
             rows = torch.where(dropped, self.shape.works, rows)
-        return self._placed(text, self.ids(rows))
+        return self._add_ids(text, self.ids(rows))
 
-    def _placed(self, text: Tensor, ids: Tensor) -> Tensor:
-        # One length for all: a work nobody has seen stands beside the known ones, and popularity is a direction, not a size.
-        return F.normalize(self.projected(text) + ids, dim=-1)
+    def _add_ids(self, text: Tensor, ids: Tensor) -> Tensor:
+        # Unit length for all: artworks without events compare with known ones, and popularity is a direction, not a length.
+        return F.normalize(self.project_text(text) + ids, dim=-1)
 
-    def people(self, interests: Tensor, has_interest: Tensor, works: Tensor, signals: Tensor, gaps: Tensor) -> Tensor:
-        """User vectors before the first event and after each one, (people, positions + 1, dim).
+    def user_vectors(
+        self, interests: Tensor, has_interest: Tensor, artworks: Tensor, signals: Tensor, gaps: Tensor
+    ) -> Tensor:
+        """User vectors before the first event and after each event.
 
-        `interests` (people, text_dim) are text vectors; `works` (people, positions, dim) artwork vectors.
+        Parameters
+        ----------
+        interests
+            (users, text_dim) text vectors of the stated interests.
+        has_interest
+            (users,) whether the user stated interests; if not, the row of `interests` is ignored.
+        artworks
+            (users, positions, dim) artwork vectors of the events.
+        signals, gaps
+            (users, positions) as in `Sequences`.
+
+        Returns
+        -------
+        Tensor
+            (users, positions + 1, dim).
         """
         width = self.shape.dim**0.5
-        # What somebody is interested in is read as a work that nobody has seen, with this text.
-        first = self._placed(interests, self.ids.weight[self.shape.works])
-        states: Tensor = self.user(first * width, has_interest, works * width, signals, gaps)
-        out: Tensor = states * (self.log_scale.exp() / width)
-        return out
+        # A stated interest is read like an artwork with this text and the unknown id.
+        first = self._add_ids(interests, self.ids.weight[self.shape.works])
+        states: Tensor = self.user(first * width, has_interest, artworks * width, signals, gaps)
+        vectors: Tensor = states * (self.log_scale.exp() / width)
+        return vectors
 
-    def rows_of(self, artwork_ids: list[str]) -> Tensor:
-        """Rows of the id table; the unknown id's where training did not see the work."""
-        known = self._known
-        return torch.tensor([known.get(one, self.shape.works) for one in artwork_ids], dtype=torch.long)
-
-    @cached_property
-    def _known(self) -> dict[str, int]:
-        return {one: row for row, one in enumerate(self.artwork_ids)}
+    def id_rows(self, artwork_ids: list[str]) -> Tensor:
+        """(n,) rows of the id table; artworks that were not in the training data get the unknown id's row."""
+        row_of = self._row_of
+        return torch.tensor([row_of.get(artwork_id, self.shape.works) for artwork_id in artwork_ids], dtype=torch.long)
 
     @cached_property
-    def text(self) -> "TextEncoder":
-        """The text tower."""
-        from artrec_core.model.text_encoder import TextEncoder
+    def _row_of(self) -> dict[str, int]:
+        return {artwork_id: row for row, artwork_id in enumerate(self.artwork_ids)}
 
+    @cached_property
+    def text_encoder(self) -> TextEncoder:
+        """The text tower, loaded from the model's folder; `ArtrecError` if the model was not loaded from a folder."""
         if self.folder is None:
-            raise ArtrecError("this model was not loaded from a folder, so it has no text tower beside it")
+            raise ArtrecError(
+                "this model was not loaded from a folder, so it has no text tower; load it with TwoTower.load"
+            )
         return TextEncoder.load(self.folder / TEXT)
 
     def save(self, folder: Path) -> None:
-        """Write weights, shape and artwork ids; the text tower's files are to stand in `folder / TEXT` already."""
+        """Write weights, shape and artwork ids. The text tower is not written: save it in `folder / TEXT` first."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         save_file(weights, folder / WEIGHTS)
@@ -132,7 +159,13 @@ class TwoTower(nn.Module):
 
     @classmethod
     def load(cls, folder: str | Path) -> "TwoTower":
-        """A model that `save` wrote, ready to make vectors; `ArtrecError` where the folder does not hold one."""
+        """Read a model that `save` wrote, in evaluation mode.
+
+        Raises
+        ------
+        ArtrecError
+            If files are missing or unreadable, the format is another one, or weights are not finite.
+        """
         folder = Path(folder)
         try:
             config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
@@ -140,15 +173,15 @@ class TwoTower(nn.Module):
             weights = load_file(folder / WEIGHTS)
         except (OSError, ValueError) as error:
             raise ArtrecError(
-                f"{folder} does not hold a whole model ({error}); train again with `artrec train`"
+                f"{folder} does not hold a complete model ({error}); train again with `artrec train`"
             ) from error
         if config["format"] != FORMAT:
             raise ArtrecError(
-                f"{folder} holds a model of format {config['format']}, this code reads {FORMAT}; train again"
+                f"{folder} holds a model of format {config['format']}, but this code reads format {FORMAT}; train again"
             )
         tower = cls(Shape(**config["shape"]), artwork_ids, config["text_tower_digest"])
         tower.load_state_dict(weights)
         tower.folder = folder
         if not all(bool(np.isfinite(tensor.numpy()).all()) for tensor in weights.values()):
-            raise ArtrecError(f"{folder} holds weights that are not finite; it must not be served")
+            raise ArtrecError(f"{folder} holds weights that are not finite, so it cannot be served; train again")
         return tower.eval()

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from artrec_core.config import Model
-from artrec_core.model.adamw import AdamW
-from artrec_core.model.batches import length_batches
-from artrec_core.model.run import Evaluator, Run, schedule
-from artrec_core.model.sizing import Sizes, sized
+from artrec_core.model.auto_settings import UserTowerSettings, resolve_settings
+from artrec_core.model.cpu.adamw import AdamW
+from artrec_core.model.run import Evaluator, Run, learning_rate_factor
+from artrec_core.model.sequences import length_batches
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import Shape, TwoTower
-from artrec_core.model.user_phase import UserPhase, user_states
+from artrec_core.model.user_phase import UserPhase, encode_users
 
 
 def train_user(run: Run, data: TrainingData, vectors: Tensor, evaluator: Evaluator) -> TwoTower:
@@ -26,11 +26,11 @@ def train_user(run: Run, data: TrainingData, vectors: Tensor, evaluator: Evaluat
     served, and what was learnt before it need not be learnt again.
     """
     torch.manual_seed(run.train.seed)
-    works, sizes = len(data.documents), sized(run.model, run.train, data)
+    works, sizes = len(data.documents), resolve_settings(run.model, run.train, data)
     run.note(phase="user", sizes=sizes.as_parameters())
-    tower = TwoTower(_shape(run.model, sizes, vectors.shape[1], works), data.artwork_ids).to(run.world.device)
+    tower = TwoTower(_shape(run.model, sizes, vectors.shape[1], works), data.artwork_ids).to(run.workers.device)
     tower.text_mean.copy_(vectors[:works].mean(0))
-    taken = _fit_user(run, tower, data, vectors, sizes, sizes.passes, evaluator)
+    taken = _fit_user(run, tower, data, vectors, sizes, sizes.epochs, evaluator)
     if run.train.refit and data.refit is not None:
         _fit_user(run, tower, replace(data, histories=data.refit), vectors, sizes, math.ceil(taken / 4), None)
     return tower.cpu().eval()
@@ -41,7 +41,7 @@ def _fit_user(
     tower: TwoTower,
     data: TrainingData,
     vectors: Tensor,
-    sizes: Sizes,
+    sizes: UserTowerSettings,
     passes: int,
     evaluator: Evaluator | None,
 ) -> int:
@@ -49,7 +49,7 @@ def _fit_user(
 
     Those are the weights that validated best, or the last where nobody judges.
     """
-    train, world = run.train, run.world
+    train, world = run.train, run.workers
     phase = UserPhase(
         tower,
         vectors.to(world.device),
@@ -61,24 +61,26 @@ def _fit_user(
     moving: nn.Module = phase
     if world.size > 1:
         moving = nn.parallel.DistributedDataParallel(phase)
-    people = np.flatnonzero(phase.trainable)[world.rank :: world.size]
+    people = np.flatnonzero(phase.has_target)[world.rank :: world.size]
     # The batch is one over all workers: how many there are changes the time, not what is learnt.
-    batch = max(1, round(sizes.people_in_step / world.size))
-    steps = max(1, math.ceil(phase.trainable.sum() / world.size / batch))
+    batch = max(1, round(sizes.batch_size / world.size))
+    steps = max(1, math.ceil(phase.has_target.sum() / world.size / batch))
     optimizer = AdamW(tower.parameters(), lr=train.user_learning_rate, weight_decay=train.weight_decay, fused=True)
     random = np.random.default_rng([train.seed, world.rank])
     _seed_rank(run)
     best, best_weights, taken, waited = -math.inf, copy.deepcopy(tower.state_dict()), passes, 0
-    first = sizes.passes - passes
-    for epoch in range(first, sizes.passes):
+    first = sizes.epochs - passes
+    for epoch in range(first, sizes.epochs):
         moving.train()
-        phase.begin_pass(random)
+        phase.begin_epoch(random)
         total = 0.0
         of = {"phase": "user" if evaluator else "refit", "epochs": passes}
         advance = run.counting("step", steps, **of, in_epoch=epoch - first + 1)
         batches = length_batches(data.histories.lengths[people], batch, random)
         for step in range(steps):
-            rate = train.user_learning_rate * schedule(epoch * steps + step, sizes.passes * steps, first * steps)
+            rate = train.user_learning_rate * learning_rate_factor(
+                epoch * steps + step, sizes.epochs * steps, first * steps
+            )
             for group in optimizer.param_groups:
                 group["lr"] = rate
             # Shards may differ by a batch: every rank takes the same number of steps, or the others would wait for ever.
@@ -107,17 +109,19 @@ def _fit_user(
 
 def _validate(run: Run, tower: TwoTower, phase: UserPhase, data: TrainingData, evaluator: Evaluator) -> float:
     """The evaluator's mean over everyone with a validation work; every rank judges its share."""
-    mine = data.validation[run.world.rank :: run.world.size]
+    mine = data.validation[run.workers.rank :: run.workers.size]
     tower.eval()
     with torch.inference_mode():
-        works = tower.works(phase.text, torch.arange(len(phase.text), device=phase.text.device))
-        users = user_states(tower, works, phase.interest_vectors, data.interest_of, data.histories, mine[:, 0])
+        works = tower.artwork_vectors(
+            phase.artwork_text, torch.arange(len(phase.artwork_text), device=phase.artwork_text.device)
+        )
+        users = encode_users(tower, works, phase.interest_vectors, data.interest_of, data.histories, mine[:, 0])
     each = evaluator(users.cpu().numpy(), works.cpu().numpy(), data.histories.take(mine[:, 0]), mine[:, 1])
-    total, count = run.world.sum(float(each.sum()), float(len(each)))
+    total, count = run.workers.sum(float(each.sum()), float(len(each)))
     return total / count if count else 0.0
 
 
-def _shape(model: Model, sizes: Sizes, text_dim: int, works: int) -> Shape:
+def _shape(model: Model, sizes: UserTowerSettings, text_dim: int, works: int) -> Shape:
     return Shape(
         text_dim=text_dim,
         works=works,
@@ -132,4 +136,4 @@ def _shape(model: Model, sizes: Sizes, text_dim: int, works: int) -> Shape:
 
 def _seed_rank(run: Run) -> None:
     # Same initial weights everywhere, but each rank its own dropout.
-    torch.manual_seed(run.train.seed * 1000 + run.world.rank + 1)
+    torch.manual_seed(run.train.seed * 1000 + run.workers.rank + 1)

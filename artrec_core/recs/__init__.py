@@ -1,1 +1,1 @@
-"""Vectors to tables: exact top-K, strategies, reasons, baselines and metrics."""
+"""From vectors to tables: the exact top-K engine, strategies and the rows that are published."""

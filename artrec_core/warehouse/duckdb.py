@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from artrec_core.columns import PUBLICATION, PUBLISHED_AT, RUN_DATE, STATUS, WAREHOUSE, conform, empty
+from artrec_core.columns import PUBLICATION, PUBLISHED_AT, RUN_DATE, STATUS, WAREHOUSE, conform, empty_frame
 from artrec_core.errors import ArtrecError
 from artrec_core.stores import Place, advised, check_folder
 from artrec_core.warehouse import Audit, Tables
@@ -77,7 +77,7 @@ class DuckDBWarehouse:
         """See `Warehouse.publications`."""
         with self._reading() as connection:
             if connection is None:
-                return empty(PUBLICATION)
+                return empty_frame(PUBLICATION)
             everything = f"SELECT * FROM {SCHEMA}.{PUBLICATIONS} ORDER BY {PUBLISHED_AT}, {RUN_DATE}, {STATUS} DESC"
             return conform(_frame(connection, everything, ()), PUBLICATION)
 

@@ -14,7 +14,7 @@ import polars as pl
 import psycopg
 from psycopg import sql as pgsql
 
-from artrec_core.columns import PUBLICATION, PUBLISHED_AT, RUN_DATE, STATUS, WAREHOUSE, Schema, conform, empty
+from artrec_core.columns import PUBLICATION, PUBLISHED_AT, RUN_DATE, STATUS, WAREHOUSE, Schema, conform, empty_frame
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import digest_of
 from artrec_core.stores import Place, advised
@@ -115,7 +115,7 @@ class PostgresWarehouse:
         """See `Warehouse.publications`."""
         with self._connected() as connection:
             if not _exists(connection):
-                return empty(PUBLICATION)
+                return empty_frame(PUBLICATION)
             everything = f"SELECT * FROM {SCHEMA}.{PUBLICATIONS} ORDER BY {PUBLISHED_AT}, {RUN_DATE}, {STATUS} DESC"
             return conform(_frame(connection, everything, ()), PUBLICATION)
 

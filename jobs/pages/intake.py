@@ -115,8 +115,8 @@ def checks(lake: Lake, day: str, note: str = VALIDATION) -> Checks | None:
             table=table.table,
             counts=table.counts,
             rules=len(table.results),
-            failed=tuple(f"{one.name} is {one.observed}, allowed is {one.allowed}" for one in table.failed),
-            broken=tuple(f"{one.name}: {one.error}" for one in table.broken),
+            failed=tuple(f"{one.name} is {one.observed}, allowed is {one.allowed}" for one in table.failed_rules),
+            broken=tuple(f"{one.name}: {one.error}" for one in table.unchecked_rules),
         )
         for table in night.tables
     )

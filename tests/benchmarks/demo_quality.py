@@ -22,10 +22,10 @@ import polars as pl
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, OCCURRED_AT, POSITIVE, USER_ID
 from artrec_core.config import Recipe, load
 from artrec_core.data.holdout import leave_one_out
-from artrec_core.model.batches import sequences
+from artrec_core.evaluation.metrics import rank_accuracy, ranks_of_scores
+from artrec_core.evaluation.ranking import KS, seen_matrix
+from artrec_core.model.sequences import build_sequences
 from artrec_core.processor import describe_machine
-from artrec_core.recs.held_out import KS, seen_works
-from artrec_core.recs.metrics import rank_accuracy, ranks_of_scores
 from jobs.crawl import Crawl
 from jobs.step import Night
 from jobs.train import NOTE, in_catalogue
@@ -92,7 +92,7 @@ def oracle(recipe: Recipe) -> dict[str, float]:
     scores = truth.scores(people, works, test[OCCURRED_AT].to_list())
     row = {one: number for number, one in enumerate(works)}
     targets = np.array([row[one] for one in test[ARTWORK_ID].to_list()], np.int64)
-    exclude = seen_works(sequences(held_out.before_test, people, works), len(works))
+    exclude = seen_matrix(build_sequences(held_out.before_test, people, works), len(works))
     better, tied = ranks_of_scores(scores.astype(np.float32), targets, exclude=exclude)
     return {name: float(values.mean()) for name, values in rank_accuracy(better, tied, KS).items()}
 

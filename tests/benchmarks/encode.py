@@ -22,10 +22,10 @@ from torch import nn
 
 from artrec_core.columns import DOCUMENT
 from artrec_core.model.base_models import prepared
-from artrec_core.model.distil import distilled
-from artrec_core.model.packed import ROWS, PackedLinear
+from artrec_core.model.cpu.onednn import ROWS, PackedLinear
+from artrec_core.model.cpu.threads import one_thread_each
+from artrec_core.model.distillation import distilled
 from artrec_core.model.text_encoder import BATCH_TOKENS, TextEncoder, batches_by_length, encode
-from artrec_core.model.threads import one_thread_each
 from artrec_core.processor import describe_machine
 from tests.benchmarks.museum_works import MUSEUMS, Data, museum_works
 

@@ -23,8 +23,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import AutoModel, LlamaConfig, PreTrainedTokenizerFast, Qwen3Config
 
-from artrec_core.model.batches import Sequences
-from artrec_core.model.engines import Plain
+from artrec_core.model.distributed.engines import Plain
+from artrec_core.model.sequences import Sequences
 from artrec_core.model.text_encoder import TextEncoder, encode, tune
 from artrec_core.model.text_phase import TextBatch, TextBatches, TextPhase
 from artrec_core.model.training_data import TrainingData

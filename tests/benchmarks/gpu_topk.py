@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from artrec_core.processor import describe_machine
-from artrec_core.recs import gpu_topk
+from artrec_core.recs.topk import gpu_engine as gpu_topk
 
 PEOPLE = (4096, 16_384)
 WORKS = 1_000_000
@@ -71,7 +71,7 @@ def run_dimension(device: torch.device, dim: int, sizes: Sizes, line: float, til
     items = rng.standard_normal((sizes.works, dim)).astype(np.float32)
     fused = find_spec("triton") is not None
     begin = time.perf_counter()
-    works = gpu_topk.prepare(items, device, fused=fused)
+    works = gpu_topk.prepare_items(items, device, fused=fused)
     wait(device)
     print(f"d={dim}, {sizes.works:,} works: on the device in {time.perf_counter() - begin:.2f} s (once a night)")
     check(works, items, dim, sizes.k, rng)
@@ -82,42 +82,44 @@ def run_dimension(device: torch.device, dim: int, sizes: Sizes, line: float, til
 
 
 def engines(
-    device: torch.device, items: np.ndarray, works: gpu_topk.Works, k: int, tiles: bool
+    device: torch.device, items: np.ndarray, works: gpu_topk.DeviceItems, k: int, tiles: bool
 ) -> Iterator[tuple[str, Callable[[torch.Tensor], Any]]]:
     yield ("ours" if works.tile else "ours, no kernel"), lambda users: blocks(users, works, k)
     yield "ours, from and to the host", lambda users: gpu_topk.top_k_on_device(users.cpu().numpy(), works, k)
     if tiles and works.tile:
-        from artrec_core.recs.gpu_kernel import Tile
+        from artrec_core.recs.topk.gpu_kernel import Tile
 
         for cut in TILES:
-            other = gpu_topk.prepare(items, device, fused=True, tile=Tile(*cut))
+            other = gpu_topk.prepare_items(items, device, fused=True, tile=Tile(*cut))
             yield f"ours {cut}", lambda users, other=other: blocks(users, other, k)
             del other
-    plain = gpu_topk.prepare(items, device, fused=False)
+    plain = gpu_topk.prepare_items(items, device, fused=False)
     yield "ours by torch alone (float32)", lambda users: blocks(users, plain, k, 2048)
-    halves = works.exact.to(torch.bfloat16)
+    halves = works.vectors.to(torch.bfloat16)
     yield "torch bf16 matmul + topk (not exact)", lambda users: by_torch(users, halves, k)
     yield "bare bf16 product", lambda users: bare(users, halves)
     yield from peers(items, works, k)
 
 
-def peers(items: np.ndarray, works: gpu_topk.Works, k: int) -> Iterator[tuple[str, Callable[[torch.Tensor], Any]]]:
+def peers(
+    items: np.ndarray, works: gpu_topk.DeviceItems, k: int
+) -> Iterator[tuple[str, Callable[[torch.Tensor], Any]]]:
     if find_spec("faiss"):
         import faiss
 
-        if hasattr(faiss, "StandardGpuResources") and works.exact.is_cuda:
+        if hasattr(faiss, "StandardGpuResources") and works.vectors.is_cuda:
             index = faiss.GpuIndexFlatIP(faiss.StandardGpuResources(), items.shape[1])
             index.add(items)
             yield f"faiss-gpu {faiss.__version__} (float32)", lambda users: index.search(users.cpu().numpy(), k)
-    if find_spec("cuvs") and works.exact.is_cuda:
+    if find_spec("cuvs") and works.vectors.is_cuda:
         from cuvs.neighbors import brute_force
 
-        built = brute_force.build(works.exact, metric="inner_product")
+        built = brute_force.build(works.vectors, metric="inner_product")
         yield "cuVS brute force (float32)", lambda users: brute_force.search(built, users, k)
 
 
-def blocks(users: torch.Tensor, works: gpu_topk.Works, k: int, people: int = 16_384) -> list[Any]:
-    return [gpu_topk.best_of_block(some, works, k) for some in users.split(people)]
+def blocks(users: torch.Tensor, works: gpu_topk.DeviceItems, k: int, people: int = 16_384) -> list[Any]:
+    return [gpu_topk.top_k_of_block(some, works, k) for some in users.split(people)]
 
 
 def by_torch(users: torch.Tensor, works: torch.Tensor, k: int) -> list[torch.Tensor]:
@@ -132,14 +134,14 @@ def bare(users: torch.Tensor, works: torch.Tensor) -> None:
         torch.mm(some, works.T, out=out[: len(some)])
 
 
-def check(works: gpu_topk.Works, items: np.ndarray, dim: int, k: int, rng: np.random.Generator) -> None:
+def check(works: gpu_topk.DeviceItems, items: np.ndarray, dim: int, k: int, rng: np.random.Generator) -> None:
     """Ids and scores of some people, 100 seen works each, against a float64 product; ties by id."""
     users = rng.standard_normal((CHECKED, dim)).astype(np.float32)
     seen = np.sort(rng.permuted(np.tile(np.arange(min(len(items), 1000)), (CHECKED, 1)), axis=1)[:, :100], axis=1)
     rows = np.arange(CHECKED + 1, dtype=np.int64) * seen.shape[1], seen.ravel().astype(np.int32)
     ids, scores, left = gpu_topk.top_k_on_device(users, works, k, rows)
-    device = works.exact.device
-    true = torch.from_numpy(users).to(device).double() @ works.exact.double().T
+    device = works.vectors.device
+    true = torch.from_numpy(users).to(device).double() @ works.vectors.double().T
     true[torch.arange(CHECKED, device=device)[:, None], torch.from_numpy(seen).to(device)] = -torch.inf
     # float64 sums in another order can differ in a float32's last place; ids may then change places within that.
     best = torch.topk(true, k, dim=1)

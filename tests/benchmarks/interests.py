@@ -19,18 +19,18 @@ from scipy.sparse import csr_array
 from artrec_core.columns import INTERESTS, POSITIVE, USER_ID
 from artrec_core.config import Recipe, load
 from artrec_core.data.holdout import MIN_POSITIVES, Holdout
-from artrec_core.model.batches import sequences
-from artrec_core.model.distil import text_base
+from artrec_core.evaluation.metrics import accuracy, bootstrap
+from artrec_core.evaluation.ranking import held_out_ndcg
+from artrec_core.model.distillation import text_base
 from artrec_core.model.embeddings import item_vectors, user_vectors
-from artrec_core.model.run import MODEL, VECTORS, Run, World
+from artrec_core.model.run import MODEL, VECTORS, Run, WorkerGroup
+from artrec_core.model.sequences import build_sequences
 from artrec_core.model.text_encoder import encode
 from artrec_core.model.train_loop import train
 from artrec_core.model.training_data import TrainingData
+from artrec_core.model.training_split import Future, future_of
 from artrec_core.model.two_tower import TwoTower
 from artrec_core.processor import describe_machine
-from artrec_core.recs.held_out import held_out_ndcg
-from artrec_core.recs.metrics import accuracy, bootstrap
-from jobs.future import Future, future_of
 from jobs.step import Night
 from jobs.train import training_data
 
@@ -61,7 +61,7 @@ def fitted(recipe: Recipe, data: TrainingData, seed: int, folder: Path) -> tuple
     """The model, and the text vectors of the documents."""
     base = text_base(recipe.model, recipe.store.models, lambda: data.documents)
     settings = recipe.train.model_copy(update={"seed": seed, "launcher": "process"})
-    train(Run(folder, base, recipe.model, settings, recipe.encode, World()), data, held_out_ndcg)
+    train(Run(folder, base, recipe.model, settings, recipe.encode, WorkerGroup()), data, held_out_ndcg)
     return TwoTower.load(folder / MODEL), np.load(folder / VECTORS)[: len(data.documents)]
 
 
@@ -80,7 +80,7 @@ def main() -> None:
     asked = taken_out(future, arguments.share, seed=1)
     data = training_data(recipe, without(future, asked))
     people = future.people.filter(pl.col(USER_ID).is_in(asked)).sort(USER_ID)
-    liked = sequences(future.held_out.before_test.filter(POSITIVE), people[USER_ID].to_list(), future.artwork_ids)
+    liked = build_sequences(future.held_out.before_test.filter(POSITIVE), people[USER_ID].to_list(), future.artwork_ids)
     right = csr_array(
         (np.ones(len(liked.works), np.float32), liked.works, liked.starts), (people.height, len(data.documents))
     )
@@ -92,7 +92,9 @@ def main() -> None:
             tower, text = fitted(recipe, data, seed, Path(folder))
             works = item_vectors(tower, future.artwork_ids, text)
             users = user_vectors(tower, people, future.held_out.before_test.clear(), future.artwork_ids, works)
-            found.setdefault("nearest documents", []).append(encode(tower.text, people[INTERESTS].to_list()) @ text.T)
+            found.setdefault("nearest documents", []).append(
+                encode(tower.text_encoder, people[INTERESTS].to_list()) @ text.T
+            )
             found.setdefault("model", []).append(users @ works.T)
     kind = "SIMULATED people" if people["simulated"].all() else "people"
     print(

@@ -16,7 +16,7 @@ import psutil
 from threadpoolctl import threadpool_limits
 
 from artrec_core.processor import describe_machine
-from artrec_core.recs.topk import PreparedItems, top_k
+from artrec_core.recs.topk.search import PreparedItems, top_k
 from tests.benchmarks.topk import is_exact
 
 WARM_UP = 256

@@ -19,10 +19,10 @@ import numpy as np
 
 from artrec_core.lake import Lake
 from artrec_core.processor import describe_machine
-from artrec_core.recs.audiences import log_totals
-from artrec_core.recs.tables import Scored
-from artrec_core.recs.topk import top_k
-from artrec_core.recs.world import Tables, World
+from artrec_core.recs.inputs.scoring_data import ScoringData, ScoringTables
+from artrec_core.recs.tables.audiences import log_totals
+from artrec_core.recs.tables.scored_tables import ScoredTables
+from artrec_core.recs.topk.search import top_k
 from jobs.score import INPUTS, STEP, TABLES
 from jobs.step import run_step
 from tests.jobs.crowd import DAY, write_crowd
@@ -84,8 +84,8 @@ def rates(folder: Path) -> None:
     lake = Lake(str(folder / "lake"))
     write_crowd(lake, 4096, 500, 64)
     recipe = recipe_in(folder, score={"k": 100, "threads": 1})
-    world = World(Tables(DAY, **{table: lake.read(table, DAY) for table in INPUTS}))
-    scored = Scored(world, recipe.strategies, recipe.publish.strategy, recipe.score)
+    world = ScoringData(ScoringTables(DAY, **{table: lake.read(table, DAY) for table in INPUTS}))
+    scored = ScoredTables(world, recipe.strategies, recipe.publish.strategy, recipe.score)
     scored.recommendations(0, 64)
     begun, processor = time.perf_counter(), time.process_time()
     part = lake.write_part("recommendations", DAY, scored.recommendations(64, 4096).rows)

@@ -27,8 +27,8 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from artrec_core.processor import SETTING, describe_machine
-from artrec_core.recs.coded_topk import products_are_fast
-from artrec_core.recs.topk import top_k
+from artrec_core.recs.topk.int8_engine import int8_products_are_fast
+from artrec_core.recs.topk.search import top_k
 
 PEOPLE_IN_BATCH = 1024
 PEERS = ("faiss", "implicit", "torch")
@@ -66,20 +66,20 @@ def folded_inputs(lake: str, day: str, recipe: Path, works: int, rng: np.random.
     """The default strategy's folded vectors. People are drawn anew each time; works are repeated to reach `works`."""
     from artrec_core.config import load
     from artrec_core.lake import Lake
-    from artrec_core.recs.tables import Scored
-    from artrec_core.recs.world import Tables, World
+    from artrec_core.recs.inputs.scoring_data import ScoringData, ScoringTables
+    from artrec_core.recs.tables.scored_tables import ScoredTables
 
     settings, read = load(recipe), Lake(lake).read
     tables = ("catalogue", "people", "histories", "item_vectors", "user_vectors", "text_vectors")
-    scored = Scored(
-        World(Tables(day, **{table: read(table, day) for table in tables})),
+    scored = ScoredTables(
+        ScoringData(ScoringTables(day, **{table: read(table, day) for table in tables})),
         settings.strategies,
         settings.publish.strategy,
         settings.score,
     )
     folding = scored.foldings[scored.default]
-    known = np.flatnonzero(folding.has_vector(0, scored.world.shape[0]))
-    vectors = folding.users(0, scored.world.shape[0])[known]
+    known = np.flatnonzero(folding.has_vector(0, scored.data.shape[0]))
+    vectors = folding.users(0, scored.data.shape[0])[known]
     items = folding.items[rng.permutation(len(folding.items))[:works]]
 
     def people(many: int, rng: np.random.Generator) -> np.ndarray:
@@ -204,7 +204,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     faiss.omp_set_num_threads(options.threads)
     versions = ", ".join(f"{name} {version(name)}" for name in ("faiss-cpu", "implicit", "torch", "numpy", "numba"))
-    print(f"{describe_machine(options.threads)}; codes: {products_are_fast()}; {versions}")
+    print(f"{describe_machine(options.threads)}; codes: {int8_products_are_fast()}; {versions}")
     print(
         f"| {'vectors':28} | works | k | exclude | ours s | " + " | ".join(PEERS) + " | product | fastest peer / ours |"
     )

@@ -23,7 +23,7 @@ import torch
 
 from artrec_core.columns import DOCUMENT
 from artrec_core.model.base_models import prepared
-from artrec_core.model.engines import Plain
+from artrec_core.model.distributed.engines import Plain
 from artrec_core.model.text_encoder import TextEncoder
 from artrec_core.model.text_phase import GROUPS, TextBatch, TextPhase
 from artrec_core.processor import describe_machine

@@ -15,26 +15,29 @@ import polars as pl
 
 from artrec_core.columns import ARTWORK_ID, OCCURRED_AT, POSITIVE, USER_ID
 from artrec_core.config import load
-from artrec_core.data.demo.tastes import Space, facet_vectors, own_vectors, unit
+from artrec_core.data.demo.tastes import LatentSpace, facet_vectors, normalise, own_vectors
+from artrec_core.evaluation.metrics import rank_accuracy, ranks_of_scores
+from artrec_core.model.training_split import future_of
 from artrec_core.processor import describe_machine
-from artrec_core.recs.metrics import rank_accuracy, ranks_of_scores
 from jobs.crawl import Crawl
-from jobs.future import future_of
 from jobs.step import Night
 
 K = 10
 
 
-def spaces(space: Space, museum: np.ndarray, seed: int) -> dict[str, Space]:
+def spaces(space: LatentSpace, museum: np.ndarray, seed: int) -> dict[str, LatentSpace]:
     """What the oracle is told of the works; `museum` (works,) says which are the museum's."""
     facets = facet_vectors(space.facets, seed)
-    mean = (space.has.T @ facets + own_vectors(space.artwork_ids, seed)).mean(axis=0)
-    elsewhere = np.asarray((space.has[:, ~museum] > 0).sum(axis=1)).ravel()
+    mean = (space.facet_weights.T @ facets + own_vectors(space.artwork_ids, seed)).mean(axis=0)
+    elsewhere = np.asarray((space.facet_weights[:, ~museum] > 0).sum(axis=1)).ravel()
     flat = replace(space, log_popularity=np.zeros_like(space.log_popularity))
 
-    def told(least: int) -> Space:
-        known = space.has.multiply((elsewhere >= least)[:, None]).tocsr()
-        return replace(flat, works=np.where(museum[:, None], unit(known.T @ facets - mean), space.works))
+    def told(least: int) -> LatentSpace:
+        known = space.facet_weights.multiply((elsewhere >= least)[:, None]).tocsr()
+        return replace(
+            flat,
+            artwork_vectors=np.where(museum[:, None], normalise(known.T @ facets - mean), space.artwork_vectors),
+        )
 
     return {
         "all": space,

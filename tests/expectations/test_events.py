@@ -1,4 +1,4 @@
-"""Every rule of the events is broken by one mutation, which breaks no other."""
+"""Every rule of the events is broken by one mutation, which breaks no other rule."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,17 +11,17 @@ import pytest
 from artrec_core.columns import LINE, RULE, SOURCE
 from artrec_core.config import Rules
 from expectations.events import check_events, event_rules, event_table_rules
-from expectations.verdict import Checked, Counts
+from expectations.verdict import CheckedTable, Counts
 from tests.expectations.worlds import DAY, NONE_UNMAPPED, RULES, Row, event, events
 
 WORLD = 40
 STRICT = RULES.model_copy(update={"max_events_per_person_day": 20})
-KNOWN = pl.Series("artwork_id", ["museum:1", "museum:2"])
+KNOWN_ARTWORKS = pl.Series("artwork_id", ["museum:1", "museum:2"])
 
 ROW_MUTATIONS: dict[str, tuple[Row, str]] = {
     "has_event_id": ({"event_id": None}, "no event id"),
     "has_user_id": ({"user_id": "  "}, "no user id"),
-    "person_is_plausible": ({}, ""),  # needs a person of many events: see below
+    "person_is_plausible": ({}, ""),  # needs a user with many events: see below
     "kind_is_known": ({"kind": "stare"}, "the kind is stare"),
     "has_artwork_id": ({"artwork_id": None}, "no artwork id"),
     "has_time": ({"occurred_at": None}, "no time"),
@@ -35,21 +35,21 @@ ALL_ROW_RULES = [rule.name for rule in event_rules(RULES, DAY)]
 
 
 def world(**changes: Any) -> list[Row]:
-    """Forty good events, the seventh changed."""
+    """Forty good events; the seventh is changed."""
     return [event(number, **{"value": None, **(changes if number == 7 else {})}) for number in range(1, WORLD + 1)]
 
 
-def check(rows: list[Row], rules: Rules = STRICT, **given: Any) -> Checked:
-    return check_events(events(rows), NONE_UNMAPPED, rules, DAY, artworks=KNOWN, **given)
+def check(rows: list[Row], rules: Rules = STRICT, **arguments: Any) -> CheckedTable:
+    return check_events(events(rows), NONE_UNMAPPED, rules, DAY, artworks=KNOWN_ARTWORKS, **arguments)
 
 
-def row_rules_broken(checked: Checked) -> list[str]:
-    return [one.rule for one in checked.results if not one.stops and not one.success]
+def row_rules_broken(checked: CheckedTable) -> list[str]:
+    return [result.rule for result in checked.results if not result.stops and not result.success]
 
 
 def test_good_events_break_nothing() -> None:
     checked = check(world())
-    assert [one.name for one in checked.results if not one.success] == []
+    assert [result.name for result in checked.results if not result.success] == []
     assert checked.verdict().counts == Counts(received=WORLD, kept=WORLD)
 
 
@@ -62,7 +62,7 @@ def test_a_mutation_breaks_exactly_its_row_rule(rule: str) -> None:
     change, reason = ROW_MUTATIONS[rule]
     checked = check(world(**change))
     assert row_rules_broken(checked) == [rule]
-    assert (checked.failed, checked.broken) == ([], [])
+    assert (checked.failed_rules, checked.unchecked_rules) == ([], [])
     (row,) = checked.quarantine.iter_rows(named=True)
     assert (row["rule"], row[LINE], row["table"], row["source"]) == (rule, 7, "events", "visits")
     assert reason in row["reason"]
@@ -80,21 +80,21 @@ def test_all_events_of_a_bot_are_quarantined() -> None:
     assert row_rules_broken(checked) == ["person_is_plausible"]
     assert checked.quarantine.get_column(LINE).to_list() == [*range(100, 121), 200]
     assert checked.quarantine.get_column("reason")[0] == "bot had 21 events in one day"
-    assert checked.failed == []
+    assert checked.failed_rules == []
 
 
-def test_as_many_events_as_allowed_make_no_bot() -> None:
+def test_the_largest_allowed_number_of_events_makes_no_bot() -> None:
     assert check([*world(), *bot(100, 20)]).quarantine.rows() == []
 
 
 def test_a_file_sent_twice_makes_no_bot() -> None:
-    once = bot(100, 15)
-    again = [{**row, LINE: row[LINE] + 1000} for row in once]
-    checked = check([*world(), *once, *again], STRICT.model_copy(update={"max_duplicate_share": 0.5}))
+    rows = bot(100, 15)
+    again = [{**row, LINE: row[LINE] + 1000} for row in rows]
+    checked = check([*world(), *rows, *again], STRICT.model_copy(update={"max_duplicate_share": 0.5}))
     assert checked.verdict().counts == Counts(received=WORLD + 30, kept=WORLD + 15, merged=15)
 
 
-def test_a_bot_is_seen_across_sources() -> None:
+def test_a_bot_is_found_across_sources() -> None:
     rows = [*world(), *bot(100, 15), *({**row, SOURCE: "shop"} for row in bot(200, 15))]
     checked = check(rows, STRICT.model_copy(update={"max_quarantine_share": 0.5}))
     assert checked.verdict().quarantined == {"person_is_plausible": 30}
@@ -126,7 +126,7 @@ BAD: list[Row] = [
 def test_other_bad_values_are_quarantined_too() -> None:
     checked = check(each_changed(BAD))
     assert [BAD[line] for line in sorted(set(range(len(BAD))) - set(checked.quarantine.get_column(LINE)))] == []
-    assert checked.broken == []
+    assert checked.unchecked_rules == []
 
 
 GOOD: list[Row] = [
@@ -143,16 +143,16 @@ GOOD: list[Row] = [
 def test_unusual_but_good_events_are_kept() -> None:
     checked = check(each_changed(GOOD))
     assert checked.quarantine.select(LINE, "reason").rows() == []
-    assert checked.kept.height == len(GOOD)
-    assert checked.broken == []
+    assert checked.kept_rows.height == len(GOOD)
+    assert checked.unchecked_rules == []
 
 
 def test_unknown_artworks_are_kept_where_the_recipe_says_so() -> None:
     rules = STRICT.model_copy(update={"unknown_artworks": "keep"})
-    assert check(world(artwork_id="museum:99"), rules).kept.height == WORLD
+    assert check(world(artwork_id="museum:99"), rules).kept_rows.height == WORLD
 
 
-def few(share: float, change: Callable[[int], Row]) -> list[Row]:
+def change_share(share: float, change: Callable[[int], Row]) -> list[Row]:
     return [
         event(number, **{"value": None, **(change(number) if number <= WORLD * share else {})})
         for number in range(1, WORLD + 1)
@@ -160,14 +160,14 @@ def few(share: float, change: Callable[[int], Row]) -> list[Row]:
 
 
 LATE = datetime(2030, 1, 1, tzinfo=UTC)
-TABLE_MUTATIONS: dict[str, Callable[[], Checked]] = {
+TABLE_MUTATIONS: dict[str, Callable[[], CheckedTable]] = {
     "min_rows": lambda: check(world(), STRICT.model_copy(update={"min_rows": WORLD + 1})),
-    "volume (visits)": lambda: check(world(), least={"visits": WORLD + 1}),
-    "duplicates": lambda: check(few(0.3, lambda _: {"event_id": "e1"})),
-    "dates_in_range": lambda: check(few(0.15, lambda _: {"occurred_at": LATE})),
-    "known_kinds": lambda: check(few(0.15, lambda _: {"kind": "stare"})),
-    "known_artworks": lambda: check(few(0.15, lambda _: {"artwork_id": "museum:99"})),
-    "quarantine_share": lambda: check(few(0.3, lambda _: {"dwell_seconds": -1.0})),
+    "volume (visits)": lambda: check(world(), min_lines={"visits": WORLD + 1}),
+    "duplicates": lambda: check(change_share(0.3, lambda _: {"event_id": "e1"})),
+    "dates_in_range": lambda: check(change_share(0.15, lambda _: {"occurred_at": LATE})),
+    "known_kinds": lambda: check(change_share(0.15, lambda _: {"kind": "stare"})),
+    "known_artworks": lambda: check(change_share(0.15, lambda _: {"artwork_id": "museum:99"})),
+    "quarantine_share": lambda: check(change_share(0.3, lambda _: {"dwell_seconds": -1.0})),
 }
 
 
@@ -181,8 +181,8 @@ def test_every_table_rule_has_a_mutation() -> None:
 @pytest.mark.parametrize("rule", TABLE_MUTATIONS)
 def test_a_mutation_fails_exactly_its_table_rule(rule: str) -> None:
     checked = TABLE_MUTATIONS[rule]()
-    assert [one.name for one in checked.failed] == [rule]
-    assert checked.broken == []
+    assert [result.name for result in checked.failed_rules] == [rule]
+    assert checked.unchecked_rules == []
 
 
 NASTY: dict[str, list[Any]] = {
@@ -202,14 +202,14 @@ NASTY: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_whatever_the_rows_hold_nothing_crashes_and_nothing_is_lost(seed: int) -> None:
+def test_whatever_the_rows_hold_nothing_crashes_and_no_row_is_lost(seed: int) -> None:
     random = np.random.default_rng(seed)
     rows = [
         event(number, **{column: values[random.integers(len(values))] for column, values in NASTY.items()})
         for number in range(300)
     ]
     checked = check(rows)
-    assert checked.broken == [], "Great Expectations and the quarantine disagree"
+    assert checked.unchecked_rules == [], "Great Expectations and the quarantine disagree"
     assert checked.verdict().counts.conserved
     assert checked.quarantine.get_column("reason").null_count() == 0
     assert checked.quarantine.get_column(LINE).is_unique().all()

@@ -1,4 +1,4 @@
-"""The property that the gates rest on: the mask and Great Expectations give the same verdict, whatever the rows hold."""
+"""The mask of a test and its Great Expectations expectation select the same rows, whatever the rows hold."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ import pytest
 from expectations.artworks import CURRENCY_CODE, HTTP
 from expectations.rules import (
     Condition,
-    Holds,
+    IsTrue,
     Matches,
     NotBelow,
+    NotNull,
     OneOf,
-    Present,
     Rule,
     Within,
-    percent,
-    present,
-    say,
-    shown,
+    format_percent,
+    non_blank,
+    reason_text,
+    value_text,
 )
 from expectations.runner import judge
 
@@ -31,15 +31,15 @@ FLOATS = [None, 0.0, -0.0, 1.0, 5.0, 5.0000001, -1e-300, 1e308, float("inf"), -f
 INTEGERS = [None, 0, 1, -1, 2026, -99999, 2**31 - 1, -(2**31), 2**40]
 
 TESTS: list[Condition] = [
-    Present("text"),
-    Present("float"),
+    NotNull("text"),
+    NotNull("float"),
     Within("float", 0.0, 1e300),
     Within("float", 1.0, 5.0),
     Within("integer", low=0),
     Within("integer", high=2026),
     Within("integer", -1, 1),
     OneOf("text", ("CC0", "like")),
-    Holds("boolean"),
+    IsTrue("boolean"),
     Matches("text", HTTP),
     Matches("text", CURRENCY_CODE),
     NotBelow("integer", "other"),
@@ -49,16 +49,16 @@ TESTS: list[Condition] = [
 def random_rows(seed: int, rows: int = 400) -> pl.DataFrame:
     random = np.random.default_rng(seed)
 
-    def some(values: list[Any], dtype: pl.DataType) -> pl.Series:
-        return pl.Series([values[at] for at in random.integers(0, len(values), rows)], dtype=dtype)
+    def sample(values: list[Any], dtype: pl.DataType) -> pl.Series:
+        return pl.Series([values[index] for index in random.integers(0, len(values), rows)], dtype=dtype)
 
     return pl.DataFrame(
         {
-            "text": some(TEXTS, pl.String()),
-            "float": some(FLOATS, pl.Float64()),
-            "integer": some(INTEGERS, pl.Int64()),
-            "other": some(INTEGERS, pl.Int64()),
-            "boolean": some([None, True, False], pl.Boolean()),
+            "text": sample(TEXTS, pl.String()),
+            "float": sample(FLOATS, pl.Float64()),
+            "integer": sample(INTEGERS, pl.Int64()),
+            "other": sample(INTEGERS, pl.Int64()),
+            "boolean": sample([None, True, False], pl.Boolean()),
         }
     )
 
@@ -66,39 +66,42 @@ def random_rows(seed: int, rows: int = 400) -> pl.DataFrame:
 @pytest.mark.parametrize("seed", range(3))
 def test_mask_and_great_expectations_agree_on_random_rows(seed: int) -> None:
     rows = random_rows(seed)
-    rules = [Rule(f"rule_{at}", test, "", say("")) for at, test in enumerate(TESTS)]
-    ours = rows.select(rule.test.breaks().alias(rule.name) for rule in rules).sum().row(0)
-    found = judge("random", rows, rules)
-    assert [one.error for one in found] == [None] * len(rules)
-    assert [one.rows_broken for one in found] == list(ours)
-    assert [one.success for one in found] == [count == 0 for count in ours]
-    assert all(0 < count < rows.height for count in ours), "a test that all or no rows break says little"
+    rules = [Rule(f"rule_{number}", test, "", reason_text("")) for number, test in enumerate(TESTS)]
+    mask_counts = rows.select(rule.test.breaks().alias(rule.name) for rule in rules).sum().row(0)
+    results = judge("random", rows, rules)
+    assert [result.error for result in results] == [None] * len(rules)
+    assert [result.rows_broken for result in results] == list(mask_counts)
+    assert [result.success for result in results] == [count == 0 for count in mask_counts]
+    assert all(0 < count < rows.height for count in mask_counts), "a test that all or no rows break proves little"
 
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: type(test).__name__)
 def test_mask_and_great_expectations_agree_on_no_rows(test: Condition) -> None:
-    found = judge("none", random_rows(0).clear(), [Rule("rule", test, "", say(""))])
-    assert (found[0].error, found[0].rows_broken, found[0].success) == (None, 0, True)
+    results = judge("none", random_rows(0).clear(), [Rule("rule", test, "", reason_text(""))])
+    assert (results[0].error, results[0].rows_broken, results[0].success) == (None, 0, True)
 
 
-def test_a_null_breaks_only_presence() -> None:
+def test_a_null_breaks_only_not_null() -> None:
     nulls = random_rows(0, 1).with_columns(pl.all().map_batches(lambda column: column.clear(1)))
-    assert [type(test) for test in TESTS if nulls.select(test.breaks()).item()] == [Present, Present]
+    assert [type(test) for test in TESTS if nulls.select(test.breaks()).item()] == [NotNull, NotNull]
 
 
-def test_blank_text_is_not_present() -> None:
+def test_non_blank_text_is_unchanged_and_blank_text_is_null() -> None:
     frame = pl.DataFrame({"title": [None, "", " \n", "\u00a0", " x "]})
-    assert frame.select(present("title")).to_series().to_list() == [None, None, None, None, " x "]
+    assert frame.select(non_blank("title")).to_series().to_list() == [None, None, None, None, " x "]
 
 
-def test_a_reason_shows_values_cut_and_nulls_in_words() -> None:
+def test_a_reason_shows_cut_values_and_nulls_as_words() -> None:
     frame = pl.DataFrame({"title": ["x" * 200, None]})
-    assert frame.select(say("it is {}", "title")).to_series().to_list() == ["it is " + "x" * 80, "it is nothing"]
-    assert frame.select(shown("title")).to_series().to_list()[1] == "nothing"
+    assert frame.select(reason_text("it is {}", "title")).to_series().to_list() == [
+        "it is " + "x" * 80,
+        "it is nothing",
+    ]
+    assert frame.select(value_text("title")).to_series().to_list()[1] == "nothing"
 
 
-def test_shares_read_well() -> None:
-    assert [percent(share) for share in (0, 0.05, 0.1234, 1, 0.00002, 0.00103)] == [
+def test_shares_are_formatted_in_percent() -> None:
+    assert [format_percent(share) for share in (0, 0.05, 0.1234, 1, 0.00002, 0.00103)] == [
         "0 %",
         "5 %",
         "12.3 %",

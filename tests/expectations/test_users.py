@@ -1,9 +1,9 @@
-"""The gate of what people said of themselves."""
+"""The gate of the users table."""
 
 import pytest
 
 from expectations.users import check_users, user_rules
-from expectations.verdict import Checked, Counts
+from expectations.verdict import CheckedTable, Counts
 from tests.expectations.worlds import NONE_UNMAPPED, RULES, Row, user, users
 
 MUTATIONS: dict[str, tuple[Row, str]] = {
@@ -12,7 +12,7 @@ MUTATIONS: dict[str, tuple[Row, str]] = {
 }
 
 
-def check(rows: list[Row]) -> Checked:
+def check(rows: list[Row]) -> CheckedTable:
     return check_users(users(rows), NONE_UNMAPPED, RULES)
 
 
@@ -24,17 +24,17 @@ def test_every_rule_has_a_mutation() -> None:
 def test_a_mutation_breaks_exactly_its_rule(rule: str) -> None:
     change, reason = MUTATIONS[rule]
     checked = check([user(number, **(change if number == 3 else {})) for number in range(10)])
-    assert [one.rule for one in checked.results if not one.success] == [rule]
-    assert [reason in said for said in checked.quarantine.get_column("reason")] == [True]
+    assert [result.rule for result in checked.results if not result.success] == [rule]
+    assert [reason in text for text in checked.quarantine.get_column("reason")] == [True]
     assert checked.verdict().counts == Counts(received=10, kept=9, quarantined=1)
 
 
-def test_the_last_word_of_a_person_counts() -> None:
+def test_the_last_row_of_a_user_counts() -> None:
     checked = check([*(user(number) for number in range(9)), user(20, user_id="u3", interests="mountains")])
     assert checked.verdict().counts == Counts(received=10, kept=9, merged=1)
-    assert "mountains" in checked.kept.get_column("interests").to_list()
+    assert "mountains" in checked.kept_rows.get_column("interests").to_list()
 
 
-def test_nobody_is_fine() -> None:
+def test_no_users_break_no_rule() -> None:
     checked = check([])
-    assert (checked.failed, checked.broken, checked.kept.height) == ([], [], 0)
+    assert (checked.failed_rules, checked.unchecked_rules, checked.kept_rows.height) == ([], [], 0)

@@ -1,26 +1,26 @@
-"""Small worlds for the gates: rows that break nothing, to be spoilt one way at a time."""
+"""Rows for the gates that break no rule. Tests change one value at a time."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
-from artrec_core.columns import ARTWORK, EVENT, LINE, QUARANTINE, SOURCE, USER, conform, empty
+from artrec_core.columns import ARTWORK, EVENT, LINE, QUARANTINE, SOURCE, USER, conform, empty_frame
 from artrec_core.config import Rules
 
 DAY = "2026-03-30"
 RULES = Rules(min_rows=2)
-NONE_UNMAPPED = empty(QUARANTINE)
+NONE_UNMAPPED = empty_frame(QUARANTINE)
 
 Row = dict[str, Any]
 
 
-def creator(**given: Any) -> Row:
-    blank = {"name": "Ann Maker", "role": "artist", "nationality": None, "gender": None, "born": 1800, "died": 1870}
-    return {**blank, **given}
+def creator(**changes: Any) -> Row:
+    defaults = {"name": "Ann Maker", "role": "artist", "nationality": None, "gender": None, "born": 1800, "died": 1870}
+    return {**defaults, **changes}
 
 
-def artwork(number: int, **given: Any) -> Row:
+def artwork(number: int, **changes: Any) -> Row:
     row = {
         LINE: number,
         "artwork_id": f"museum:{number}",
@@ -37,10 +37,10 @@ def artwork(number: int, **given: Any) -> Row:
         "currency": "EUR",
         "movement": None,
     }
-    return {**row, **given}
+    return {**row, **changes}
 
 
-def event(number: int, **given: Any) -> Row:
+def event(number: int, **changes: Any) -> Row:
     row = {
         LINE: number,
         SOURCE: "visits",
@@ -52,12 +52,12 @@ def event(number: int, **given: Any) -> Row:
         "occurred_at": datetime(2026, 3, 30, 23, 59, 59, 999999, tzinfo=UTC),
         "simulated": True,
     }
-    return {**row, **given}
+    return {**row, **changes}
 
 
-def user(number: int, **given: Any) -> Row:
+def user(number: int, **changes: Any) -> Row:
     row = {LINE: number, SOURCE: "people", "user_id": f"u{number}", "locale": "en", "interests": "rivers"}
-    return {**row, "consent": True, "simulated": True, **given}
+    return {**row, "consent": True, "simulated": True, **changes}
 
 
 def artworks(rows: list[Row]) -> pl.DataFrame:
@@ -73,5 +73,5 @@ def users(rows: list[Row]) -> pl.DataFrame:
 
 
 def _frame(rows: list[Row], schema: dict[str, pl.DataType]) -> pl.DataFrame:
-    known = {name: dtype for name, dtype in schema.items() if rows and name in rows[0]}
-    return conform(pl.DataFrame(rows, schema=known), schema) if rows else empty(schema)
+    given_schema = {name: dtype for name, dtype in schema.items() if rows and name in rows[0]}
+    return conform(pl.DataFrame(rows, schema=given_schema), schema) if rows else empty_frame(schema)

@@ -13,7 +13,7 @@ import pytest
 from artrec_core.config import load
 from artrec_core.lake import Lake
 from tests.artrec_core.model.worlds import tiny_settings
-from tests.artrec_core.recs.evaluation_worlds import catalogue, people, tribes
+from tests.artrec_core.recs.evaluation_worlds import catalogue, tribes, users
 from tests.conftest import ROOT
 from tests.end_to_end.small_world import DAY, small_recipe
 from tests.waiting import wait_until
@@ -74,7 +74,7 @@ def prepared(tmp_path: Path) -> list[str]:
     """The arguments of a command for two tribes' tables, as `prepare` would have committed them."""
     settings = [*tiny_settings(tmp_path), "train.text_epochs=0", *ENDLESS]
     lake = Lake(load(CONFIG, settings).store.lake)
-    for table, frame in (("catalogue", catalogue()), ("histories", tribes()), ("people", people())):
+    for table, frame in (("catalogue", catalogue()), ("histories", tribes()), ("people", users())):
         lake.commit(table, DAY, {"all": [lake.write_part(table, DAY, frame)]}, fingerprint=DAY, code_version="test")
     return ["--config", CONFIG, "--date", DAY, *(part for one in settings for part in ("--set", one))]
 

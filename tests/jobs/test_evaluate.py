@@ -12,16 +12,16 @@ from rich.console import Console
 
 from artrec_core.config import load
 from artrec_core.errors import ArtrecError
+from artrec_core.evaluation.lists import accuracy_of_lists, read_lists
 from artrec_core.lake import Lake
-from artrec_core.recs.evaluation import accuracy_of_lists, dumped
 from jobs import evaluate
-from jobs.answer import AMONG_HIDDEN_LISTS, LISTS
-from jobs.asked import Protocol
-from jobs.contestant import Contestant
-from jobs.scoreboard import WIDTH_OF_A_LOG, show
+from jobs.evaluation.printed import WIDTH_OF_A_LOG, show
+from jobs.evaluation.subprocess_run import Contestant
+from jobs.evaluation.task import Protocol
+from jobs.evaluation.worker import AMONG_HIDDEN_LISTS, LISTS
 from jobs.step import Night
 from tests.artrec_core.model.worlds import tiny_settings
-from tests.artrec_core.recs.evaluation_worlds import ARTWORK_IDS, catalogue, people, question_of, tribes
+from tests.artrec_core.recs.evaluation_worlds import ARTWORK_IDS, catalogue, task_of, tribes, users
 from tests.conftest import ROOT
 from tests.end_to_end.small_world import DAY, small_recipe
 
@@ -38,7 +38,7 @@ def night(settings: list[str]) -> Night:
     """The tribes' tables, as `prepare` would have committed them."""
     recipe = load(CONFIG, settings)
     lake = Lake(recipe.store.lake)
-    for table, frame in (("catalogue", catalogue()), ("histories", tribes()), ("people", people())):
+    for table, frame in (("catalogue", catalogue()), ("histories", tribes()), ("people", users())):
         lake.commit(table, DAY, {"all": [lake.write_part(table, DAY, frame)]}, fingerprint=DAY, code_version="test")
     return Night(recipe, DAY, made_from={"histories": "tribes"})
 
@@ -57,10 +57,10 @@ def printed(told: dict[str, Any]) -> str:
 
 def test_the_figures_are_those_of_the_dumped_lists(night: Night, settings: list[str]):
     told = evaluate.evaluated(night, CONFIG, settings, ["popularity", "ease"], [0])
-    held_out = question_of(tribes())[1]
+    held_out = task_of(tribes())[1]
     for model in ("popularity", "ease"):
         lists = Path(told["folder"]) / f"{model}-seed0" / LISTS
-        ids = dumped(lists, held_out.test["user_id"].to_list(), ARTWORK_IDS, 20)
+        ids = read_lists(lists, held_out.test["user_id"].to_list(), ARTWORK_IDS, 20)
         targets = np.array([ARTWORK_IDS.index(one) for one in held_out.test["artwork_id"]])
         found = told["models"][model]["accuracy"]["everyone"]
         assert found["ndcg@10"] == pytest.approx(accuracy_of_lists(ids, targets)["ndcg@10"].mean(), abs=1e-6)
@@ -114,7 +114,7 @@ def test_what_cannot_be_measured_is_refused_before_anything_runs(given: dict[str
 
 def test_a_museum_that_no_model_saw_is_all_that_is_tested(night: Night, settings: list[str]):
     told = evaluate.evaluated(night, CONFIG, settings, ["popularity", "ease"], [0], Protocol(unseen_museums=("south",)))
-    held_out = question_of(tribes())[1].test
+    held_out = task_of(tribes())[1].test
     south = held_out.filter(pl.col("artwork_id").is_in(ARTWORK_IDS[12:]))
     assert 0 < south.height < held_out.height
     assert told["counts"]["hidden_artworks"] == 12
@@ -136,7 +136,10 @@ def test_a_museum_that_no_model_saw_is_all_that_is_tested(night: Night, settings
 
 
 def test_a_museum_without_tests_or_with_all_works_is_refused(night: Night, settings: list[str]):
-    for names, says in (("north", "south"), "every work is of north, south"), (("louvre",), "no work is of a museum"):
+    for names, says in (
+        (("north", "south"), "every work is of north, south"),
+        (("louvre",), "no artwork is from a museum"),
+    ):
         with pytest.raises(ArtrecError, match=says):
             evaluate.evaluated(night, CONFIG, settings, ["ease"], [0], Protocol(unseen_museums=names))
 
@@ -144,7 +147,7 @@ def test_a_museum_without_tests_or_with_all_works_is_refused(night: Night, setti
 def test_the_parts_of_the_model_are_ablations_only_beside_others():
     assert evaluate._told_as_ablations([*evaluate.BASELINES, *evaluate.OWN]) == {}
     found = evaluate._told_as_ablations(["ease", "full", "text-only", "text-frozen"])
-    assert found == {"text-only": "no id vectors", "text-frozen": "the text tower as it comes"}
+    assert found == {"text-only": "no id vectors", "text-frozen": "the text tower without fine-tuning"}
 
 
 @pytest.mark.slow

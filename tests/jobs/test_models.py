@@ -8,9 +8,9 @@ import torch
 
 from artrec_core.config import load
 from artrec_core.errors import ArtrecError
+from artrec_core.evaluation.gate import Criterion, Decision
 from artrec_core.model.registry import Registry
 from artrec_core.model.two_tower import Shape, TwoTower
-from artrec_core.recs.promotion import Criterion, Decision
 from jobs import models
 from tests.end_to_end.small_world import small_recipe
 

@@ -143,7 +143,7 @@ def test_somebody_who_saw_much_still_gets_a_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "frame", "says"),
     [
-        ("item_vectors", {"artwork_id": ["a1"], "model_version": ["3"], "vector": [[1.0, 0.0]]}, "5 works of the catalogue have no vector"),
+        ("item_vectors", {"artwork_id": ["a1"], "model_version": ["3"], "vector": [[1.0, 0.0]]}, "5 artworks of the catalogue have no vector"),
         ("user_vectors", {"user_id": ["ann"], "model_version": ["2"], "vector": [[1.0, 0.0]]}, "2 model versions \\(2, 3\\)"),
         ("user_vectors", {"user_id": ["ann", "bob"], "model_version": ["3"] * 2, "vector": [[1.0], [1.0, 0.0]]}, "vectors of different lengths"),
     ],

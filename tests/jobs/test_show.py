@@ -8,7 +8,7 @@ from artrec_core.columns import CATALOGUE, OVERALL, conform
 from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError, GateFailed
 from artrec_core.lake import Lake
-from artrec_core.recs.popular import popular_artworks
+from artrec_core.recs.inputs.popularity import popular_artworks
 from jobs import publish
 from jobs.show import command, examples, open_night, show
 from jobs.step import run_step

@@ -68,7 +68,7 @@ def test_a_filter_holds_for_people_unknown_and_known_and_for_the_other_tables(tm
 
 def test_a_filter_that_leaves_nothing_stops_the_step_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(
-        ArtrecError, match=r"strategy 'main': the filter museums = \['Louvre'\] leaves none of the 6 works"
+        ArtrecError, match=r"strategy 'main': the filter museums = \['Louvre'\] removes all of the remaining 6 artworks"
     ):
         scored(tmp_path, strategies=[{"name": "main", "filters": {"museums": ["Louvre"]}}])
 
@@ -327,7 +327,7 @@ def test_every_pair_is_kept_where_asked_with_the_scores_of_the_lists(tmp_path: P
 def test_every_pair_is_made_some_people_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keep = {**SCORE, "keep_all_pairs": True}
     scored(tmp_path / "whole", score=keep)
-    monkeypatch.setattr("artrec_core.recs.pairs.PAIRS_IN_PIECE", 12)
+    monkeypatch.setattr("artrec_core.recs.tables.all_pairs.PAIRS_IN_PIECE", 12)
     scored(tmp_path / "cut", score=keep)
     whole, cut = (lake_in(tmp_path / name).manifest("all_pairs", DAY) for name in ("whole", "cut"))
     assert (len(whole.parts), len(cut.parts)) == (1, 2)

@@ -220,7 +220,7 @@ def test_without_a_holdout_everything_is_learnt_from_and_nothing_is_measured(rec
 
 
 def test_without_a_holdout_the_workers_get_every_event(recipe: Recipe):
-    from jobs.future import future_of
+    from artrec_core.model.training_split import future_of
 
     prepared(recipe, DAY)
     everything = recipe.model_copy(update={"train": recipe.train.model_copy(update={"holdout": False})})

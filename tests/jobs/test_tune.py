@@ -15,13 +15,14 @@ import pytest
 from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError, ConfigError, MissingPartition
 from artrec_core.lake import Lake
-from artrec_core.model.search_space import USUAL, setting, space_of, with_values
-from jobs import tune, tuning
+from artrec_core.model.search_space import DEFAULT_SPACE, apply_values, setting, space_of
+from jobs import tune
 from jobs.step import Night
-from jobs.trial_log import Log
-from jobs.trial_records import Trial, finished_alike, ranked, trials_in
+from jobs.tuning import search as tuning
+from jobs.tuning.callback import Log
+from jobs.tuning.records import Trial, finished_alike, ranked, trials_in
 from tests.artrec_core.model.worlds import tiny_settings
-from tests.artrec_core.recs.evaluation_worlds import catalogue, people, tribes, with_other_tests
+from tests.artrec_core.recs.evaluation_worlds import catalogue, tribes, users, with_other_tests
 from tests.conftest import ROOT
 
 CONFIG = str(ROOT / "infra" / "recipes" / "demo.toml")
@@ -35,7 +36,7 @@ def settings(tmp_path: Path) -> list[str]:
     """Overrides of a recipe whose night is there: the tribes' tables, as `prepare` would have committed them."""
     settings = [*tiny_settings(tmp_path), "train.user_epochs=4", "train.text_epochs=0", "train.shuffled=0.0"]
     lake = Lake(load(CONFIG, settings).store.lake)
-    for table, frame in (("catalogue", catalogue()), ("histories", tribes()), ("people", people())):
+    for table, frame in (("catalogue", catalogue()), ("histories", tribes()), ("people", users())):
         lake.commit(table, DAY, {"all": [lake.write_part(table, DAY, frame)]}, fingerprint=DAY, code_version="test")
     return settings
 
@@ -100,7 +101,7 @@ def test_what_trials_read_does_not_change_with_the_test_works(settings: list[str
         )
         people, settled = tune.prepared(Night(recipe, DAY), space_of(recipe), tmp_path / name)
         assert people == 16
-        assert not any(setting(with_values(recipe, settled), key) == "auto" for key in USUAL)
+        assert not any(setting(apply_values(recipe, settled), key) == "auto" for key in DEFAULT_SPACE)
         files = sorted(path for path in (tmp_path / name).rglob("*.*") if path.suffix in (".json", ".npz", ".npy"))
         read.append({str(path.relative_to(tmp_path / name)): path.read_bytes() for path in files})
     assert len(read[0]) == 3

@@ -1,1 +1,1 @@
-"""The demo world: well-known artworks as facts, and simulated visitors who look at them."""
+"""The demo data: facts about well-known artworks, and simulated visitors who look at them."""

@@ -1,20 +1,22 @@
-"""SIMULATED visitors over any catalogue: nobody here is a real person, and every row says `simulated`.
+"""SIMULATED visitors for any catalogue: no user here is a real person, and every row has `simulated` set.
 
-A seeded generator of plausible people, to develop and to demonstrate with. How it works, in order:
+A seeded generator of plausible users, for development and demonstration. The steps are:
 
-1. Tastes (`tastes.py`). Every facet of a work (movement, creator, subjects, culture, classification, century, words of
-   the medium) has a vector drawn from a hash of its name; a work is the normalised sum of its facets' vectors and of one
-   of its own, which no text can tell. Popularity is log-normal a work and has nothing to do with content.
-2. People and visits (`visits.py`). A person has one to three tastes, each around a facet or a work, and comes more or
-   less often (log-normal). Each visit is in the mood of one taste, mostly that of the visit before, leaning towards what
-   was picked last: so the order of a history tells something that its set of works does not. Works are picked from
-   softmax(TASTE * mood . work + POPULARITY * log popularity), rarely one that was picked before.
-3. Reactions (`reactions.py`). The entrance shows popular works (impressions), some are dismissed. A pick is viewed for a
-   while, and may be liked, made a favourite, rated, commented on or bought, all the likelier the better it suits.
-4. Around them: 3 % of the people are known and have no events; 3 % only stated interests; some others stated interests
-   too; 1 % did not consent; one is a bot that views thousands of works at random in a day.
+1. Tastes (`tastes.py`). Every facet of an artwork (movement, creator, subjects, culture, classification, century, words
+   of the medium) has a vector that is drawn from a hash of its name. An artwork's vector is the normalised sum of its
+   facets' vectors and a vector of its own, which no text describes. Popularity is log-normal and independent of content.
+2. Users and visits (`visits.py`). A user has one to three tastes, each around a facet or an artwork. How often a user
+   comes is log-normal. Each visit has a mood: one of the tastes, mostly that of the visit before, which leans towards
+   the last picks. So the order of a history carries information that the set of its artworks does not. Artworks are
+   picked from softmax(TASTE * mood . artwork + POPULARITY * log popularity), and rarely picked twice.
+3. Reactions (`reactions.py`). At the start of a visit popular artworks are shown (impressions), and some are dismissed.
+   A pick is viewed for a while. It may be liked, made a favourite, rated, commented on or purchased; most of these are
+   more likely for a pick with a higher affinity to the mood.
+4. Special users. 3 % of the users have no events and no stated interests, and 3 % have stated interests alone. 15 % of
+   the others state interests too. 1 % refuse consent. One is a bot that views thousands of random artworks in a day.
 
-The same artworks, numbers and seed give the same events, byte for byte. `Truth` is what an oracle knows: a ceiling.
+The same artworks, numbers and seed give the same events, byte for byte. `GroundTruth` scores artworks by the true
+tastes: an upper bound for every model.
 """
 
 from collections.abc import Sequence
@@ -25,6 +27,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from artrec_core.arrays import Float32Array, Int64Array
 from artrec_core.columns import (
     ARTWORK_ID,
     CONSENT,
@@ -41,20 +44,27 @@ from artrec_core.columns import (
     USER_ID,
     conform,
 )
-from artrec_core.data.demo.reactions import EVENTS_A_VISIT, PERSON, SECOND, WORK, positive_chance, react
-from artrec_core.data.demo.tastes import Floats, Ints, Space, space, unit
+from artrec_core.data.demo.reactions import (
+    ARTWORK_NUMBER,
+    EVENTS_PER_VISIT,
+    SECOND,
+    USER_NUMBER,
+    positive_chance,
+    react,
+)
+from artrec_core.data.demo.tastes import LatentSpace, build_latent_space, normalise
 from artrec_core.data.demo.visits import (
     ANCHOR_KINDS,
     LEAN,
     POPULARITY,
-    STAY,
+    SAME_TASTE_CHANCE,
     TASTE,
     Picks,
     Tastes,
     Visits,
     draw_tastes,
     draw_times,
-    walk,
+    simulate_visits,
 )
 from artrec_core.errors import ArtrecError
 
@@ -67,138 +77,165 @@ _PLACES = ("web", "app", "gallery")
 
 
 @dataclass(frozen=True)
-class Truth:
-    """What an oracle knows: everybody's true tastes, and the mood of every visit once it has begun."""
+class GroundTruth:
+    """An oracle that knows the true tastes of all users, and the mood of every visit that has begun.
 
-    space: Space
+    Attributes
+    ----------
+    picked_at : (picks,) the second at which each pick is viewed
+    begins : the beginning of the simulated time
+    """
+
+    space: LatentSpace
     tastes: Tastes
     visits: Visits
     picks: Picks
-    picked_at: Ints
+    picked_at: Int64Array
     begins: datetime
 
     def scores(
         self, user_ids: Sequence[str], artwork_ids: Sequence[str], at: Sequence[datetime] | None = None
-    ) -> Floats:
-        """(people, artworks) the log chance, but for a constant a person, that each work is the next positive one.
+    ) -> Float32Array:
+        """Score artworks by the log probability that each is the user's next positive one.
 
-        With `at`, a moment a person: the time of a held-out event; the oracle knows the mood of that visit if another
-        work was picked in it before, and else what the person's tastes and the visit before make likely. Without it,
-        the visit that would come next. Works the generator does not know score -inf; people it does not know, and the
-        bot, are scored by popularity.
+        Parameters
+        ----------
+        user_ids, artwork_ids : users and artworks to score
+        at : a time for each user, optional
+            The time of a held-out event. If the visit has an earlier pick, the oracle knows its mood. Otherwise it knows
+            the probabilities that follow from the user's tastes and the visit before. Without `at`, the next visit of
+            each user is scored.
+
+        Returns
+        -------
+        (users, artworks) log probabilities plus a constant for each user
+            Artworks that are not in the simulation score -inf. Users that are not in it are scored by popularity.
         """
-        where = {one: row for row, one in enumerate(self.space.artwork_ids)}
-        columns = np.array([where.get(one, -1) for one in artwork_ids], np.int64)
-        people = len(self.tastes.count)
-        moments = [None] * len(user_ids) if at is None else at
-        scored = np.stack(
+        column_of = {artwork_id: column for column, artwork_id in enumerate(self.space.artwork_ids)}
+        columns = np.array([column_of.get(artwork_id, -1) for artwork_id in artwork_ids], np.int64)
+        users = len(self.tastes.count)
+        times = [None] * len(user_ids) if at is None else at
+        scores = np.stack(
             [
-                self._scores(person if person < people else None, moment)
-                for person, moment in zip(map(_number, user_ids), moments, strict=True)
+                self._scores(user if user < users else None, time)
+                for user, time in zip(map(_user_number, user_ids), times, strict=True)
             ]
         )
-        scored = scored[:, columns]
-        scored[:, columns < 0] = -np.inf
-        return scored
+        scores = scores[:, columns]
+        scores[:, columns < 0] = -np.inf
+        return scores
 
-    def _scores(self, person: int | None, at: datetime | None) -> Floats:
-        if person is None:
+    def _scores(self, user: int | None, at: datetime | None) -> Float32Array:
+        if user is None:
             return POPULARITY * self.space.log_popularity
-        chance = np.zeros(len(self.space.artwork_ids))
-        for mood, weight in self._moods(person, at):
-            suits = self.space.works @ mood
-            liking = TASTE * suits + POPULARITY * self.space.log_popularity
-            picked = np.exp(liking - liking.max())
-            chance += weight * picked / picked.sum() * positive_chance(suits)
-        return np.log(chance).astype(np.float32)
+        probability = np.zeros(len(self.space.artwork_ids))
+        for mood, weight in self._moods(user, at):
+            affinity = self.space.artwork_vectors @ mood
+            logits = TASTE * affinity + POPULARITY * self.space.log_popularity
+            pick_weights = np.exp(logits - logits.max())
+            probability += weight * pick_weights / pick_weights.sum() * positive_chance(affinity)
+        return np.log(probability).astype(np.float32)
 
-    def _moods(self, person: int, at: datetime | None) -> list[tuple[Floats, float]]:
-        """The moods an oracle holds possible, with their chances."""
-        first, last = np.searchsorted(self._person_of_pick, [person, person + 1])
+    def _moods(self, user: int, at: datetime | None) -> list[tuple[Float32Array, float]]:
+        """The possible moods of the visit, with their probabilities."""
+        first, last = np.searchsorted(self._user_of_pick, [user, user + 1])
         if at is not None:
             second = int((at - self.begins).total_seconds())
             last = first + int(np.searchsorted(self.picked_at[first:last], second, side="right"))
-            held = last - 1
-            if held > first and self.picks.visit[held] == self.picks.visit[held - 1]:
-                return [(self.visits.mood[self.picks.visit[held]], 1.0)]
-            last = held if held >= first else last
-        count = int(self.tastes.count[person])
-        tastes = self.tastes.vectors[person, :count]
+            held_out = last - 1
+            if held_out > first and self.picks.visit[held_out] == self.picks.visit[held_out - 1]:
+                return [(self.visits.mood[self.picks.visit[held_out]], 1.0)]
+            last = held_out if held_out >= first else last
+        count = int(self.tastes.count[user])
+        tastes = self.tastes.vectors[user, :count]
         if last <= first:
             return [(taste, 1 / count) for taste in tastes]
         visit = int(self.picks.visit[last - 1])
         leaning = self.visits.next_leaning[visit]
-        chances = np.full(count, (1 - STAY) / count)
-        chances[self.visits.taste[visit]] += STAY
-        return [(unit(taste + LEAN * leaning), float(chance)) for taste, chance in zip(tastes, chances, strict=True)]
+        chances = np.full(count, (1 - SAME_TASTE_CHANCE) / count)
+        chances[self.visits.taste[visit]] += SAME_TASTE_CHANCE
+        return [
+            (normalise(taste + LEAN * leaning), float(chance)) for taste, chance in zip(tastes, chances, strict=True)
+        ]
 
     @cached_property
-    def _person_of_pick(self) -> Ints:
-        return self.visits.person[self.picks.visit]
+    def _user_of_pick(self) -> Int64Array:
+        return self.visits.user[self.picks.visit]
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """EVENT rows by (occurred_at, event_id), USER rows by user_id, and what an oracle knows of them."""
+    """EVENT rows sorted by (occurred_at, event_id), USER rows sorted by user_id, and the ground truth."""
 
     events: pl.DataFrame
     users: pl.DataFrame
-    truth: Truth
+    truth: GroundTruth
 
 
-def simulate(artworks: pl.DataFrame, *, people: int, events: int, days: int, ends: str | date, seed: int) -> Simulation:
-    """Simulated `people` and about so many `events` of theirs over `days` days, the last of which is `ends` (UTC).
+def simulate(artworks: pl.DataFrame, *, users: int, events: int, days: int, ends: str | date, seed: int) -> Simulation:
+    """Simulate users and their events.
 
-    `artworks` has ARTWORK's columns; works without an id or a title are shown to nobody. Raises `ArtrecError` where
-    fewer than two are left.
+    Parameters
+    ----------
+    artworks : frame of ARTWORK; artworks without an id or a title are left out
+    users : number of users
+    events : approximate number of events
+    days : number of days that the events cover
+    ends : the last of these days (UTC)
+    seed : seed of the random numbers
+
+    Raises
+    ------
+    ArtrecError
+        If fewer than two artworks have an id and a title.
     """
-    world = space(artworks, seed)
-    if len(world.artwork_ids) < 2:
+    space = build_latent_space(artworks, seed)
+    if len(space.artwork_ids) < 2:
         raise ArtrecError("the simulated visitors need at least two artworks with a title; check the recipe's sources")
     last = date.fromisoformat(ends) if isinstance(ends, str) else ends
     begins = datetime(last.year, last.month, last.day, tzinfo=UTC) - timedelta(days=days - 1)
-    rng = np.random.default_rng([seed, people, events, days])
-    tastes = draw_tastes(world, people, rng)
-    parts = rng.permutation(people)
-    bot, silent, stated, comers = np.split(
-        parts, np.cumsum([1, round(NO_EVENTS_SHARE * people), round(INTERESTS_ONLY_SHARE * people)])
+    rng = np.random.default_rng([seed, users, events, days])
+    tastes = draw_tastes(space, users, rng)
+    bot, without_events, interests_only, visitors = np.split(
+        rng.permutation(users), np.cumsum([1, round(NO_EVENTS_SHARE * users), round(INTERESTS_ONLY_SHARE * users)])
     )
     bot_views = int(np.clip(0.04 * events, 1100, 5000))
-    expected = round(max(0, events - bot_views) / EVENTS_A_VISIT)
-    person, start = draw_times(np.sort(comers), expected, days * 86400, rng)
-    visits, picks = walk(world, tastes, person, start, rng)
-    made, picked_at = react(world, visits, picks, rng)
-    bots = _bot(world, int(bot[0]), max(days // 2 - 1, 0), bot_views, rng)
-    rows = _events(pl.concat([made, bots], how="diagonal"), world, begins, rng)
-    users = _users(people, tastes, world, silent, stated, rng)
-    return Simulation(rows, users, Truth(world, tastes, visits, picks, picked_at, begins))
+    visit_count = round(max(0, events - bot_views) / EVENTS_PER_VISIT)
+    visit_user, start = draw_times(np.sort(visitors), visit_count, days * 86400, rng)
+    visits, picks = simulate_visits(space, tastes, visit_user, start, rng)
+    visit_events, picked_at = react(space, visits, picks, rng)
+    bot_events = _bot(space, int(bot[0]), max(days // 2 - 1, 0), bot_views, rng)
+    event_rows = _events(pl.concat([visit_events, bot_events], how="diagonal"), space, begins, rng)
+    user_rows = _users(users, tastes, space, without_events, interests_only, rng)
+    return Simulation(event_rows, user_rows, GroundTruth(space, tastes, visits, picks, picked_at, begins))
 
 
-def _bot(world: Space, bot: int, day: int, views: int, rng: np.random.Generator) -> pl.DataFrame:
-    """One day of a bot: works at random, a view every few seconds, none longer than a second."""
+def _bot(space: LatentSpace, bot: int, day: int, views: int, rng: np.random.Generator) -> pl.DataFrame:
+    """One day of a bot: a view of a random artwork every few seconds, each shorter than a second."""
     return pl.DataFrame(
         {
-            PERSON: np.full(views, bot),
-            WORK: rng.integers(0, len(world.artwork_ids), views),
+            USER_NUMBER: np.full(views, bot),
+            ARTWORK_NUMBER: rng.integers(0, len(space.artwork_ids), views),
             SECOND: day * 86400 + np.arange(views) * (80000 // views),
             DWELL_SECONDS: rng.random(views).round(1),
         }
     ).with_columns(pl.lit("view").alias(KIND))
 
 
-def _events(made: pl.DataFrame, world: Space, begins: datetime, rng: np.random.Generator) -> pl.DataFrame:
-    """The rows as EVENT, numbered within each person in order of time."""
-    ids = pl.Series(ARTWORK_ID, world.artwork_ids, dtype=pl.String)
-    ordered = made.sort(PERSON, SECOND, maintain_order=True).with_columns(turn=pl.int_range(pl.len()).over(PERSON))
-    places = pl.Series(PLACE, rng.choice(np.array(_PLACES), made.height, p=(0.5, 0.4, 0.1)).tolist(), dtype=pl.String)
-    user = _user_id(pl.col(PERSON))
+def _events(events: pl.DataFrame, space: LatentSpace, begins: datetime, rng: np.random.Generator) -> pl.DataFrame:
+    """The events as EVENT. The number in an event's id counts the events of a user in order of time."""
+    ids = pl.Series(ARTWORK_ID, space.artwork_ids, dtype=pl.String)
+    ordered = events.sort(USER_NUMBER, SECOND, maintain_order=True)
+    ordered = ordered.with_columns(turn=pl.int_range(pl.len()).over(USER_NUMBER))
+    places = pl.Series(PLACE, rng.choice(np.array(_PLACES), events.height, p=(0.5, 0.4, 0.1)).tolist(), dtype=pl.String)
+    user = _user_id(pl.col(USER_NUMBER))
     return conform(
         ordered.with_columns(
             user.alias(USER_ID),
             (user + "-" + pl.col("turn").cast(pl.String).str.zfill(4)).alias(EVENT_ID),
             (pl.lit(begins) + pl.duration(seconds=SECOND)).alias(OCCURRED_AT),
             pl.lit(True).alias(SIMULATED),
-            ids.gather(ordered[WORK]).alias(ARTWORK_ID),
+            ids.gather(ordered[ARTWORK_NUMBER]).alias(ARTWORK_ID),
             places,
         ).sort(OCCURRED_AT, EVENT_ID),
         EVENT,
@@ -206,17 +243,22 @@ def _events(made: pl.DataFrame, world: Space, begins: datetime, rng: np.random.G
 
 
 def _users(
-    people: int, tastes: Tastes, world: Space, silent: Ints, stated: Ints, rng: np.random.Generator
+    users: int,
+    tastes: Tastes,
+    space: LatentSpace,
+    without_events: Int64Array,
+    interests_only: Int64Array,
+    rng: np.random.Generator,
 ) -> pl.DataFrame:
-    says = rng.random(people) < ALSO_INTERESTS_SHARE
-    says[silent] = False
-    says[stated] = True
-    interests = [_interests(person, tastes, world) if says[person] else None for person in range(people)]
-    no_consent = rng.random(people) < NO_CONSENT_SHARE
+    has_interests = rng.random(users) < ALSO_INTERESTS_SHARE
+    has_interests[without_events] = False
+    has_interests[interests_only] = True
+    interests = [_interests(user, tastes, space) if has_interests[user] else None for user in range(users)]
+    no_consent = rng.random(users) < NO_CONSENT_SHARE
     return conform(
-        pl.DataFrame({PERSON: np.arange(people)}).select(
-            _user_id(pl.col(PERSON)).alias(USER_ID),
-            pl.Series(LOCALE, rng.choice(np.array(_LOCALES), people).tolist(), dtype=pl.String),
+        pl.DataFrame({USER_NUMBER: np.arange(users)}).select(
+            _user_id(pl.col(USER_NUMBER)).alias(USER_ID),
+            pl.Series(LOCALE, rng.choice(np.array(_LOCALES), users).tolist(), dtype=pl.String),
             pl.Series(INTERESTS, interests, dtype=pl.String),
             pl.Series(CONSENT, (~no_consent).tolist()),
             pl.lit(True).alias(SIMULATED),
@@ -225,20 +267,20 @@ def _users(
     )
 
 
-def _interests(person: int, tastes: Tastes, world: Space) -> str:
-    """An English sentence from the facets of the person's tastes: "I love Impressionism and pictures of boats."."""
+def _interests(user: int, tastes: Tastes, space: LatentSpace) -> str:
+    """An English sentence from the facets of the user's tastes: "I love Impressionism and pictures of boats."."""
     phrases: list[str] = []
-    for anchor in tastes.anchors[person, : tastes.count[person]]:
-        facet, work = int(tastes.facet_of[anchor]), int(tastes.work_of[anchor])
-        told = [one for one in world.facets_of(work) if world.facets[one][0] in ANCHOR_KINDS]
-        for one in [facet] if facet >= 0 else told[:2]:
-            phrase = _phrase(*world.facets[one])
+    for anchor in tastes.anchors[user, : tastes.count[user]]:
+        anchor_facet, artwork = int(tastes.facet_of[anchor]), int(tastes.artwork_of[anchor])
+        artwork_facets = [facet for facet in space.facets_of(artwork) if space.facets[facet][0] in ANCHOR_KINDS]
+        for facet in [anchor_facet] if anchor_facet >= 0 else artwork_facets[:2]:
+            phrase = _phrase(*space.facets[facet])
             if phrase not in phrases:
                 phrases.append(phrase)
     if not phrases:
         return "I love art."
-    *others, last = phrases
-    return f"I love {', '.join(others)} and {last}." if others else f"I love {last}."
+    *first, last = phrases
+    return f"I love {', '.join(first)} and {last}." if first else f"I love {last}."
 
 
 def _phrase(kind: str, value: str) -> str:
@@ -254,11 +296,11 @@ def _phrase(kind: str, value: str) -> str:
     return value.lower()
 
 
-def _user_id(person: pl.Expr) -> pl.Expr:
-    return "sim-" + person.cast(pl.String).str.zfill(5)
+def _user_id(number: pl.Expr) -> pl.Expr:
+    return "sim-" + number.cast(pl.String).str.zfill(5)
 
 
-def _number(user_id: str) -> int:
-    """The person a user id stands for; a number beyond all people where it is none of ours."""
+def _user_number(user_id: str) -> int:
+    """The number of a simulated user; for any other id, a number above those of all users."""
     digits = user_id.removeprefix("sim-")
     return int(digits) if digits.isdecimal() else 2**62

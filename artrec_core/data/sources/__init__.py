@@ -1,4 +1,7 @@
-"""Museums' raw lines in, Artworks out: every line ends as a row or in quarantine with a reason, whatever it holds."""
+"""Sources of artworks: reading the raw lines of museums and mapping them to ARTWORK.
+
+Whatever a line holds, it becomes a row or goes to the quarantine with a reason.
+"""
 
 import gzip
 import json
@@ -22,23 +25,24 @@ from artrec_core.columns import (
     RECORD,
     RULE,
     SOURCE,
-    empty,
+    empty_frame,
 )
 from artrec_core.config import Source
-from artrec_core.data.artwork import checked, frame, with_content_hash
-from artrec_core.data.files import opened, path_on
-from artrec_core.data.mapped import IS_JSON, IS_RECORD, MAPPABLE, Mapped, quarantined
+from artrec_core.data.artwork import build_frame, check_types, with_content_hash
+from artrec_core.data.files import open_input, path_for_day
+from artrec_core.data.mapped import IS_JSON, IS_RECORD, MAPPABLE, MappedRows, quarantine_rows
 from artrec_core.data.sources import carnegie, demo, jsonl, tate, walters
-from artrec_core.data.text import Record, kind_of
+from artrec_core.data.text import Record, type_in_words
 from artrec_core.data.values import identifier
 from artrec_core.errors import MissingInput
 
-Mapping = Callable[[Record], dict[str, Any]]
+# Maps a record of a source to the columns of ARTWORK; raises `ValueError` if it cannot.
+RecordMapper = Callable[[Record], dict[str, Any]]
 
-# Python holds a mapped record in about 4 KB, polars in a tenth of it.
+# Lines mapped at once. A mapped record takes about 4 KB as Python objects, and a tenth of that in polars.
 CHUNK = 8192
 
-_MUSEUMS: dict[str, Mapping] = {
+_MUSEUMS: dict[str, RecordMapper] = {
     "demo": demo.artwork,
     "tate": tate.artwork,
     "carnegie": carnegie.artwork,
@@ -54,74 +58,75 @@ class _Unmappable(Exception):
 
 
 def read_lines(source: Source, day: str) -> Iterator[str]:
-    """The source's lines as they were received, at most `source.limit`; `{date}` in its path is the day.
+    """Read the source's lines as they were received, at most `source.limit` of them.
 
-    Bytes that are no UTF-8 become replacement characters. Raises `MissingInput` where the file is not there or is cut
-    off.
+    `{date}` in the source's path is replaced by the run date `day`. Bytes that are not UTF-8 become replacement
+    characters. Raises `MissingInput` if the file does not exist or is cut off.
     """
-    lines = demo.lines() if source.kind == "demo" else _file_lines(source, day)
+    lines = demo.raw_lines() if source.kind == "demo" else _file_lines(source, day)
     for line in islice(lines, source.limit):
         yield line.rstrip(b"\r\n").decode("utf-8", errors="replace")
 
 
 def _file_lines(source: Source, day: str) -> Iterator[bytes]:
-    path = path_on(str(source.path), day)
-    with closing(opened(f"source {source.name}", path)) as file:
-        packed = file.read(2) == b"\x1f\x8b"
+    path = path_for_day(str(source.path), day)
+    with closing(open_input(f"source {source.name}", path)) as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         try:
-            yield from gzip.GzipFile(fileobj=file) if packed else file
+            yield from gzip.GzipFile(fileobj=file) if is_gzip else file
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise MissingInput(
                 f"source {source.name}: {path} is cut off or damaged ({error}); fetch it again"
             ) from error
 
 
-def mapping_of(source: Source) -> Mapping:
-    """The function that turns one record of this source into our columns; it raises `ValueError` where it cannot."""
-    return jsonl.mapping(source.fields) if source.kind == "jsonl" else _MUSEUMS[source.kind]
+def record_mapper(source: Source) -> RecordMapper:
+    """The function that maps a record of this source to the columns of ARTWORK."""
+    return jsonl.build_mapper(source.fields) if source.kind == "jsonl" else _MUSEUMS[source.kind]
 
 
-def to_artworks(source: Source, raw: pl.DataFrame) -> Mapped:
-    """Raw lines (RAW) as artworks: each line ends in exactly one of `rows` (LINE + ARTWORK) and `unmapped`."""
-    mapping = mapping_of(source)
-    chunks = [_chunk(source, mapping, raw.slice(start, CHUNK)) for start in range(0, raw.height, CHUNK)]
+def to_artworks(source: Source, raw: pl.DataFrame) -> MappedRows:
+    """Map raw lines (RAW) to artworks: each line ends in exactly one of `rows` (LINE + ARTWORK) and `unmapped`."""
+    mapper = record_mapper(source)
+    chunks = [_map_chunk(source, mapper, raw.slice(start, CHUNK)) for start in range(0, raw.height, CHUNK)]
     if not chunks:
-        return Mapped(empty({LINE: pl.Int64(), **ARTWORK}), empty(QUARANTINE))
-    return Mapped(pl.concat([one.rows for one in chunks]), pl.concat([one.unmapped for one in chunks]))
+        return MappedRows(empty_frame({LINE: pl.Int64(), **ARTWORK}), empty_frame(QUARANTINE))
+    return MappedRows(pl.concat([chunk.rows for chunk in chunks]), pl.concat([chunk.unmapped for chunk in chunks]))
 
 
-def _chunk(source: Source, mapping: Mapping, raw: pl.DataFrame) -> Mapped:
+def _map_chunk(source: Source, mapper: RecordMapper, raw: pl.DataFrame) -> MappedRows:
     rows: list[dict[str, Any]] = []
-    refused: list[_Unmappable | None] = []
+    faults: list[_Unmappable | None] = []
     for record in raw[RECORD]:
         try:
-            rows.append(_row(source, mapping, record))
-            refused.append(None)
-        except _Unmappable as reason:
-            refused.append(reason)
-    lines = raw.with_columns(
-        pl.Series(RULE, [one and one.rule for one in refused], pl.String),
-        pl.Series(REASON, [one and one.reason for one in refused], pl.String),
+            rows.append(_row(source, mapper, record))
+            faults.append(None)
+        except _Unmappable as fault:
+            faults.append(fault)
+    with_faults = raw.with_columns(
+        pl.Series(RULE, [fault and fault.rule for fault in faults], pl.String),
+        pl.Series(REASON, [fault and fault.reason for fault in faults], pl.String),
     )
-    kept = lines.filter(pl.col(RULE).is_null())
-    fields = frame(rows, {name: dtype for name, dtype in ARTWORK.items() if name not in (SOURCE, CRAWLED_AT)})
-    artworks = with_content_hash(fields.with_columns(kept[SOURCE], kept[CRAWLED_AT], kept[LINE]))
-    out = lines.filter(pl.col(RULE).is_not_null())
-    return Mapped(
-        artworks.select(LINE, *ARTWORK), quarantined("artworks", out, rule=pl.col(RULE), reason=pl.col(REASON))
+    mappable = with_faults.filter(pl.col(RULE).is_null())
+    fields = build_frame(rows, {name: dtype for name, dtype in ARTWORK.items() if name not in (SOURCE, CRAWLED_AT)})
+    artworks = with_content_hash(fields.with_columns(mappable[SOURCE], mappable[CRAWLED_AT], mappable[LINE]))
+    faulty = with_faults.filter(pl.col(RULE).is_not_null())
+    return MappedRows(
+        artworks.select(LINE, *ARTWORK),
+        quarantine_rows("artworks", faulty, rule=pl.col(RULE), reason=pl.col(REASON)),
     )
 
 
-def _row(source: Source, mapping: Mapping, line: str | None) -> dict[str, Any]:
+def _row(source: Source, mapper: RecordMapper, line: str | None) -> dict[str, Any]:
     record = _record(line)
     try:
-        fields = checked(mapping(record))
+        fields = check_types(mapper(record))
         fields[ARTWORK_ID] = _identifier(fields.get(ARTWORK_ID))
     except (ValueError, RecursionError) as error:
         raise _Unmappable(MAPPABLE, str(error) or "the record is nested too deeply") from None
     except Exception as error:
-        # A slip of our own must not stop the night: the line is set aside with what went wrong.
+        # An error in artrec's own code must not stop the run: the line goes to the quarantine with the error.
         raise _Unmappable(MAPPABLE, f"{type(error).__name__}: {error}") from None
     artwork_id = fields.get(ARTWORK_ID)
     fields[ARTWORK_ID] = None if artwork_id is None else f"{source.name}:{artwork_id}"
@@ -147,5 +152,5 @@ def _record(line: str | None) -> Record:
     except ValueError as error:
         raise _Unmappable(IS_JSON, f"the line is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise _Unmappable(IS_RECORD, f"the line holds {kind_of(value)}, not a record")
+        raise _Unmappable(IS_RECORD, f"the line holds {type_in_words(value)}, not a record")
     return value

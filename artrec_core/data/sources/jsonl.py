@@ -1,4 +1,4 @@
-"""Any catalogue of JSON records, mapped by the recipe: our column = dotted path in the record."""
+"""Any catalogue of JSON records. The recipe maps each column to a dotted path in the record."""
 
 import math
 import re
@@ -6,25 +6,26 @@ from collections.abc import Callable
 from typing import Any
 
 from artrec_core.columns import ARTWORK, ARTWORK_ID, CONTENT_HASH, CRAWLED_AT, SOURCE
-from artrec_core.data.names import Creator, creator, known
-from artrec_core.data.text import Record, clean, distinct, joined, kind_of, text_at, whole_at
+from artrec_core.data.names import Creator, creator, known_creators
+from artrec_core.data.text import Record, clean, distinct_values, integer_at, join_distinct, text_at, type_in_words
 from artrec_core.data.values import identifier
-from artrec_core.data.years import years
+from artrec_core.data.years import parse_years
 from artrec_core.errors import ConfigError
 
-_MAPPED = set(ARTWORK) - {SOURCE, CRAWLED_AT, CONTENT_HASH}
+_MAPPABLE_COLUMNS = set(ARTWORK) - {SOURCE, CRAWLED_AT, CONTENT_HASH}
 
 
-def mapping(fields: dict[str, str]) -> Callable[[Record], dict[str, Any]]:
-    """The function that turns a record into our columns.
+def build_mapper(fields: dict[str, str]) -> Callable[[Record], dict[str, Any]]:
+    """Build the function that maps a record to the columns of ARTWORK.
 
-    A path leads through objects ("artist.name"), lists by number ("images.0.url"), or every object of a list
-    ("artists.name"). Raises `ConfigError` for a column that is not ours.
+    `fields` maps a column to a path. A path goes through objects ("artist.name"), through one element of a list
+    ("images.0.url") or through every object of a list ("artists.name"). Raises `ConfigError` if a column does not exist.
     """
-    unknown = sorted(fields.keys() - _MAPPED)
-    if unknown:
+    unknown_columns = sorted(fields.keys() - _MAPPABLE_COLUMNS)
+    if unknown_columns:
         raise ConfigError(
-            f"sources.fields: {unknown[0]!r} is no column of an artwork; known are {', '.join(sorted(_MAPPED))}"
+            f"sources.fields: {unknown_columns[0]!r} is not a column of an artwork;"
+            f" use one of {', '.join(sorted(_MAPPABLE_COLUMNS))}"
         )
     paths = {column: path.split(".") for column, path in fields.items()}
 
@@ -35,13 +36,13 @@ def mapping(fields: dict[str, str]) -> Callable[[Record], dict[str, Any]]:
 
 
 def _at(value: Any, path: list[str]) -> Any:
-    for at, step in enumerate(path):
-        if isinstance(value, list) and not step.isdecimal():
-            return [found for one in value if (found := _at(one, path[at:])) is not None]
+    for depth, key in enumerate(path):
+        if isinstance(value, list) and not key.isdecimal():
+            return [inner for element in value if (inner := _at(element, path[depth:])) is not None]
         if isinstance(value, list):
-            value = value[int(step)] if int(step) < len(value) else None
+            value = value[int(key)] if int(key) < len(value) else None
         else:
-            value = value.get(step) if isinstance(value, dict) else None
+            value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
@@ -49,30 +50,36 @@ def _value(column: str, value: Any, what: str) -> Any:
     if column == ARTWORK_ID:
         return _id(value, what)
     if column == "creators":
-        return known([one for found in _listed(value) for one in _creators(found, what)])
+        return known_creators([creator for element in _as_list(value) for creator in _creators(element, what)])
     if column == "subjects":
         return _subjects(value, what)
     if column in ("year_from", "year_to"):
         return _year(value, last=column == "year_to")
     if column == "price":
         return _price(value)
-    return joined(clean(one, what) for one in value) if isinstance(value, list) else clean(value, what)
+    if isinstance(value, list):
+        return join_distinct(clean(element, what) for element in value)
+    return clean(value, what)
 
 
 def _id(value: Any, what: str) -> str | None:
-    # As events spell it: markup and entities are taken for what they are.
+    # Not cleaned like a text: events name the artwork by the same id, with markup and entities left as they are.
     try:
         return identifier(value)
     except ValueError as error:
         raise ValueError(f"{what} {error}") from None
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return [] if value is None else value if isinstance(value, list) else [value]
 
 
 def _creators(value: Any, what: str) -> list[Creator]:
-    """The creators of a text ("A; B", and "Joel Coen, Ethan Coen" where every piece is a whole name) or an object."""
+    """The creators in a text or an object.
+
+    Names in a text are separated by semicolons. They are separated by commas only if each piece has several words, as in
+    "Joel Coen, Ethan Coen": "Blake, Robert" is one name.
+    """
     if isinstance(value, dict):
         return [_creator(value)]
     text = clean(value, what)
@@ -91,30 +98,30 @@ def _creator(value: Record) -> Creator:
         role=text_at(value, "role"),
         nationality=text_at(value, "nationality"),
         gender=text_at(value, "gender"),
-        born=whole_at(value, "born"),
-        died=whole_at(value, "died"),
+        born=integer_at(value, "born"),
+        died=integer_at(value, "died"),
     )
 
 
 def _subjects(value: Any, what: str) -> list[str] | None:
-    found = [clean(one, what) for one in _listed(value)]
+    subjects = [clean(element, what) for element in _as_list(value)]
     if isinstance(value, str):
-        found = [piece.strip() for text in found if text for piece in re.split(r"[;|,]", text)]
-    return distinct(one.lower() for one in found if one)
+        subjects = [piece.strip() for text in subjects if text for piece in re.split(r"[;|,]", text)]
+    return distinct_values(subject.lower() for subject in subjects if subject)
 
 
 def _year(value: Any, *, last: bool) -> int | None:
-    """A year out of a number, "1995", "1995-03-01" or prose; None where none is told."""
+    """The first or last year in a number, "1995", "1995-03-01", a date text or a list of these; None if there is none."""
     if isinstance(value, list):
-        found = [year for one in value if (year := _year(one, last=last)) is not None]
-        return (max(found) if last else min(found)) if found else None
-    number = whole_at({"year": value}, "year")
+        years = [year for element in value if (year := _year(element, last=last)) is not None]
+        return (max(years) if last else min(years)) if years else None
+    number = integer_at({"year": value}, "year")
     if number is not None or not isinstance(value, str):
         return number
     if iso := re.match(r"\s*(-?\d{4})-\d{2}(?:-\d{2})?(?!\d)", value):
         return int(iso[1])
-    told = years(value)
-    return None if told is None else told[1 if last else 0]
+    span = parse_years(value)
+    return None if span is None else span[1 if last else 0]
 
 
 def _price(value: Any) -> float | None:
@@ -123,7 +130,7 @@ def _price(value: Any) -> float | None:
     if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         if value is None or isinstance(value, str):
             return None
-        raise ValueError(f"price holds {kind_of(value)} where a number was expected")
+        raise ValueError(f"price holds {type_in_words(value)} where a number was expected")
     try:
         number = float(value)
     except OverflowError:

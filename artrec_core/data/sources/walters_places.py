@@ -1,6 +1,6 @@
-"""The Walters names countries in their own languages; these are their English names."""
+"""English names of countries, which the Walters names in their own languages."""
 
-ENGLISH = {
+ENGLISH_NAMES = {
     "Afghanestan": "Afghanistan",
     "Al-Jaza'ir": "Algeria",
     "Al-Lubnan": "Lebanon",

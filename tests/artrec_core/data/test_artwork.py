@@ -5,12 +5,12 @@ import polars as pl
 import pytest
 
 from artrec_core.columns import ARTWORK, CONTENT_HASH
-from artrec_core.data.artwork import HASHED, checked, creator_names, frame, with_content_hash
+from artrec_core.data.artwork import HASHED_COLUMNS, build_frame, check_types, creator_names, with_content_hash
 from artrec_core.data.names import creator
 
 
 def hashes(*rows: dict[str, Any]) -> list[str]:
-    return with_content_hash(frame(rows, ARTWORK))[CONTENT_HASH].to_list()
+    return with_content_hash(build_frame(rows, ARTWORK))[CONTENT_HASH].to_list()
 
 
 def test_the_hash_changes_with_what_is_read_and_shown_and_not_with_the_crawl() -> None:
@@ -29,14 +29,14 @@ def test_the_hash_changes_with_what_is_read_and_shown_and_not_with_the_crawl() -
 
 
 def test_the_hash_does_not_depend_on_the_rows_beside() -> None:
-    one, two = {"artwork_id": "a:1", "title": "Vase"}, {"artwork_id": "a:2", "subjects": []}
-    assert hashes(one, two) == hashes(one) + hashes(two) == hashes(two, one)[::-1]
+    first, second = {"artwork_id": "a:1", "title": "Vase"}, {"artwork_id": "a:2", "subjects": []}
+    assert hashes(first, second) == hashes(first) + hashes(second) == hashes(second, first)[::-1]
 
 
 def test_a_value_moved_to_its_neighbour_is_another_record() -> None:
     first, second = hashes({"movement": "Gothic"}, {"culture": "Gothic"})
     assert first != second
-    assert not {CONTENT_HASH, "crawled_at"} & set(HASHED)
+    assert not {CONTENT_HASH, "crawled_at"} & set(HASHED_COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,11 @@ def test_a_value_moved_to_its_neighbour_is_another_record() -> None:
 )
 def test_a_value_of_the_wrong_type_is_named(field: str, value: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        checked({field: value})
+        check_types({field: value})
 
 
 def test_names_leave_out_makers_known_by_nationality_only() -> None:
-    works = frame(
+    works = build_frame(
         [
             {
                 "creators": [

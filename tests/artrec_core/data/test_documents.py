@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artrec_core.columns import ARTWORK, CATALOGUE
-from artrec_core.data.artwork import frame
+from artrec_core.data.artwork import build_frame
 from artrec_core.data.documents import with_documents
 from artrec_core.data.names import creator
 
 
 def document(words: int = 60, **fields: Any) -> str:
-    return str(with_documents(frame([fields], ARTWORK), words)["document"][0])
+    return str(with_documents(build_frame([fields], ARTWORK), words)["document"][0])
 
 
 def test_the_most_telling_facts_come_first() -> None:
@@ -126,7 +126,7 @@ def test_brackets_of_the_museum_stay() -> None:
 
 
 def test_the_catalogue_has_its_columns_and_no_rows_from_none() -> None:
-    assert with_documents(frame([], ARTWORK), 60).schema == pl.Schema(CATALOGUE)
+    assert with_documents(build_frame([], ARTWORK), 60).schema == pl.Schema(CATALOGUE)
 
 
 @given(

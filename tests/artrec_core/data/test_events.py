@@ -38,26 +38,26 @@ def raw(*records: str) -> pl.DataFrame:
     return pl.concat(raw_rows("clicks", records))
 
 
-def mapped(record: dict[str, Any], source: EventSource = CLICKS) -> dict[str, Any]:
+def map_one(record: dict[str, Any], source: EventSource = CLICKS) -> dict[str, Any]:
     """The one row of a record that can be mapped."""
-    found = to_events(source, raw(json.dumps(record)))
-    assert found.unmapped.is_empty(), found.unmapped[REASON].to_list()
-    return found.rows.to_dicts()[0]
+    result = to_events(source, raw(json.dumps(record)))
+    assert result.unmapped.is_empty(), result.unmapped[REASON].to_list()
+    return result.rows.to_dicts()[0]
 
 
-def refused(record: object) -> tuple[str, str]:
+def fault_of(record: object) -> tuple[str, str]:
     """The rule and the reason of a record that cannot be mapped."""
-    found = to_events(CLICKS, raw(record if isinstance(record, str) else json.dumps(record)))
-    assert found.rows.is_empty()
-    return found.unmapped[RULE].item(), found.unmapped[REASON].item()
+    result = to_events(CLICKS, raw(record if isinstance(record, str) else json.dumps(record)))
+    assert result.rows.is_empty()
+    return result.unmapped[RULE].item(), result.unmapped[REASON].item()
 
 
-def received(source: EventSource, day: str = "2026-03-02") -> list[str]:
+def received_records(source: EventSource, day: str = "2026-03-02") -> list[str]:
     return [record for chunk in read_raw_events(source, day, None) for record in chunk[RECORD]]
 
 
 def test_an_event_is_mapped() -> None:
-    row = mapped(LIKE)
+    row = map_one(LIKE)
     assert row[EVENT_ID] == "clicks:7"
     assert (row[USER_ID], row[ARTWORK_ID], row[KIND]) == ("ann", "a", "like")
     assert row[OCCURRED_AT] == datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -66,7 +66,7 @@ def test_an_event_is_mapped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("received", "meant"),
+    ("value", "expected"),
     [
         ("2026-03-01T10:00:00Z", datetime(2026, 3, 1, 10, tzinfo=UTC)),
         ("2026-03-01T10:00:00+02:00", datetime(2026, 3, 1, 8, tzinfo=UTC)),
@@ -78,12 +78,12 @@ def test_an_event_is_mapped() -> None:
         ("", None),
     ],
 )
-def test_times_come_in_many_forms(received: object, meant: datetime | None) -> None:
-    assert mapped(LIKE | {"occurred_at": received})[OCCURRED_AT] == meant
+def test_times_come_in_many_forms(value: object, expected: datetime | None) -> None:
+    assert map_one(LIKE | {"occurred_at": value})[OCCURRED_AT] == expected
 
 
 def test_numbers_may_come_as_text() -> None:
-    row = mapped(LIKE | {"value": "4.5", "dwell_seconds": "", "simulated": "true", "user_id": 12})
+    row = map_one(LIKE | {"value": "4.5", "dwell_seconds": "", "simulated": "true", "user_id": 12})
     assert (row[VALUE], row[DWELL_SECONDS], row[SIMULATED], row[USER_ID]) == (4.5, None, True, "12")
 
 
@@ -102,51 +102,51 @@ def test_numbers_may_come_as_text() -> None:
         ("user_id", 1.5, "user_id is 1.5, not an id"),
         ("user_id", "u\0", 'user_id is "u\\u0000", not an id'),
         ("artwork_id", "a" * 5000, "artwork_id is an id of 5,000 characters"),
-        ("text", "no\0thing", 'text is "no\\u0000thing": no database takes a NUL'),
+        ("text", "no\0thing", 'text is "no\\u0000thing": no database stores a NUL'),
         ("simulated", "perhaps", 'simulated is "perhaps", not true or false'),
-        ("text", "\ud800", "text is text that cannot be written"),
+        ("text", "\ud800", "text is text that cannot be written as UTF-8"),
     ],
 )
 def test_a_value_of_the_wrong_type_names_its_field(field: str, value: object, reason: str) -> None:
-    rule, found = refused(LIKE | {field: value})
+    rule, message = fault_of(LIKE | {field: value})
     assert rule == "mappable"
-    assert found.startswith(reason)
+    assert message.startswith(reason)
 
 
 @pytest.mark.parametrize("record", ["", "{", "not json", "[" * 100_000])
-def test_a_line_that_is_no_json_is_put_aside(record: str) -> None:
-    assert refused(record)[0] == "is_json"
+def test_a_line_that_is_no_json_is_unmapped(record: str) -> None:
+    assert fault_of(record)[0] == "is_json"
 
 
 @pytest.mark.parametrize("record", ["null", "3", '"text"', "[1, 2]", "true"])
-def test_a_line_that_is_no_record_is_put_aside(record: str) -> None:
-    assert refused(record)[0] == "is_record"
+def test_a_line_that_is_no_record_is_unmapped(record: str) -> None:
+    assert fault_of(record)[0] == "is_record"
 
 
-def test_a_row_put_aside_keeps_its_line_key_and_record() -> None:
+def test_a_unmapped_row_keeps_its_line_key_and_record() -> None:
     broken = json.dumps(LIKE | {"value": "abc"})
-    found = to_events(CLICKS, raw(json.dumps(LIKE), broken))
-    assert found.rows[LINE].to_list() == [1]
-    assert found.unmapped.schema == pl.Schema(QUARANTINE)
-    assert found.unmapped.select(LINE, KEY, RECORD).rows() == [(2, "7", broken)]
+    result = to_events(CLICKS, raw(json.dumps(LIKE), broken))
+    assert result.rows[LINE].to_list() == [1]
+    assert result.unmapped.schema == pl.Schema(QUARANTINE)
+    assert result.unmapped.select(LINE, KEY, RECORD).rows() == [(2, "7", broken)]
 
 
 def test_an_event_without_an_id_gets_one_of_its_content() -> None:
     bare = {name: value for name, value in LIKE.items() if name != "event_id"}
-    first, second = mapped(bare)[EVENT_ID], mapped(bare | {"artwork_id": "b"})[EVENT_ID]
-    assert first == mapped(dict(reversed(bare.items())))[EVENT_ID]
+    first, second = map_one(bare)[EVENT_ID], map_one(bare | {"artwork_id": "b"})[EVENT_ID]
+    assert first == map_one(dict(reversed(bare.items())))[EVENT_ID]
     assert first != second
     assert len(first) == len("clicks:") + 20
 
 
 def test_columns_may_have_other_names_and_artworks_a_prefix() -> None:
     source = CLICKS.model_copy(update={"fields": {"user_id": "who", "value": "stars"}, "artwork_source": "tate"})
-    row = mapped({"who": "bob", "stars": 3, "artwork_id": 9922, "kind": "rating"}, source)
+    row = map_one({"who": "bob", "stars": 3, "artwork_id": 9922, "kind": "rating"}, source)
     assert (row[USER_ID], row[VALUE], row[ARTWORK_ID]) == ("bob", 3.0, "tate:9922")
 
 
 def test_what_the_gate_reads_is_what_is_kept() -> None:
-    row = mapped(LIKE | {"kind": "like ", "user_id": " u1 ", "artwork_id": 55.0, "place": " "})
+    row = map_one(LIKE | {"kind": "like ", "user_id": " u1 ", "artwork_id": 55.0, "place": " "})
     assert (row[KIND], row[USER_ID], row[ARTWORK_ID], row["place"]) == ("like", "u1", "55", None)
 
 
@@ -162,8 +162,8 @@ def test_whole_decimals_and_floats_of_parquet_are_ids(tmp_path: Path) -> None:
     ).write_parquet(path)
     source = EventSource(name="clicks", kind="file", path=str(path))
     [chunk] = read_raw_events(source, "2026-03-02", None)
-    found = to_events(source, chunk).rows
-    assert found.select(USER_ID, ARTWORK_ID, VALUE).rows() == [("777", "12345678901234567890", 4.0), (None, None, 5.0)]
+    result = to_events(source, chunk).rows
+    assert result.select(USER_ID, ARTWORK_ID, VALUE).rows() == [("777", "12345678901234567890", 4.0), (None, None, 5.0)]
 
 
 def test_a_field_that_is_no_column_is_an_error_that_names_it() -> None:
@@ -173,9 +173,9 @@ def test_a_field_that_is_no_column_is_an_error_that_names_it() -> None:
 
 
 def test_no_rows_are_no_rows() -> None:
-    found = to_events(CLICKS, raw("{}").clear())
-    assert found.rows.schema == pl.Schema({LINE: pl.Int64(), **EVENT})
-    assert found.unmapped.is_empty()
+    result = to_events(CLICKS, raw("{}").clear())
+    assert result.rows.schema == pl.Schema({LINE: pl.Int64(), **EVENT})
+    assert result.unmapped.is_empty()
 
 
 values = st.recursive(
@@ -190,30 +190,32 @@ def test_no_value_crashes_and_every_line_ends_in_one_place(records: list[object]
     lines = [json.dumps(record, ensure_ascii=True) for record in records]
     if not lines:
         return
-    found = to_events(CLICKS, raw(*lines))
-    ends = sorted(found.rows[LINE].to_list() + found.unmapped[LINE].to_list())
+    result = to_events(CLICKS, raw(*lines))
+    ends = sorted(result.rows[LINE].to_list() + result.unmapped[LINE].to_list())
     assert ends == list(range(1, len(lines) + 1))
 
 
 @given(st.text())
 def test_no_line_crashes(line: str) -> None:
-    found = to_events(CLICKS, raw(line.encode(errors="replace").decode()))
-    assert found.rows.height + found.unmapped.height == 1
+    result = to_events(CLICKS, raw(line.encode(errors="replace").decode()))
+    assert result.rows.height + result.unmapped.height == 1
 
 
 def test_lines_of_jsonl_are_received_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "clicks-2026-03-02.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"a":  1}\r\nnull\n\nbr\xffken\n'))
     source = EventSource(name="clicks", kind="file", path=str(tmp_path / "clicks-{date}.jsonl.gz"))
-    assert received(source) == ['{"a":  1}', "null", "", "br\ufffdken"]
+    assert received_records(source) == ['{"a":  1}', "null", "", "br\ufffdken"]
 
 
 def test_rows_of_csv_are_texts_by_the_header(tmp_path: Path) -> None:
     path = tmp_path / "clicks.csv"
     path.write_text('\ufeffuser_id,text\nann,"two\nlines"\nbob\n7,007\n', encoding="utf-8")
-    found = [json.loads(one) for one in received(EventSource(name="clicks", kind="file", path=str(path)))]
-    assert found[::2] == [{"user_id": "ann", "text": "two\nlines"}, {"user_id": "7", "text": "007"}]
-    assert refused(found[1]) == ("is_record", "line 4 of the file has 1 cells where the header names 2")
+    result = [
+        json.loads(record) for record in received_records(EventSource(name="clicks", kind="file", path=str(path)))
+    ]
+    assert result[::2] == [{"user_id": "ann", "text": "two\nlines"}, {"user_id": "7", "text": "007"}]
+    assert fault_of(result[1]) == ("is_record", "line 4 of the file has 1 cells where the header names 2")
 
 
 def test_rows_of_parquet_keep_their_types(tmp_path: Path) -> None:
@@ -241,38 +243,38 @@ def test_sequences_become_events_whose_order_is_time(tmp_path: Path) -> None:
         name="ratings", kind="sequences", path=str(path), artwork_source="movies", ends="2026-03-01", event_kind="like"
     )
     [chunk] = read_raw_events(source, "2026-03-02", None)
-    found = to_events(source, chunk)
-    assert found.rows.select(USER_ID, ARTWORK_ID, OCCURRED_AT).rows() == [
+    result = to_events(source, chunk)
+    assert result.rows.select(USER_ID, ARTWORK_ID, OCCURRED_AT).rows() == [
         ("1", "movies:30", datetime(2026, 3, 1, 23, 59, 57, tzinfo=UTC)),
         ("1", "movies:10", datetime(2026, 3, 1, 23, 59, 58, tzinfo=UTC)),
         ("1", "movies:20", datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC)),
         ("2", "movies:10", datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC)),
     ]
-    assert found.rows[EVENT_ID].n_unique() == 4
-    assert found.unmapped.select(LINE, RULE, RECORD).rows() == [(4, "is_json", "broken")]
+    assert result.rows[EVENT_ID].n_unique() == 4
+    assert result.unmapped.select(LINE, RULE, RECORD).rows() == [(4, "is_json", "broken")]
 
 
 def test_a_missing_file_says_which_source_and_where(tmp_path: Path) -> None:
     source = EventSource(name="clicks", kind="file", path=str(tmp_path / "gone.csv"))
     with pytest.raises(MissingInput, match=r"clicks: there is no file .*gone\.csv"):
-        received(source)
+        received_records(source)
 
 
 def test_a_file_cut_off_is_missing_input(tmp_path: Path) -> None:
     path = tmp_path / "clicks.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"a": 1}\n' * 1000)[:-12])
     with pytest.raises(MissingInput, match="cut off"):
-        received(EventSource(name="clicks", kind="file", path=str(path)))
+        received_records(EventSource(name="clicks", kind="file", path=str(path)))
 
 
 def test_a_file_of_another_kind_is_missing_input(tmp_path: Path) -> None:
-    with pytest.raises(MissingInput, match="of no kind we read"):
-        received(EventSource(name="clicks", kind="file", path=str(tmp_path / "clicks.xlsx")))
+    with pytest.raises(MissingInput, match="of an unknown kind"):
+        received_records(EventSource(name="clicks", kind="file", path=str(tmp_path / "clicks.xlsx")))
 
 
 def test_simulated_visitors_need_artworks() -> None:
     with pytest.raises(ArtrecError, match="crawl the sources first"):
-        received(EventSource(name="visitors", kind="simulated"))
+        received_records(EventSource(name="visitors", kind="simulated"))
 
 
 def test_real_sequences_are_mapped(shared_data: Path) -> None:
@@ -283,6 +285,6 @@ def test_real_sequences_are_mapped(shared_data: Path) -> None:
         artwork_source="m",
     )
     chunk = next(read_raw_events(source, "2026-03-31", None))
-    found = to_events(source, chunk)
-    assert found.rows.height == 50_000
-    assert found.rows[ARTWORK_ID].to_list()[:3] == ["m:3186", "m:1270", "m:1721"]
+    result = to_events(source, chunk)
+    assert result.rows.height == 50_000
+    assert result.rows[ARTWORK_ID].to_list()[:3] == ["m:3186", "m:1270", "m:1721"]

@@ -1,4 +1,4 @@
-"""Rows of CSV: one that cannot be trusted is given up alone, and says on which line it stands."""
+"""Rows of CSV: a faulty row affects no other row, and its message names its line."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from artrec_core.data.files import malformed, records
+from artrec_core.data.files import csv_fault, read_records
 from artrec_core.errors import MissingInput
 
 HEADER = "user_id,artwork_id,kind,at,text"
@@ -15,7 +15,7 @@ HEADER = "user_id,artwork_id,kind,at,text"
 def received(folder: Path, *lines: str, name: str = "events.csv") -> list[dict[str, Any]]:
     path = folder / name
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return [json.loads(record) for record in records("app", str(path))]
+    return [json.loads(record) for record in read_records("app", str(path))]
 
 
 def good(count: int) -> list[str]:
@@ -23,11 +23,11 @@ def good(count: int) -> list[str]:
 
 
 def users(rows: list[dict[str, Any]]) -> list[str]:
-    return [row["user_id"] for row in rows if malformed(row) is None]
+    return [row["user_id"] for row in rows if csv_fault(row) is None]
 
 
 def faults(rows: list[dict[str, Any]]) -> list[str]:
-    return [why for row in rows if (why := malformed(row)) is not None]
+    return [fault for row in rows if (fault := csv_fault(row)) is not None]
 
 
 def test_a_quote_that_is_never_closed_takes_no_other_line(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_quote_that_a_later_row_would_close_takes_no_other_line(tmp_path: Path
 def test_a_quote_that_a_faulty_row_closes_takes_no_other_line(tmp_path: Path) -> None:
     rows = received(tmp_path, HEADER, 'bad,5,like,2026-03-01,"oops', *good(2), 'worse,5,like,2026-03-01,"', *good(2))
     assert users(rows) == ["u0", "u1", "u0", "u1"]
-    assert [why.split(" opens ")[0] for why in faults(rows)] == ["line 2 of the file", "line 5 of the file"]
+    assert [fault.split(" opens ")[0] for fault in faults(rows)] == ["line 2 of the file", "line 5 of the file"]
 
 
 def test_text_of_several_lines_stays_whole(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_text_of_several_lines_stays_whole(tmp_path: Path) -> None:
     assert [row["text"] for row in rows] == ['two, or\nmore, or, many, more\nlines "here"', "fine"]
 
 
-def test_cells_too_few_or_too_many_are_told_and_kept(tmp_path: Path) -> None:
+def test_cells_too_few_or_too_many_are_reported_and_the_cells_kept(tmp_path: Path) -> None:
     rows = received(tmp_path, HEADER, "ann,5", *good(1), "", "bob,5,like,2026-03-01,well, well")
     assert users(rows) == ["u0"]
     assert faults(rows) == [
@@ -70,11 +70,11 @@ def test_a_quote_in_the_middle_of_a_cell_is_a_mark_of_inches(tmp_path: Path) -> 
     assert rows == [{"user_id": "ann", "text": '12" x 10"'}]
 
 
-def test_a_header_that_cannot_be_read_stops_the_night(tmp_path: Path) -> None:
+def test_a_header_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"app: the header of .*events\.csv opens a quote"):
         received(tmp_path, 'user_id,"text', *good(3))
 
 
 def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_bytes(b"")
-    assert list(records("app", str(tmp_path / "events.csv"))) == []
+    assert list(read_records("app", str(tmp_path / "events.csv"))) == []

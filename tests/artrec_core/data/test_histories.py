@@ -15,19 +15,19 @@ from artrec_core.columns import (
     conform,
 )
 from artrec_core.config import Signals
-from artrec_core.data.histories import histories
+from artrec_core.data.histories import build_histories
 
 DAY = "2026-03-02"
 
 
 def events(*rows: dict[str, Any]) -> pl.DataFrame:
-    """Events by ann of work a on March 1, numbered, unless a row says otherwise."""
-    usual = {"user_id": "ann", "artwork_id": "a", "kind": "like", "simulated": False}
-    made = [
-        usual | {"event_id": f"e{at}", "occurred_at": datetime(2026, 3, 1, at, tzinfo=UTC)} | row
-        for at, row in enumerate(rows)
+    """Events by ann of artwork a on March 1, numbered, unless a row says otherwise."""
+    defaults = {"user_id": "ann", "artwork_id": "a", "kind": "like", "simulated": False}
+    records = [
+        defaults | {"event_id": f"e{number}", "occurred_at": datetime(2026, 3, 1, number, tzinfo=UTC)} | row
+        for number, row in enumerate(rows)
     ]
-    return conform(pl.DataFrame(made, infer_schema_length=None), EVENT)
+    return conform(pl.DataFrame(records, infer_schema_length=None), EVENT)
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,14 @@ def events(*rows: dict[str, Any]) -> pl.DataFrame:
     ],
 )
 def test_what_an_event_counts_as(event: dict[str, Any], positive: bool, negative: bool, seen: bool) -> None:
-    rows, _ = histories(events(event), Signals(), DAY)
+    rows, _ = build_histories(events(event), Signals(), DAY)
     assert rows.schema == pl.Schema(HISTORY)
     assert rows.select(POSITIVE, NEGATIVE, SEEN).rows() == [(positive, negative, seen)]
 
 
 def test_the_recipe_says_what_counts() -> None:
     signals = Signals(positive=["comment"], negative=[], unseen=["view"], long_view_seconds=None)
-    rows, _ = histories(
+    rows, _ = build_histories(
         events({"kind": "comment"}, {"kind": "like"}, {"kind": "view", "dwell_seconds": 99.0}), signals, DAY
     )
     assert rows[POSITIVE].to_list() == [True, False, False]
@@ -65,7 +65,7 @@ def test_the_recipe_says_what_counts() -> None:
 
 
 def test_every_row_is_kept_or_counted() -> None:
-    given = events(
+    all_events = events(
         {"kind": "view"},
         {"kind": "like", "event_id": "e0"},  # the newer state of the first
         {"occurred_at": datetime(2026, 3, 3, tzinfo=UTC)},  # after the day
@@ -73,7 +73,7 @@ def test_every_row_is_kept_or_counted() -> None:
         {},
         {},
     )
-    rows, counts = histories(given, Signals(), DAY, refusing=pl.Series(["bob"]), max_history=2)
+    rows, counts = build_histories(all_events, Signals(), DAY, refusing_users=pl.Series(["bob"]), max_history=2)
     assert counts == {
         "rows_in": 6,
         "kept": 2,
@@ -87,7 +87,7 @@ def test_every_row_is_kept_or_counted() -> None:
 
 def test_the_last_moment_of_the_day_is_in_time() -> None:
     last = datetime(2026, 3, 2, 23, 59, 59, 999999, tzinfo=UTC)
-    rows, counts = histories(
+    rows, counts = build_histories(
         events({"occurred_at": last}, {"occurred_at": datetime(2026, 3, 3, tzinfo=UTC)}), Signals(), DAY
     )
     assert rows[EVENT_ID].to_list() == ["e0"]
@@ -95,15 +95,15 @@ def test_the_last_moment_of_the_day_is_in_time() -> None:
 
 
 def test_the_last_state_of_an_event_counts() -> None:
-    given = events({"kind": "like"}, {"kind": "dismiss", "event_id": "e0"})
-    rows, _ = histories(given, Signals(), DAY)
+    all_events = events({"kind": "like"}, {"kind": "dismiss", "event_id": "e0"})
+    rows, _ = build_histories(all_events, Signals(), DAY)
     assert rows[NEGATIVE].to_list() == [True]
 
 
-def test_order_is_by_person_time_and_event() -> None:
+def test_order_is_by_user_time_and_event() -> None:
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    given = events(
+    all_events = events(
         {"user_id": "bob"}, {"occurred_at": noon, "event_id": "z"}, {"occurred_at": noon, "event_id": "y"}, {}
     )
-    rows, _ = histories(given, Signals(), DAY)
+    rows, _ = build_histories(all_events, Signals(), DAY)
     assert rows.select(USER_ID, EVENT_ID).rows() == [("ann", "e3"), ("ann", "y"), ("ann", "z"), ("bob", "e0")]

@@ -1,6 +1,13 @@
 import pytest
 
-from artrec_core.data.names import attribution, creator, is_nationality, known, natural, plain
+from artrec_core.data.names import (
+    creator,
+    is_nationality,
+    known_creators,
+    natural_name,
+    split_attribution,
+    strip_honours,
+)
 
 
 @pytest.mark.parametrize(
@@ -14,7 +21,7 @@ from artrec_core.data.names import attribution, creator, is_nationality, known, 
     ],
 )
 def test_inverted_names_are_turned(inverted: str, expected: str) -> None:
-    assert natural(inverted) == expected
+    assert natural_name(inverted) == expected
 
 
 @pytest.mark.parametrize(
@@ -29,7 +36,7 @@ def test_inverted_names_are_turned(inverted: str, expected: str) -> None:
     ],
 )
 def test_honours_and_civil_names_go(shown: str, expected: str) -> None:
-    assert plain(shown) == expected
+    assert strip_honours(shown) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,7 +53,7 @@ def test_honours_and_civil_names_go(shown: str, expected: str) -> None:
     ],
 )
 def test_the_tie_to_the_work_is_told_from_the_name(shown: str, expected: tuple[str | None, str]) -> None:
-    assert attribution(shown) == expected
+    assert split_attribution(shown) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,5 +70,5 @@ def test_a_name_is_no_people(name: str) -> None:
 
 def test_makers_come_before_publishers_and_nobody_twice() -> None:
     publisher, artist = creator("Ebiya Rinnosuke", role="Publisher"), creator("Utagawa Kuniyoshi", role="Artist")
-    assert known([publisher, artist, creator(None, role="artist"), artist]) == [artist, publisher]
-    assert known([creator(None, gender="Male")]) is None
+    assert known_creators([publisher, artist, creator(None, role="artist"), artist]) == [artist, publisher]
+    assert known_creators([creator(None, gender="Male")]) is None

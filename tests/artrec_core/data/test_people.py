@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from artrec_core.columns import CONSENT, CONSENTS, EVENT, INTERESTS, SIMULATED, SOURCE, USER, USER_ID, conform
-from artrec_core.data.people import merge_people, refusing, resolve_consents
+from artrec_core.data.people import merge_users, refusing_users, resolve_consents
 
 NO_EVENTS = pl.DataFrame(schema=EVENT)
 
@@ -16,8 +16,8 @@ def consents(*answers: tuple[str, str, bool]) -> pl.DataFrame:
 
 
 def states(*rows: dict[str, Any]) -> pl.DataFrame:
-    made = [{"source": "form", "simulated": False, **row} for row in rows]
-    return conform(pl.DataFrame(made, infer_schema_length=None), {SOURCE: pl.String(), **USER})
+    records = [{"source": "form", "simulated": False, **row} for row in rows]
+    return conform(pl.DataFrame(records, infer_schema_length=None), {SOURCE: pl.String(), **USER})
 
 
 def events(*rows: dict[str, Any]) -> pl.DataFrame:
@@ -27,29 +27,29 @@ def events(*rows: dict[str, Any]) -> pl.DataFrame:
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
 def test_a_refusal_by_any_source_holds_whatever_the_names_of_the_sources(names: tuple[str, str]) -> None:
     refuses, agrees = names
-    found = consents((refuses, "ann", False), (agrees, "ann", True), (agrees, "bob", True))
-    assert resolve_consents(found).rows() == [("ann", False), ("bob", True)]
-    assert refusing(found).to_list() == ["ann"]
+    answers = consents((refuses, "ann", False), (agrees, "ann", True), (agrees, "bob", True))
+    assert resolve_consents(answers).rows() == [("ann", False), ("bob", True)]
+    assert refusing_users(answers).to_list() == ["ann"]
 
 
-def test_everybody_is_there_once() -> None:
-    found = merge_people(
+def test_every_user_has_one_row() -> None:
+    result = merge_users(
         states({"user_id": "bob", "interests": "the sea"}, {"user_id": "ann", "interests": "the sea"}),
         consents(("form", "bob", False), ("form", "eve", False)),
         events({"user_id": "cat", "simulated": True}, {"user_id": "ann"}, {"user_id": "dan", "simulated": False}),
     )
-    assert found.schema == pl.Schema(USER)
-    assert found.select(USER_ID, CONSENT, INTERESTS, SIMULATED).rows() == [
+    assert result.schema == pl.Schema(USER)
+    assert result.select(USER_ID, CONSENT, INTERESTS, SIMULATED).rows() == [
         ("ann", None, "the sea", False),
         ("bob", False, None, False),
         ("cat", None, None, True),
         ("dan", None, None, False),
-        ("eve", False, None, False),  # known by a row in quarantine alone
+        ("eve", False, None, False),  # known from a quarantined row alone
     ]
 
 
-def test_a_source_that_says_nothing_of_a_column_takes_nothing_away() -> None:
-    found = merge_people(
+def test_a_source_that_leaves_out_a_column_removes_no_value() -> None:
+    result = merge_users(
         states(
             {"source": "survey", "user_id": "ann", "interests": "the sea", "locale": "en"},
             {"source": "app", "user_id": "ann", "locale": "fr"},
@@ -57,8 +57,8 @@ def test_a_source_that_says_nothing_of_a_column_takes_nothing_away() -> None:
         consents(),
         NO_EVENTS,
     )
-    assert found.select("locale", INTERESTS).rows() == [("fr", "the sea")]
+    assert result.select("locale", INTERESTS).rows() == [("fr", "the sea")]
 
 
-def test_nobody_is_nobody() -> None:
-    assert merge_people(states().clear(), consents(), NO_EVENTS).is_empty()
+def test_no_records_give_no_users() -> None:
+    assert merge_users(states().clear(), consents(), NO_EVENTS).is_empty()

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artrec_core.data.text import clean, list_at, natural_order, object_at, objects_at, whole_at
+from artrec_core.data.text import clean, integer_at, list_at, natural_order, object_at, objects_at
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_wrong_kind_of_value_names_its_place() -> None:
     ],
 )
 def test_whole_numbers_are_read_from_what_holds_them(raw: object, expected: int | None) -> None:
-    assert whole_at({"year": raw}, "year") == expected
+    assert integer_at({"year": raw}, "year") == expected
 
 
 def test_inverted_terms_are_turned() -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artrec_core.data.values import LONGEST_ID, identifier, number, statement, text, truth
+from artrec_core.data.values import LONGEST_ID, boolean, identifier, number, statement, text
 
 
 @pytest.mark.parametrize("value", [55, 55.0, "55", "55.0", " 55.00 ", "\u200b55", "\t55\n"])
@@ -11,7 +11,7 @@ def test_an_id_has_one_spelling(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "spelt"),
+    ("value", "normalised"),
     [
         ("055", "055"),
         ("5.5", "5.5"),
@@ -26,12 +26,12 @@ def test_an_id_has_one_spelling(value: object) -> None:
         (None, None),
     ],
 )
-def test_what_an_id_is(value: object, spelt: str | None) -> None:
-    assert identifier(value) == spelt
+def test_what_an_id_is(value: object, normalised: str | None) -> None:
+    assert identifier(value) == normalised
 
 
 @pytest.mark.parametrize(
-    ("value", "why"),
+    ("value", "message"),
     [
         (1.5, "is 1.5, not an id"),
         (1e300, "not an id"),
@@ -39,25 +39,25 @@ def test_what_an_id_is(value: object, spelt: str | None) -> None:
         ({"id": 1}, "not an id"),
         ("a\0b", "not an id"),
         ("a\x07b", "control characters"),
-        ("Zo\ufffd", "no UTF-8"),
+        ("Zo\ufffd", "not UTF-8"),
         ("a" * (LONGEST_ID + 1), "an id of 501 characters"),
         ("\ud800", "surrogates"),
     ],
     ids=str,
 )
-def test_what_is_no_id_says_why(value: object, why: str) -> None:
-    with pytest.raises(ValueError, match=why):
+def test_what_is_no_id_says_why(value: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         identifier(value)
 
 
 @given(st.text() | st.floats() | st.integers())
 def test_an_id_that_is_read_again_stays_as_it_is(value: object) -> None:
     try:
-        spelt = identifier(value)
+        normalised = identifier(value)
     except ValueError:
         return
-    assert identifier(spelt) == spelt
-    assert spelt is None or (spelt == spelt.strip() and len(spelt.encode()) <= 4 * LONGEST_ID)
+    assert identifier(normalised) == normalised
+    assert normalised is None or (normalised == normalised.strip() and len(normalised.encode()) <= 4 * LONGEST_ID)
 
 
 def test_text_has_no_blanks_at_its_ends() -> None:
@@ -68,7 +68,7 @@ def test_text_has_no_blanks_at_its_ends() -> None:
 
 
 def test_text_with_a_nul_is_refused() -> None:
-    with pytest.raises(ValueError, match="no database takes a NUL"):
+    with pytest.raises(ValueError, match="no database stores a NUL"):
         text("the\0sea")
 
 
@@ -82,15 +82,15 @@ def test_a_statement_may_be_a_list_of_texts() -> None:
 
 @pytest.mark.parametrize("value", ["t", "Yes", "on", 1, 1.0, "1.0", True])
 def test_yes_has_many_spellings(value: object) -> None:
-    assert truth(value) is True
+    assert boolean(value) is True
 
 
 @pytest.mark.parametrize("value", ["f", "N", "off", 0, 0.0, "0.0", False])
 def test_no_has_many_spellings(value: object) -> None:
-    assert truth(value) is False
+    assert boolean(value) is False
 
 
-@pytest.mark.parametrize("read", [text, number, truth, identifier])
+@pytest.mark.parametrize("read", [text, number, boolean, identifier])
 def test_blank_text_is_nothing(read: object) -> None:
     assert read(" ") is None  # type: ignore[operator]
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artrec_core.data.years import LATEST_YEAR, Span, life, settled, years
+from artrec_core.data.years import LATEST_YEAR, YearSpan, parse_life, parse_years, reconcile_years
 
-PROSE: list[tuple[str, Span | None]] = [
+PROSE: list[tuple[str, YearSpan | None]] = [
     # plain years and ranges
     ("1889", (1889, 1889)),
     ("c.1830–5", (1830, 1835)),
@@ -86,8 +86,8 @@ PROSE: list[tuple[str, Span | None]] = [
 
 
 @pytest.mark.parametrize(("prose", "expected"), PROSE, ids=[prose for prose, _ in PROSE])
-def test_years_out_of_prose(prose: str, expected: Span | None) -> None:
-    assert years(prose) == expected
+def test_years_out_of_prose(prose: str, expected: YearSpan | None) -> None:
+    assert parse_years(prose) == expected
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_years_out_of_prose(prose: str, expected: Span | None) -> None:
         ("founded 1996", (None, None)),
     ],
 )
-def test_a_life_out_of_prose(dates: str, expected: Span) -> None:
-    assert life(dates) == expected
+def test_a_life_out_of_prose(dates: str, expected: YearSpan) -> None:
+    assert parse_life(dates) == expected
 
 
 @pytest.mark.parametrize(
@@ -131,15 +131,17 @@ def test_a_life_out_of_prose(dates: str, expected: Span) -> None:
         ((1850, None), None, (1850, None)),
     ],
 )
-def test_the_museums_own_years_stand_unless_they_make_no_sense(own: Span, prose: str | None, expected: Span) -> None:
-    assert settled(*own, prose) == expected
+def test_the_museums_own_years_stand_unless_they_make_no_sense(
+    own: YearSpan, prose: str | None, expected: YearSpan
+) -> None:
+    assert reconcile_years(*own, prose) == expected
 
 
 @given(st.text(alphabet="0123456789 -–/.,;:()?cadbAHstndrh centuryearlymid\x00", max_size=60))
 def test_whatever_the_prose_the_years_are_in_order(prose: str) -> None:
-    found = years(prose)
-    life(prose)
-    if found is not None:
-        start, end = found
+    result = parse_years(prose)
+    parse_life(prose)
+    if result is not None:
+        start, end = result
         assert start is not None or end is not None
         assert start is None or end is None or start <= end <= LATEST_YEAR

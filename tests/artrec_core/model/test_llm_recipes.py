@@ -12,8 +12,8 @@ import torch.distributed as dist
 from transformers import Qwen3Config
 
 from artrec_core.config import Encode, Recipe, load
-from artrec_core.model.memory import GIB, Size, fewest_gpus, peak, recipe_memory
-from artrec_core.model.run import Run, World
+from artrec_core.model.distributed.gpu_memory import GIB, Size, fewest_gpus, peak, recipe_memory
+from artrec_core.model.run import Run, WorkerGroup
 from artrec_core.model.text_encoder import TextEncoder, encode
 from artrec_core.model.train_loop import train_text
 from tests.artrec_core.model.worlds import small_data, tiny_model
@@ -67,7 +67,7 @@ def worker(rank: int, folder: Path, name: str, tuning: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=1)
     settings = recipe(name, f"model.tuning={tuning}", "model.max_tokens=16", "train.text_batch=8", "train.workers=1")
     train = settings.train.model_copy(update={"deepspeed": str(ROOT / settings.train.deepspeed)})
-    run = Run(folder, folder / "base", settings.model, train, Encode(), World())
+    run = Run(folder, folder / "base", settings.model, train, Encode(), WorkerGroup())
     encoder = TextEncoder.load(run.base, max_tokens=16, precision="bfloat16", weights=torch.bfloat16)
     train_text(run, small_data(), encoder, folder / "saved")
     dist.destroy_process_group()

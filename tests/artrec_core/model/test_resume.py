@@ -14,14 +14,14 @@ import torch
 import torch.distributed as dist
 
 from artrec_core.config import Encode, Model, Train, load
-from artrec_core.model import engines
-from artrec_core.model.checkpoints import Checkpoints, weights
-from artrec_core.model.launch import launch
-from artrec_core.model.run import Run, World
+from artrec_core.evaluation.ranking import held_out_ndcg
+from artrec_core.model.distributed import engines
+from artrec_core.model.distributed.checkpoints import Checkpoints, weights
+from artrec_core.model.distributed.launch import launch
+from artrec_core.model.run import Run, WorkerGroup
 from artrec_core.model.text_encoder import TextEncoder, encode, tune
 from artrec_core.model.text_phase import TextPhase
 from artrec_core.model.train_loop import train_text
-from artrec_core.recs.held_out import held_out_ndcg
 from tests.artrec_core.model.worlds import small_data, tiny_model
 from tests.conftest import ROOT
 
@@ -61,7 +61,7 @@ def worker(rank: int, size: int, folder: Path, stage: int, tuning: str, killed_a
         engines.DeepSpeed.step = killed  # type: ignore[method-assign]
     model = Model(**MODEL, tuning=tuning, lora_rank=2)
     train = Train(**TRAIN, text_epochs=PASSES[stage], deepspeed=str(ROOT / "infra" / "deepspeed" / f"zero{stage}.json"))
-    run = Run(folder, folder / "base", model, train, Encode(), World(rank, size))
+    run = Run(folder, folder / "base", model, train, Encode(), WorkerGroup(rank, size))
     torch.manual_seed(0)
     train_text(run, small_data(), TextEncoder.load(run.base, max_tokens=16), folder / "saved")
     dist.destroy_process_group()

@@ -9,7 +9,7 @@ import torch
 
 from artrec_core.columns import ARTWORK, DOCUMENT, conform
 from artrec_core.data.documents import with_documents
-from artrec_core.data.sources.demo import artwork, lines
+from artrec_core.data.sources.demo import artwork, raw_lines
 from artrec_core.model.text_encoder import TextEncoder
 from artrec_core.model.text_phase import GROUPS, TextBatch, TextBatches, TextPhase
 from tests.artrec_core.model.worlds import small_data, tiny_model
@@ -21,7 +21,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> TextEncoder:
 
 
 def demo_documents() -> list[str]:
-    works = pl.DataFrame([artwork(json.loads(line)) for line in lines()], infer_schema_length=None)
+    works = pl.DataFrame([artwork(json.loads(line)) for line in raw_lines()], infer_schema_length=None)
     return with_documents(conform(works, ARTWORK), 60)[DOCUMENT].to_list()
 
 
@@ -100,6 +100,6 @@ def test_without_matching_no_query_is_encoded_or_counted(encoder: TextEncoder):
 def test_a_catalogue_without_queries_or_events_trains_nothing_but_does_not_break(encoder: TextEncoder, tmp_path: Path):
     data = small_data()
     nobody = data.histories.take(np.zeros(0, np.int64))
-    bare = replace(data, histories=nobody, people=[], queries=[], interest_of=np.zeros(0, np.int64))
+    bare = replace(data, histories=nobody, user_ids=[], queries=[], interest_of=np.zeros(0, np.int64))
     loss = TextPhase(encoder)(TextBatches(bare, encoder, 8, 0, 1, seed=0).draw(0))
     assert loss.item() == 0

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from artrec_core.config import Encode, Model, Train
+from artrec_core.evaluation.ranking import held_out_ndcg
 from artrec_core.model.embeddings import item_vectors, text_vectors, user_vectors
-from artrec_core.model.run import VECTORS, Run, TrainingDiverged, World
+from artrec_core.model.run import VECTORS, Run, TrainingDiverged, WorkerGroup
 from artrec_core.model.text_encoder import TextEncoder, encode
 from artrec_core.model.train_loop import train
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
-from artrec_core.recs.held_out import held_out_ndcg
 from tests.artrec_core.model.worlds import small_data, tiny_model
 
 MODEL = Model(dim=16, layers=1, max_tokens=16, dropout=0.1)
@@ -23,7 +23,7 @@ TRAIN = Train(launcher="process", text_epochs=1, text_batch=12, user_epochs=6, u
 
 def trained(folder: Path, model: Model = MODEL, settings: Train = TRAIN) -> Path:
     base = tiny_model(folder / "base")
-    run = Run(folder, base, model, settings, Encode(), World())
+    run = Run(folder, base, model, settings, Encode(), WorkerGroup())
     train(run, small_data(), held_out_ndcg)
     return folder / "model"
 
@@ -112,7 +112,7 @@ def test_the_same_seed_gives_the_same_model(folder: Path, tmp_path: Path):
 
 
 def test_a_run_that_was_killed_after_the_text_tower_goes_on_from_it(folder: Path, tmp_path: Path):
-    run = Run(tmp_path, tiny_model(tmp_path / "base"), MODEL, TRAIN, Encode(), World())
+    run = Run(tmp_path, tiny_model(tmp_path / "base"), MODEL, TRAIN, Encode(), WorkerGroup())
 
     def die(*_: object) -> np.ndarray:
         raise KeyboardInterrupt
@@ -137,7 +137,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path):
 
 
 def test_a_large_catalogue_is_trained_on_drawn_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("artrec_core.model.user_phase.FULL_SOFTMAX_WORKS", 4)
+    monkeypatch.setattr("artrec_core.model.user_phase.FULL_SOFTMAX_ARTWORKS", 4)
     folder = trained(tmp_path, settings=TRAIN.model_copy(update={"negatives": 8}))
     losses = [json.loads(line) for line in (folder.parent / "metrics.jsonl").read_text().splitlines()]
     curve = [line["loss"] for line in losses if "epoch" in line]
@@ -147,7 +147,7 @@ def test_a_large_catalogue_is_trained_on_drawn_works(tmp_path: Path, monkeypatch
 def test_lora_and_a_decoder_train_too(tmp_path: Path):
     base = tiny_model(tmp_path / "base", "llama")
     model = MODEL.model_copy(update={"tuning": "lora", "lora_rank": 2, "gradient_checkpointing": True})
-    train(Run(tmp_path, base, model, TRAIN, Encode(), World()), small_data(), held_out_ndcg)
+    train(Run(tmp_path, base, model, TRAIN, Encode(), WorkerGroup()), small_data(), held_out_ndcg)
     before, after = TextEncoder.load(base, max_tokens=16), TextEncoder.load(tmp_path / "model" / "text")
     assert after.pooling == "last"
     assert not np.allclose(encode(before, ["blue boat"]), encode(after, ["blue boat"]), atol=1e-6)

@@ -1,4 +1,4 @@
-"""Tiny random language models with a tiny tokenizer, and a world of a few works and people."""
+"""Tiny random language models with a tiny tokenizer, and training data of a few artworks and users."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from artrec_core.columns import HISTORY, conform
 from artrec_core.data.holdout import leave_one_out
-from artrec_core.model.batches import sequences
+from artrec_core.model.sequences import build_sequences
 from artrec_core.model.training_data import TrainingData
 
 WORDS = [
@@ -83,7 +83,7 @@ def tiny_unigram(kind: str) -> tuple[Tokenizer, dict[str, str]]:
     """A tokenizer as XLM-R's: pieces with their log-probabilities, a mark before each word."""
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     pieces = [*(f"▁{word}" for word in WORDS), "▁", *"abcdefghijklmnopqrstuvwxyz0123456789[]<>|_./"]
-    scores = [*((one, 0.0) for one in special), *((one, -float(len(pieces) - len(one))) for one in pieces)]
+    scores = [*((token, 0.0) for token in special), *((piece, -float(len(pieces) - len(piece))) for piece in pieces)]
     tokenizer = Tokenizer(models.Unigram(scores, unk_id=3, byte_fallback=False))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -94,13 +94,13 @@ def tiny_unigram(kind: str) -> tuple[Tokenizer, dict[str, str]]:
 
 
 def history(rows: list[tuple[str, str, str, int, bool]]) -> pl.DataFrame:
-    """HISTORY rows from (person, work, kind, minute, positive)."""
+    """HISTORY rows from (user, artwork, kind, minute, positive)."""
     start = datetime(2026, 1, 1, tzinfo=UTC)
     frame = pl.DataFrame(
         [
             {
-                "user_id": person,
-                "artwork_id": work,
+                "user_id": user,
+                "artwork_id": artwork,
                 "event_id": f"e{number:05d}",
                 "kind": kind,
                 "occurred_at": start + timedelta(minutes=minute),
@@ -109,36 +109,38 @@ def history(rows: list[tuple[str, str, str, int, bool]]) -> pl.DataFrame:
                 "seen": kind not in ("impression", "search"),
                 "simulated": True,
             }
-            for number, (person, work, kind, minute, positive) in enumerate(rows)
+            for number, (user, artwork, kind, minute, positive) in enumerate(rows)
         ]
     )
     return conform(frame, HISTORY).sort("user_id", "occurred_at", "event_id")
 
 
 def small_data() -> TrainingData:
-    """Two tribes: even people like the boats (even works), odd people the horses."""
+    """Users of even number like boats (artworks of even number), the others like horses."""
     artwork_ids = [f"w{row:02d}" for row in range(WORKS)]
     documents = [f"the {'blue boat' if row % 2 == 0 else 'red horse'} {WORDS[5 + row // 2]}" for row in range(WORKS)]
     random = np.random.default_rng(0)
     rows = []
-    for person in range(PEOPLE):
-        tribe = [work for work in range(WORKS) if work % 2 == person % 2]
-        for minute, work in enumerate(random.permutation(tribe)[:8]):
-            rows.append((f"p{person:02d}", artwork_ids[work], "like", minute, True))
-    held = leave_one_out(history(rows))
-    people = [f"p{person:02d}" for person in range(PEOPLE + 1)]  # the last one did nothing
-    validation = np.array([(people.index(one), artwork_ids.index(work)) for one, work in held.validation.iter_rows()])
-    interest_of = np.array([0 if person == 0 else -1 for person in range(len(people))])
+    for user in range(PEOPLE):
+        liked = [artwork for artwork in range(WORKS) if artwork % 2 == user % 2]
+        for minute, artwork in enumerate(random.permutation(liked)[:8]):
+            rows.append((f"p{user:02d}", artwork_ids[artwork], "like", minute, True))
+    splits = leave_one_out(history(rows))
+    user_ids = [f"p{user:02d}" for user in range(PEOPLE + 1)]  # the last one has no events
+    validation = np.array(
+        [(user_ids.index(user), artwork_ids.index(artwork)) for user, artwork in splits.validation.iter_rows()]
+    )
+    interest_of = np.array([0 if user == 0 else -1 for user in range(len(user_ids))])
     return TrainingData(
         artwork_ids=artwork_ids,
         documents=documents,
         interests=["blue boat"],
         interest_of=interest_of,
         queries=[("boat" if row % 2 == 0 else "horse", row) for row in range(WORKS)],
-        histories=sequences(held.train, people, artwork_ids),
+        histories=build_sequences(splits.train, user_ids, artwork_ids),
         validation=validation,
-        people=people,
-        refit=sequences(held.before_test, people, artwork_ids),
+        user_ids=user_ids,
+        refit=build_sequences(splits.before_test, user_ids, artwork_ids),
     )
 
 

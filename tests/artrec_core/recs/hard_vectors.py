@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from artrec_core.recs.selection import canonical
+from artrec_core.recs.topk.float32_loops import canonical_score
 
 KINDS = [
     "random",
@@ -59,7 +59,7 @@ def brute(users: Any, items: Any, k: int, exclude: Any = None, allowed: Any = No
     """Every pair in float64, rounded; whole rows sorted by (score, id)."""
     ids, scores = np.full((len(users), k), -1, np.int32), np.full((len(users), k), -np.inf, np.float32)
     for row, user in enumerate(users):
-        found = np.array([canonical(user, item) for item in items], np.float32)
+        found = np.array([canonical_score(user, item) for item in items], np.float32)
         left = [i for i in range(len(items)) if exclude is None or i not in set(exclude[[row]].indices)]
         left = [i for i in left if allowed is None or i in set(allowed(row))]
         best = sorted(left, key=lambda i: (-found[i], i))[:k]

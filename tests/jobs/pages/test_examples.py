@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from artrec_core.columns import CATALOGUE, HISTORY, RECOMMENDATION, USER, conform, empty
+from artrec_core.columns import CATALOGUE, HISTORY, RECOMMENDATION, USER, conform, empty_frame
 from jobs.pages.examples import choose, examples, works_of
 
 
@@ -27,7 +27,7 @@ def histories(*rows: tuple[str, str, str, int]) -> pl.DataFrame:
         }
         for n, (user, work, kind, day) in enumerate(rows)
     ]
-    return conform(pl.DataFrame(made), HISTORY) if made else empty(HISTORY)
+    return conform(pl.DataFrame(made), HISTORY) if made else empty_frame(HISTORY)
 
 
 def test_kinds_of_people_do_not_depend_on_the_order_of_rows() -> None:
@@ -64,7 +64,7 @@ def test_a_history_tells_each_work_once_the_latest_first() -> None:
         ("a", "2", "dismiss", 3),
         ("a", "3", "impression", 4),
     )
-    (person,) = examples(people(("a", None)), events, [empty(RECOMMENDATION)], empty(CATALOGUE), "main")
+    (person,) = examples(people(("a", None)), events, [empty_frame(RECOMMENDATION)], empty_frame(CATALOGUE), "main")
     assert [(one.work.title, one.did, one.sign, one.day) for one in person.history] == [
         ("2", "view, dismiss", -1, "2026-03-03"),
         ("1", "view, like", 1, "2026-03-02"),

@@ -5,12 +5,12 @@ import pytest
 from artrec_core.data.sources.carnegie import artwork
 
 
-def made(**fields: Any) -> dict[str, Any]:
+def maker(**fields: Any) -> dict[str, Any]:
     return {"party_type": "Person", "role": None, "nationality": None, "birth_date": None, "death_date": None, **fields}
 
 
 def test_an_etching_by_rembrandt() -> None:
-    found = artwork(
+    result = artwork(
         {
             "title": "The Golf-Player",
             "creation_date": "1654",
@@ -24,7 +24,7 @@ def test_an_etching_by_rembrandt() -> None:
             "classification": "Prints",
             "images": [{"image_url": "http://collection.cmoa.org/CollectionImage.aspx?irn=24613&size=Medium"}],
             "creator": [
-                made(
+                maker(
                     full_name="Rembrandt Harmensz. van Rijn",
                     cited_name="Rijn, Rembrandt Harmensz. van",
                     nationality="Dutch",
@@ -34,7 +34,7 @@ def test_an_etching_by_rembrandt() -> None:
             ],
         }
     )
-    assert found == {
+    assert result == {
         "artwork_id": "46f3fed3-e788-4b2d-a2ce-30dbdd4800bc",
         "title": "The Golf-Player",
         "creators": [
@@ -61,18 +61,18 @@ def test_an_etching_by_rembrandt() -> None:
 
 
 def test_an_unknown_maker_has_no_name_but_tells_the_culture() -> None:
-    found = artwork(
-        {"creator": [made(full_name="unknown Italian, Naples", nationality="Italian", birth_date="1700-01-01")]}
+    result = artwork(
+        {"creator": [maker(full_name="unknown Italian, Naples", nationality="Italian", birth_date="1700-01-01")]}
     )
-    assert found["creators"] == [
+    assert result["creators"] == [
         {"name": None, "role": "artist", "nationality": "Italian", "gender": None, "born": None, "died": None}
     ]
-    assert found["culture"] == "Italian, Naples"
-    assert artwork({"creator": [made(full_name="unknown", nationality="undetermined")]})["creators"] is None
+    assert result["culture"] == "Italian, Naples"
+    assert artwork({"creator": [maker(full_name="unknown", nationality="undetermined")]})["creators"] is None
 
 
 def test_the_founding_of_a_firm_is_no_birth() -> None:
-    firm = made(full_name="Wedgwood", party_type="Organization", nationality="English", birth_date="1759-01-01")
+    firm = maker(full_name="Wedgwood", party_type="Organization", nationality="English", birth_date="1759-01-01")
     assert artwork({"creator": [firm]})["creators"][0]["born"] is None
 
 
@@ -93,8 +93,8 @@ def test_the_founding_of_a_firm_is_no_birth() -> None:
 def test_iso_dates_are_preferred_where_they_make_sense(
     text: str | None, earliest: str | None, latest: str | None, expected: tuple[int | None, int | None]
 ) -> None:
-    found = artwork({"creation_date": text, "creation_date_earliest": earliest, "creation_date_latest": latest})
-    assert (found["year_from"], found["year_to"]) == expected
+    result = artwork({"creation_date": text, "creation_date_earliest": earliest, "creation_date_latest": latest})
+    assert (result["year_from"], result["year_to"]) == expected
 
 
 def test_an_empty_list_of_images_is_no_image() -> None:

@@ -1,10 +1,10 @@
 import json
 
-from artrec_core.data.sources.demo import artwork, lines
+from artrec_core.data.sources.demo import artwork, raw_lines
 
 
 def test_the_shipped_world_is_big_and_every_work_whole() -> None:
-    works = [artwork(json.loads(line)) for line in lines()]
+    works = [artwork(json.loads(line)) for line in raw_lines()]
     assert len(works) >= 400
     assert len({work["artwork_id"] for work in works}) == len(works)
     assert all(work["title"] and work["description"] and work["subjects"] and work["museum"] for work in works)

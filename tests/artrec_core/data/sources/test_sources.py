@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from artrec_core.columns import ARTWORK, LINE, QUARANTINE, RAW
 from artrec_core.config import Source, load
-from artrec_core.data.mapped import Mapped
+from artrec_core.data.mapped import MappedRows
 from artrec_core.data.sources import read_lines, to_artworks
 from artrec_core.errors import MissingInput
 
@@ -39,13 +39,13 @@ def raw(source: Source, lines: list[str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=RAW, orient="row")
 
 
-def mapped(source: Source, lines: list[str]) -> Mapped:
-    found = to_artworks(source, raw(source, lines))
-    assert found.rows.schema == pl.Schema({LINE: pl.Int64(), **ARTWORK})
-    assert found.unmapped.schema == pl.Schema(QUARANTINE)
-    numbers = sorted([*found.rows[LINE], *found.unmapped[LINE]])
+def map_lines(source: Source, lines: list[str]) -> MappedRows:
+    result = to_artworks(source, raw(source, lines))
+    assert result.rows.schema == pl.Schema({LINE: pl.Int64(), **ARTWORK})
+    assert result.unmapped.schema == pl.Schema(QUARANTINE)
+    numbers = sorted([*result.rows[LINE], *result.unmapped[LINE]])
     assert numbers == list(range(1, len(lines) + 1)), "every line ends in exactly one of the two"
-    return found
+    return result
 
 
 def test_every_line_ends_as_a_row_or_with_a_reason() -> None:
@@ -60,14 +60,14 @@ def test_every_line_ends_as_a_row_or_with_a_reason() -> None:
         '\ufeff{"id": 9, "title": "Bowl", "year": "abc"}',
         '{"id": 10, "title": "Far", "year": 1000000000000}',
     ]
-    found = mapped(SOURCES["shop"], lines)
-    assert found.rows.select("artwork_id", "title", "year_from", "museum", "licence", "price").rows() == [
+    result = map_lines(SOURCES["shop"], lines)
+    assert result.rows.select("artwork_id", "title", "year_from", "museum", "licence", "price").rows() == [
         ("shop:7", "Vase", 1995, "Shop", "CC0", 3.5),
         ("shop:9", "Bowl", None, "Shop", "CC0", None),
     ]
-    assert found.rows["source"].unique().to_list() == ["shop"]
-    assert found.rows["subjects"].to_list() == [["blue", "glass"], None]
-    assert found.unmapped.select("line", "rule").rows() == [
+    assert result.rows["source"].unique().to_list() == ["shop"]
+    assert result.rows["subjects"].to_list() == [["blue", "glass"], None]
+    assert result.unmapped.select("line", "rule").rows() == [
         (2, "is_record"),
         (3, "is_json"),
         (4, "is_json"),
@@ -76,12 +76,12 @@ def test_every_line_ends_as_a_row_or_with_a_reason() -> None:
         (7, "mappable"),
         (9, "mappable"),
     ]
-    assert found.unmapped["reason"].to_list()[:2] == ["the line holds null, not a record", "the line is empty"]
-    assert found.unmapped["reason"].to_list()[-2:] == [
+    assert result.unmapped["reason"].to_list()[:2] == ["the line holds null, not a record", "the line is empty"]
+    assert result.unmapped["reason"].to_list()[-2:] == [
         "title holds an object where text was expected",
         "year_from holds a number that cannot be a year",
     ]
-    assert found.unmapped["record"].to_list() == [lines[number - 1] for number in (2, 3, 4, 5, 6, 7, 9)]
+    assert result.unmapped["record"].to_list() == [lines[number - 1] for number in (2, 3, 4, 5, 6, 7, 9)]
 
 
 HOSTILE = [
@@ -102,11 +102,11 @@ HOSTILE = [
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_hostile_lines_crash_no_museum(kind: str) -> None:
-    found = mapped(SOURCES[kind], HOSTILE)
-    assert found.unmapped.filter(pl.col("reason").str.len_chars() == 0).is_empty()
+    result = map_lines(SOURCES[kind], HOSTILE)
+    assert result.unmapped.filter(pl.col("reason").str.len_chars() == 0).is_empty()
 
 
-_KEYS = (
+_KEY_WORDS = (
     "id title foreignTitle groupTitle classification medium dateText dateRange startYear endYear contributors fc mda role"
     " gender date movements name subjects children thumbnailUrl url creation_date creation_date_earliest images image_url"
     " creation_date_latest creator full_name cited_name nationality birth_date death_date party_type web_url ObjectID"
@@ -114,7 +114,7 @@ _KEYS = (
     " Geographies GeoType GeographyTerm GeoHierarchy Keywords ObjectName Images IsPrimary ImageURLs Raw Description"
     " year by tags price creators born died year_from year_to"
 )
-KEYS = _KEYS.split()
+KEYS = _KEY_WORDS.split()
 values = st.recursive(
     st.none()
     | st.booleans()
@@ -129,23 +129,23 @@ values = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(values.map(json.dumps) | st.text(max_size=20), max_size=6), st.sampled_from(sorted(SOURCES)))
-def test_no_line_whatever_is_lost_or_crashes(lines: list[str], kind: str) -> None:
-    mapped(SOURCES[kind], [line.encode("utf-8", "replace").decode() for line in lines])
+def test_no_line_is_lost_or_crashes(lines: list[str], kind: str) -> None:
+    map_lines(SOURCES[kind], [line.encode("utf-8", "replace").decode() for line in lines])
 
 
-def test_rows_do_not_depend_on_how_the_lines_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_do_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [json.dumps({"id": number, "title": f"No {number}"}) if number % 3 else "null" for number in range(20)]
-    whole = mapped(SOURCES["shop"], lines)
+    together = map_lines(SOURCES["shop"], lines)
     monkeypatch.setattr("artrec_core.data.sources.CHUNK", 4)
-    cut = mapped(SOURCES["shop"], lines)
-    assert whole.rows.equals(cut.rows)
-    assert whole.unmapped.equals(cut.unmapped)
+    in_chunks = map_lines(SOURCES["shop"], lines)
+    assert together.rows.equals(in_chunks.rows)
+    assert together.unmapped.equals(in_chunks.unmapped)
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def written(path: Path, content: bytes) -> Source:
+def write_source(path: Path, content: bytes) -> Source:
     path.write_bytes(content)
     return Source(name="tate", kind="tate", path=str(path))
 
@@ -153,8 +153,8 @@ def written(path: Path, content: bytes) -> Source:
 def test_lines_are_read_as_received(tmp_path: Path) -> None:
     content = b'{"a": 1}\r\n\nnull\n{"bad": "\xff\xfe"}\nlast without an end'
     expected = ['{"a": 1}', "", "null", '{"bad": "\ufffd\ufffd"}', "last without an end"]
-    assert list(read_lines(written(tmp_path / "plain.jsonl", content), DAY)) == expected
-    assert list(read_lines(written(tmp_path / "packed.jsonl.gz", gzip.compress(content)), DAY)) == expected
+    assert list(read_lines(write_source(tmp_path / "plain.jsonl", content), DAY)) == expected
+    assert list(read_lines(write_source(tmp_path / "packed.jsonl.gz", gzip.compress(content)), DAY)) == expected
 
 
 def test_the_day_is_put_into_the_path_and_the_limit_holds(tmp_path: Path) -> None:
@@ -168,15 +168,15 @@ def test_a_missing_or_damaged_file_says_what_to_do(tmp_path: Path) -> None:
         list(read_lines(Source(name="tate", kind="tate", path=str(tmp_path / "none.jsonl")), DAY))
     packed = gzip.compress(b"null\n" * 10_000)
     with pytest.raises(MissingInput, match=r"cut off or damaged .*; fetch it again"):
-        list(read_lines(written(tmp_path / "cut.gz", packed[: len(packed) // 2]), DAY))
+        list(read_lines(write_source(tmp_path / "cut.gz", packed[: len(packed) // 2]), DAY))
 
 
 def test_the_demo_world_is_read_from_the_package() -> None:
     source = SOURCES["demo"]
     lines = list(read_lines(source, DAY))
-    found = mapped(source, lines)
-    assert found.unmapped.is_empty()
-    assert found.rows["artwork_id"].n_unique() == len(lines) >= 400
+    result = map_lines(source, lines)
+    assert result.unmapped.is_empty()
+    assert result.rows["artwork_id"].n_unique() == len(lines) >= 400
 
 
 # -- the real data ----------------------------------------------------------------------------------------------------
@@ -185,11 +185,11 @@ def test_the_demo_world_is_read_from_the_package() -> None:
 @pytest.mark.parametrize(("museum", "rows", "unmapped"), [("carnegie", 28_258, 0), ("walters", 15_252, 70)])
 def test_a_museum_is_mapped_whole(shared_data: Path, museum: str, rows: int, unmapped: int) -> None:
     source = Source(name=museum, kind=museum, path=str(shared_data / "museums" / f"{museum}.jsonl.gz"))  # type: ignore[arg-type]
-    found = mapped(source, list(read_lines(source, DAY)))
-    assert (found.rows.height, found.unmapped.height) == (rows, unmapped)
-    assert found.rows["artwork_id"].n_unique() == rows
-    assert found.rows.filter(pl.col("year_from") > pl.col("year_to")).is_empty()
-    assert found.rows.filter(pl.col("year_to") > 2026).is_empty()
+    result = map_lines(source, list(read_lines(source, DAY)))
+    assert (result.rows.height, result.unmapped.height) == (rows, unmapped)
+    assert result.rows["artwork_id"].n_unique() == rows
+    assert result.rows.filter(pl.col("year_from") > pl.col("year_to")).is_empty()
+    assert result.rows.filter(pl.col("year_to") > 2026).is_empty()
 
 
 @pytest.mark.slow
@@ -201,12 +201,12 @@ def test_all_movies_are_mapped_by_their_recipe(shared_data: Path, monkeypatch: p
     monkeypatch.setenv("ARTREC_DATA", str(shared_data))
     recipe = load(Path(__file__).parents[4] / "infra" / "recipes" / "movielens.toml")
     source = recipe.sources[0]
-    found = mapped(source, list(read_lines(source, DAY)))
-    assert (found.rows.height, found.unmapped.height) == (3_415, 0)
-    toy_story: dict[str, Any] = found.rows.filter(pl.col("artwork_id") == "movies:1").row(0, named=True)
+    result = map_lines(source, list(read_lines(source, DAY)))
+    assert (result.rows.height, result.unmapped.height) == (3_415, 0)
+    toy_story: dict[str, Any] = result.rows.filter(pl.col("artwork_id") == "movies:1").row(0, named=True)
     assert (toy_story["title"], toy_story["year_from"], toy_story["subjects"]) == (
         "Toy Story",
         1995,
         ["animation", "adventure", "comedy"],
     )
-    assert found.rows["creators"].null_count() == 0
+    assert result.rows["creators"].null_count() == 0

@@ -21,7 +21,7 @@ def tree(**branches: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def test_a_print_after_turner_with_a_sketchbook() -> None:
-    found = artwork(
+    result = artwork(
         {
             "id": 3531,
             "acno": "P02804",
@@ -54,7 +54,7 @@ def test_a_print_after_turner_with_a_sketchbook() -> None:
             "url": "http://www.tate.org.uk/art/artworks/daniell-yarmouth-from-gorleston-p02804",
         }
     )
-    assert found == {
+    assert result == {
         "artwork_id": "3531",
         "title": "Yarmouth from Gorleston",
         "title_original": None,
@@ -102,12 +102,12 @@ def test_a_print_after_turner_with_a_sketchbook() -> None:
 
 
 def test_the_foreign_title_is_the_original_one() -> None:
-    found = artwork({"id": 1, "title": "Earth and Sky", "foreignTitle": "Terre et ciel"})
-    assert (found["title"], found["title_original"]) == ("Earth and Sky", "Terre et ciel")
+    result = artwork({"id": 1, "title": "Earth and Sky", "foreignTitle": "Terre et ciel"})
+    assert (result["title"], result["title_original"]) == ("Earth and Sky", "Terre et ciel")
     assert artwork({"id": 1, "title": "Angst", "foreignTitle": "Angst"})["title_original"] is None
 
 
-def test_a_school_is_nobody_and_has_no_life() -> None:
+def test_a_school_has_no_name_and_no_life() -> None:
     maker = {"fc": "British (?) School 18th century", "date": "1700–1799", "birthYear": 1700, "role": "artist"}
     assert artwork({"contributors": [maker]})["creators"] == [
         {"name": None, "role": "artist", "nationality": "British", "gender": None, "born": None, "died": None}
@@ -128,8 +128,8 @@ def test_a_school_is_nobody_and_has_no_life() -> None:
 def test_the_date_range_is_preferred_where_it_is_one(
     text: str, date_range: Any, expected: tuple[int | None, int | None]
 ) -> None:
-    found = artwork({"dateText": text, "dateRange": date_range})
-    assert (found["year_from"], found["year_to"]) == expected
+    result = artwork({"dateText": text, "dateRange": date_range})
+    assert (result["year_from"], result["year_to"]) == expected
 
 
 def test_movements_are_joined_and_turned() -> None:
@@ -143,7 +143,7 @@ def test_movements_are_joined_and_turned() -> None:
     )
 
 
-def test_leaves_that_say_nothing_alone_take_their_branch_along() -> None:
+def test_leaves_without_meaning_get_the_name_of_their_branch() -> None:
     subjects = tree(
         people={"portraits": ["individuals: female"], "nudes": ["male"], "named individuals": ["Beuys, Joseph"]},
         abstraction={"non-representational": ["geometric"]},
@@ -166,7 +166,7 @@ def test_leaves_that_say_nothing_alone_take_their_branch_along() -> None:
 
 
 def test_no_more_than_twenty_subjects() -> None:
-    many = tree(nature={"landscape": [f"hill no {n}" for n in range(60)], "weather": ["rain"]})
-    found = artwork({"subjects": many})["subjects"]
-    assert len(found) == 18
-    assert found[-2:] == ["landscape", "weather"]
+    tree_of_leaves = tree(nature={"landscape": [f"hill no {n}" for n in range(60)], "weather": ["rain"]})
+    result = artwork({"subjects": tree_of_leaves})["subjects"]
+    assert len(result) == 18
+    assert result[-2:] == ["landscape", "weather"]

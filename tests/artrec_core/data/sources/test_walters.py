@@ -8,13 +8,13 @@ EMPTY = {"name": None, "role": "artist", "nationality": None, "gender": None, "b
 
 
 def by(display: str, role: str = "Artist", gender: str | None = None) -> dict[str, Any]:
-    found = artwork({"Creators": [{"ConcatDisplayName": display, "Role": role, "Gender": gender, "CreatorID": 1}]})
-    creators: list[dict[str, Any]] = found["creators"] or [{}]
+    result = artwork({"Creators": [{"ConcatDisplayName": display, "Role": role, "Gender": gender, "CreatorID": 1}]})
+    creators: list[dict[str, Any]] = result["creators"] or [{}]
     return creators[0]
 
 
 def test_an_etruscan_satyr() -> None:
-    found = artwork(
+    result = artwork(
         {
             "ObjectID": 2807,
             "ObjectNumber": "54.86",
@@ -40,7 +40,7 @@ def test_an_etruscan_satyr() -> None:
             "ResourceURL": "http://art.thewalters.org/detail/2807",
         }
     )
-    assert found == {
+    assert result == {
         "artwork_id": "2807",
         "title": "Reclining Figure of Silene",
         "creators": [{**EMPTY, "nationality": "Etruscan"}],
@@ -110,12 +110,12 @@ def test_gender_and_role_are_kept() -> None:
     }
 
 
-def test_the_anonymous_are_nobody() -> None:
+def test_an_anonymous_maker_is_no_creator() -> None:
     assert by("Anonymous") == {}
 
 
-def test_culture_comes_from_the_best_that_is_told() -> None:
-    def made(display: str) -> list[dict[str, Any]]:
+def test_culture_comes_from_the_best_field_there_is() -> None:
+    def makers(display: str) -> list[dict[str, Any]]:
         return [{"ConcatDisplayName": display, "Role": "Artist", "Gender": None}]
 
     egypt = [
@@ -125,13 +125,13 @@ def test_culture_comes_from_the_best_that_is_told() -> None:
             "GeoHierarchy": "The Thesaurus\\World\\continents\\Africa\\nations\\Misr\\inhabited places\\",
         }
     ]
-    qing = {"Creators": made("Chinese"), "Dynasty": "Qing [Ch'ing] Dynasty"}
+    qing = {"Creators": makers("Chinese"), "Dynasty": "Qing [Ch'ing] Dynasty"}
     assert artwork(qing)["culture"] == "Chinese; Qing Dynasty"
     persian = {"Culture": "Islamic; Persian", "Dynasty": "Safavid Dynasty (?)", "Period": "Safavid (?)"}
     assert (artwork(persian)["culture"], artwork(persian)["movement"]) == ("Islamic; Persian", "Safavid")
-    assert artwork({"Creators": made("Egyptian"), "Geographies": egypt})["culture"] == "Egyptian"
+    assert artwork({"Creators": makers("Egyptian"), "Geographies": egypt})["culture"] == "Egyptian"
     assert artwork({"Creators": [], "Geographies": egypt})["culture"] == "Egypt"
-    assert artwork({"Creators": made("Asher Durand (American, 1796-1886)"), "Geographies": egypt})["culture"] is None
+    assert artwork({"Creators": makers("Asher Durand (American, 1796-1886)"), "Geographies": egypt})["culture"] is None
 
 
 def test_style_goes_before_period() -> None:
@@ -140,7 +140,7 @@ def test_style_goes_before_period() -> None:
     )
 
 
-def test_year_nought_and_slips_give_way_to_the_prose() -> None:
+def test_year_0_and_implausible_years_are_replaced_by_the_date_text() -> None:
     assert artwork({"DateBeginYear": 0, "DateEndYear": 0, "DateText": "n.d."})["year_from"] is None
-    found = artwork({"DateBeginYear": 1601, "DateEndYear": 17000, "DateText": "11th century AH/AD 17th century"})
-    assert (found["year_from"], found["year_to"]) == (1601, 1700)
+    result = artwork({"DateBeginYear": 1601, "DateEndYear": 17000, "DateText": "11th century AH/AD 17th century"})
+    assert (result["year_from"], result["year_to"]) == (1601, 1700)

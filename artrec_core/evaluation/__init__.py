@@ -1,0 +1,1 @@
+"""Evaluation of models: tasks, baselines, metrics, reports and the promotion gate."""

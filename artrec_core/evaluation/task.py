@@ -1,0 +1,189 @@
+"""An evaluation task: everything a model may know before it ranks artworks for users.
+
+The test artworks are not in it, nor is anything made from them. A model is trained and tuned in a process that reads
+the task's folder and writes lists, so no test artwork can reach training or tuning.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from scipy.sparse import csr_array
+
+from artrec_core.arrays import Float32Array, Int64Array
+from artrec_core.columns import ARTWORK_ID, DOCUMENT, SEEN, USER, USER_ID
+from artrec_core.data.holdout import Holdout, remove_artworks
+from artrec_core.evaluation.ranking import seen_matrix
+from artrec_core.model.embeddings import distinct_interests
+from artrec_core.model.sequences import Sequences, build_sequences
+from artrec_core.model.training_data import select_query_texts
+
+# Fields that are frames, and the names of their files.
+_FRAME_FILES = {
+    "catalogue": "catalogue",
+    "users": "people",
+    "train": "train",
+    "validation": "validation",
+    "before_test": "before_test",
+    "test_users": "asked",
+    "hidden_events": "hidden_events",
+}
+
+
+@dataclass(frozen=True)
+class EvaluationTask:
+    """What a model may know of a held-out split: everything but the test artworks.
+
+    - `catalogue`: ARTWORK_ID and DOCUMENT, by id. Its rows number the artworks, (I,).
+    - `users`: rows of USER, by id. They number the users, (U,).
+    - `train`: the histories to tune settings with; `validation` (USER_ID, ARTWORK_ID) measures the settings.
+    - `before_test`: the histories to rank from.
+    - `test_users` (USER_ID): the n users to rank for.
+    - `hidden_ids`: artworks that were taken out of all histories. Only their text is known.
+    - `hidden_events` (USER_ID, ARTWORK_ID): the pairs that were taken out with them.
+    - `queries`: pairs of a text and the row of the artwork that it is a query for.
+    - `text_vectors`: vectors of `texts`, (texts, d), by the base model without fine-tuning; for a frozen text tower.
+    """
+
+    catalogue: pl.DataFrame
+    users: pl.DataFrame
+    train: pl.DataFrame
+    validation: pl.DataFrame
+    before_test: pl.DataFrame
+    test_users: pl.DataFrame
+    hidden_events: pl.DataFrame
+    hidden_ids: list[str]
+    queries: list[tuple[str, int]]
+    text_vectors: Float32Array | None = None
+
+    @classmethod
+    def from_holdout(
+        cls,
+        held_out: Holdout,
+        catalogue: pl.DataFrame,
+        users: pl.DataFrame,
+        queries: list[tuple[str, int]],
+        *,
+        hidden_ids: list[str] | None = None,
+    ) -> "EvaluationTask":
+        """Make the task of a holdout.
+
+        Parameters
+        ----------
+        held_out
+            The holdout; it still contains the hidden artworks.
+        catalogue, users
+            Frames sorted by id.
+        queries
+            Pairs of a text and the row of the artwork that it is a query for.
+        hidden_ids
+            Ids of the artworks to take out of all histories.
+        """
+        hidden_ids = hidden_ids or []
+        visible = remove_artworks(held_out, hidden_ids)
+        hidden_events = held_out.before_test.filter(pl.col(SEEN) & pl.col(ARTWORK_ID).is_in(hidden_ids))
+        return cls(
+            catalogue=catalogue.select(ARTWORK_ID, DOCUMENT),
+            users=users.select(*USER),
+            train=visible.train,
+            validation=visible.validation,
+            before_test=visible.before_test,
+            test_users=held_out.test.select(USER_ID),
+            hidden_events=hidden_events.select(USER_ID, ARTWORK_ID).unique().sort(USER_ID, ARTWORK_ID),
+            hidden_ids=hidden_ids,
+            queries=queries,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the task into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, file in _FRAME_FILES.items():
+            getattr(self, name).write_parquet(folder / f"{file}.parquet")
+        if self.text_vectors is not None:
+            np.save(folder / "text_vectors.npy", self.text_vectors)
+        texts = {"hidden": self.hidden_ids, "queries": self.queries}
+        (folder / "texts.json").write_text(json.dumps(texts, ensure_ascii=False))
+
+    @classmethod
+    def load(cls, folder: Path) -> "EvaluationTask":
+        """Read the folder that `save` has written; text vectors are mapped into memory."""
+        texts = json.loads((folder / "texts.json").read_text())
+        vectors = folder / "text_vectors.npy"
+        return cls(
+            **{name: pl.read_parquet(folder / f"{file}.parquet") for name, file in _FRAME_FILES.items()},
+            hidden_ids=texts["hidden"],
+            queries=[(text, int(row)) for text, row in texts["queries"]],
+            text_vectors=np.load(vectors, mmap_mode="r") if vectors.exists() else None,
+        )
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Documents, distinct interests and query texts, in the order of `TrainingData.texts`."""
+        interests = distinct_interests(self.users)[0]
+        return [*self.catalogue[DOCUMENT].to_list(), *interests, *select_query_texts(self.queries, interests)]
+
+    @cached_property
+    def artwork_ids(self) -> list[str]:
+        """Ids of the artworks, in the order of their rows."""
+        artwork_ids: list[str] = self.catalogue[ARTWORK_ID].to_list()
+        return artwork_ids
+
+    @cached_property
+    def user_ids(self) -> list[str]:
+        """Ids of the users, in the order of their rows."""
+        user_ids: list[str] = self.users[USER_ID].to_list()
+        return user_ids
+
+    @cached_property
+    def test_user_rows(self) -> Int64Array:
+        """Rows of the users to rank for, (n,)."""
+        return row_numbers(self.test_users[USER_ID], self.user_ids)
+
+    @cached_property
+    def hidden_rows(self) -> Int64Array:
+        """Rows of the hidden artworks."""
+        return row_numbers(pl.Series(self.hidden_ids, dtype=pl.String), self.artwork_ids)
+
+    @cached_property
+    def validation_rows(self) -> tuple[Int64Array, Int64Array]:
+        """Rows of the users and of the artworks of the validation pairs."""
+        users = row_numbers(self.validation[USER_ID], self.user_ids)
+        return users, row_numbers(self.validation[ARTWORK_ID], self.artwork_ids)
+
+    def sequences(self, histories: pl.DataFrame) -> Sequences:
+        """Histories as sequences, one for each row of `users`."""
+        return build_sequences(histories, self.user_ids, self.artwork_ids)
+
+    def excluded_pairs(self, *, with_hidden: bool) -> csr_array:
+        """The artworks to leave out of each test user's list: those seen before the test.
+
+        Parameters
+        ----------
+        with_hidden
+            Whether to leave out hidden artworks that the user had seen. A list that should find them again keeps them.
+
+        Returns
+        -------
+        CSR (n, I).
+        """
+        seen_pairs = seen_matrix(self.sequences(self.before_test), len(self.artwork_ids))
+        if with_hidden:
+            seen_pairs = csr_array(seen_pairs + self.hidden_pairs)
+        return csr_array(seen_pairs[self.test_user_rows])
+
+    @cached_property
+    def hidden_pairs(self) -> csr_array:
+        """`hidden_events` as a CSR (U, I)."""
+        users = row_numbers(self.hidden_events[USER_ID], self.user_ids)
+        artworks = row_numbers(self.hidden_events[ARTWORK_ID], self.artwork_ids)
+        shape = (len(self.user_ids), len(self.artwork_ids))
+        return csr_array((np.ones(len(users), np.float32), (users, artworks)), shape=shape)
+
+
+def row_numbers(values: pl.Series, ids: list[str]) -> Int64Array:
+    """The position of each value in `ids`; raises `KeyError` if a value is not there."""
+    positions = {value: row for row, value in enumerate(ids)}
+    return np.array([positions[value] for value in values.to_list()], np.int64)

@@ -1,0 +1,115 @@
+"""Training of our model and its ablations for an evaluation, by the code of the nightly training."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from artrec_core.arrays import Float32Array
+from artrec_core.columns import ARTWORK_ID, DOCUMENT, INTERESTS, USER_ID
+from artrec_core.config import Recipe
+from artrec_core.evaluation.ablations import FULL, ID_ONLY, NO_INTERESTS, TEXT_ONLY
+from artrec_core.evaluation.lists import VectorModel
+from artrec_core.evaluation.ranking import held_out_ndcg
+from artrec_core.evaluation.task import EvaluationTask, row_numbers
+from artrec_core.model.distributed.launch import launch
+from artrec_core.model.embeddings import distinct_interests, item_vectors, text_vectors, user_vectors
+from artrec_core.model.run import METRICS, MODEL, VECTORS
+from artrec_core.model.sequences import NO_ROW, build_sequences
+from artrec_core.model.training_data import TrainingData
+from artrec_core.model.two_tower import TwoTower
+
+OWN = (ID_ONLY, TEXT_ONLY, FULL)
+_WITHOUT_INTERESTS = (ID_ONLY, NO_INTERESTS)
+
+
+def train_variant(task: EvaluationTask, recipe: Recipe, name: str, folder: Path, base: Path) -> VectorModel:
+    """Train a model on a task.
+
+    Hidden artworks take no part in training, not even as negatives: they stand for artworks that enter the catalogue
+    after training. A training that was killed is resumed.
+
+    Parameters
+    ----------
+    task
+        The evaluation task.
+    recipe
+        The recipe of this variant, from `ablations.variant`.
+    name
+        Name of the variant.
+    folder
+        Folder of the training run.
+    base
+        Folder of the base text model.
+
+    Returns
+    -------
+    Vectors of the test users (n, d) and of all artworks (I, d).
+    """
+    data = training_data(task, recipe, name)
+    data.save(folder / "data")
+    launch(recipe, folder, base, held_out_ndcg)
+    tower = TwoTower.load(folder / MODEL)
+    artworks = item_vectors(tower, task.artwork_ids, _artwork_texts(task, tower, data, folder, name))
+    users = task.test_users.join(task.users, on=USER_ID, how="left", maintain_order="left")
+    if name in _WITHOUT_INTERESTS:
+        users = users.with_columns(pl.lit(None, pl.String).alias(INTERESTS))
+    return VectorModel(name, user_vectors(tower, users, task.before_test, task.artwork_ids, artworks), artworks)
+
+
+def best_validation(folder: Path) -> float | None:
+    """The best metric on the validation artworks: the one of the selected weights."""
+    lines = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    return max((line["validation"] for line in lines if "validation" in line), default=None)
+
+
+def training_data(task: EvaluationTask, recipe: Recipe, name: str) -> TrainingData:
+    """Training data of a variant: the task without hidden artworks and without texts that the variant does not use."""
+    visible = task.catalogue.filter(~pl.col(ARTWORK_ID).is_in(task.hidden_ids))
+    artwork_ids, documents = visible[ARTWORK_ID].to_list(), visible[DOCUMENT].to_list()
+    interests, interest_of = distinct_interests(task.users)
+    training_rows = {row: number for number, row in enumerate(row_numbers(visible[ARTWORK_ID], task.artwork_ids))}
+    queries = [(text, training_rows[row]) for text, row in task.queries if row in training_rows]
+    if name in _WITHOUT_INTERESTS:
+        interests, interest_of = [], np.full(len(interest_of), NO_ROW)
+    if name == ID_ONLY:
+        queries = []
+    validation_users = row_numbers(task.validation[USER_ID], task.user_ids)
+    validation_artworks = row_numbers(task.validation[ARTWORK_ID], artwork_ids)
+    data = TrainingData(
+        artwork_ids=artwork_ids,
+        documents=documents,
+        interests=interests,
+        interest_of=interest_of,
+        queries=queries,
+        histories=build_sequences(task.train, task.user_ids, artwork_ids),
+        validation=np.stack([validation_users, validation_artworks], 1),
+        user_ids=task.user_ids,
+        refit=build_sequences(task.before_test, task.user_ids, artwork_ids) if recipe.train.refit else None,
+    )
+    if name == ID_ONLY:
+        return replace(data, text_vectors=np.zeros((len(documents), recipe.model.dim), np.float32))
+    if recipe.model.tuning != "frozen" or task.text_vectors is None:
+        return data
+    text_rows = {text: row for row, text in enumerate(task.texts)}
+    data = replace(data, queries=[(text, artwork) for text, artwork in queries if text in text_rows])
+    return replace(data, text_vectors=task.text_vectors[[text_rows[text] for text in data.texts]])
+
+
+def _artwork_texts(task: EvaluationTask, tower: TwoTower, data: TrainingData, folder: Path, name: str) -> Float32Array:
+    """Text vectors of all artworks; those of hidden artworks by the tower that was trained without them."""
+    vectors = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS)
+    visible = row_numbers(pl.Series(data.artwork_ids, dtype=pl.String), task.artwork_ids)
+    texts = np.zeros((len(task.artwork_ids), vectors.shape[1]), np.float32)
+    texts[visible] = vectors[: len(visible)]
+    if name == ID_ONLY or not task.hidden_ids:
+        return texts
+    hidden_rows = task.hidden_rows
+    if data.text_vectors is not None and task.text_vectors is not None:
+        texts[hidden_rows] = task.text_vectors[hidden_rows]
+    else:
+        documents = task.catalogue[DOCUMENT].to_list()
+        texts[hidden_rows] = text_vectors(tower, [documents[row] for row in hidden_rows])
+    return texts

@@ -1,0 +1,1 @@
+"""Kernels and settings that speed up training and encoding on CPUs."""

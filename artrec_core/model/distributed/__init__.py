@@ -1,0 +1,1 @@
+"""Training on several workers: launching, DeepSpeed engines, checkpoints and GPU memory."""

@@ -1,0 +1,1 @@
+"""Strategies: components, folding, filters, candidates, re-ranking and exploration."""

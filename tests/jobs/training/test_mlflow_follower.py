@@ -1,0 +1,62 @@
+"""What is seen of a training while it goes on."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from artrec_core.config import Recipe, load
+from artrec_core.errors import ArtrecError
+from artrec_core.model.registry import Registry
+from jobs.training.mlflow_follower import followed
+from tests.artrec_core.model.worlds import tiny_settings
+
+ROOT = Path(__file__).parents[2]
+TAGS = {"fingerprint": "abc"}
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    return load(ROOT / "infra" / "recipes" / "demo.toml", tiny_settings(tmp_path))
+
+
+def note(file: Path, **line: object) -> None:
+    with file.open("a") as out:
+        out.write(json.dumps(line) + "\n")
+
+
+def wait_for(told: Callable[[], bool]) -> None:
+    until = time.monotonic() + 120
+    while not told():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def losses(registry: Registry, run_id: str) -> list[tuple[float, int]]:
+    history = registry.client.get_metric_history(run_id, "text/loss") if run_id else []
+    return [(one.value, one.step) for one in history]
+
+
+def test_losses_are_in_mlflow_while_training_goes_on(recipe: Recipe, tmp_path: Path):
+    registry, file = Registry(recipe.store), tmp_path / "metrics.jsonl"
+    with followed(registry, recipe, TAGS, file) as follower:
+        note(file, phase="start")
+        time.sleep(0.5)
+        assert not (tmp_path / "mlflow.db").exists()  # until the first step the processors are the workers'
+        note(file, phase="text", loss=2.5, step=1)
+        wait_for(lambda: losses(registry, follower.run_id) == [(2.5, 1)])
+        assert follower.run_id in registry.open_runs(recipe.train.experiment, "abc")
+        note(file, phase="text", done=True, seconds=3.0)
+    assert [line["phase"] for line in follower.lines] == ["start", "text", "text"]
+
+
+def test_a_training_that_fails_before_its_first_step_is_a_failed_run(recipe: Recipe, tmp_path: Path):
+    registry = Registry(recipe.store)
+    with pytest.raises(ArtrecError, match="no memory"), followed(registry, recipe, TAGS, tmp_path / "metrics.jsonl"):
+        raise ArtrecError("no memory")
+    experiment = registry.client.get_experiment_by_name(recipe.train.experiment)
+    (run,) = registry.client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FAILED"
+    assert run.data.tags["fingerprint"] == "abc"
