@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from artrec_core.model.registry import Registry, Version
     from artrec_core.model.training_data import TrainingData
-    from artrec_core.model.training_split import Future
+    from artrec_core.model.training_split import TrainingSplit
 
 INPUTS = ("catalogue", "histories", "people")
 # What the report page draws: losses, validation, the figures of the model and of the baselines.
@@ -95,7 +95,7 @@ def trained(night: Night) -> "Version":
         # Ray's start waits for its own processes: the data are made in the meantime.
         prepared = beside.submit(_prepared, night, folder)
         with ray_for(recipe):
-            base, future, data = prepared.result()
+            base, split, data = prepared.result()
             # Not before: what it brings would keep Ray waiting.
             from artrec_core.evaluation.ranking import held_out_ndcg
             from artrec_core.model.run import METRICS
@@ -103,15 +103,15 @@ def trained(night: Night) -> "Version":
             with followed(registry, recipe, tags, folder / METRICS) as follower:
                 launch(recipe, folder, base, held_out_ndcg if recipe.train.holdout else None)
                 launched = time.monotonic() - begun
-                measured = _measured(folder, data, future)
+                measured = _measured(folder, data, split)
     figures: Figures = {
-        "people_tested": len(future.tested),
+        "people_tested": len(split.test_users),
         "passes": passes_of(follower.lines),
         **measured,
         "seconds": seconds_of(follower.lines, launched),
     }
     if registry.champion() is None:
-        _keep_vectors(night, folder, data, future)
+        _keep_vectors(night, folder, data, split)
     version = registry.register(folder / "model", figures, tags, follower.run_id)
     registry.log_metrics(follower.run_id, _flat(measured))
     registry.end_run(follower.run_id)
@@ -128,16 +128,16 @@ def trained(night: Night) -> "Version":
     return version
 
 
-def _prepared(night: Night, folder: Path) -> "tuple[Path, Future, TrainingData]":
-    """The base model, the frozen future, and what is learnt from, which is also left in the run's folder."""
-    from artrec_core.model.distillation import text_base
-    from artrec_core.model.training_split import future_of
+def _prepared(night: Night, folder: Path) -> "tuple[Path, TrainingSplit, TrainingData]":
+    """The base model, the frozen split, and what is learnt from, which is also left in the run's folder."""
+    from artrec_core.model.base_models import text_base
+    from artrec_core.model.training_split import read_training_split
 
     base = text_base(night.recipe.model, night.recipe.store.models, lambda: _documents(night))
-    future = future_of(night)
-    data = _data(night, base, future)
+    split = read_training_split(night.lake, night.day, holdout=night.recipe.train.holdout)
+    data = _data(night, base, split)
     data.save(folder / "data")
-    return base, future, data
+    return base, split, data
 
 
 def _documents(night: Night) -> list[str]:
@@ -183,52 +183,11 @@ def _tags(night: Night) -> dict[str, str]:
     }
 
 
-def _data(night: Night, base: Path, future: "Future") -> "TrainingData":
+def _data(night: Night, base: Path, split: "TrainingSplit") -> "TrainingData":
     """What the workers read, with the text vectors where the text tower does not move."""
-    data = training_data(night.recipe, future)
-    return replace(data, text_vectors=_frozen_vectors(night, base, future.catalogue, data))
-
-
-def training_data(recipe: Recipe, future: "Future") -> "TrainingData":
-    """The texts and the histories that a training reads: nothing in it tells of the test works."""
-    from artrec_core.model.embeddings import distinct_interests
-    from artrec_core.model.sequences import build_sequences
-    from artrec_core.model.training_data import TrainingData
-
-    interests, interest_of = distinct_interests(future.people)
-    return TrainingData(
-        artwork_ids=future.artwork_ids,
-        documents=future.documents,
-        interests=interests,
-        interest_of=interest_of,
-        queries=queries(future.catalogue),
-        histories=build_sequences(future.held_out.train, future.user_ids, future.artwork_ids),
-        validation=future.validation,
-        user_ids=future.user_ids,
-        refit=future.before if recipe.train.refit and recipe.train.holdout else None,
-    )
-
-
-def in_catalogue(histories: "pl.DataFrame", catalogue: "pl.DataFrame") -> "pl.DataFrame":
-    """The events with works that can be recommended: what cannot be found again is nothing to be measured by."""
-    return histories.join(catalogue.select("artwork_id"), on="artwork_id", how="semi", maintain_order="left")
-
-
-def queries(catalogue: "pl.DataFrame") -> list[tuple[str, int]]:
-    """(text, row) pairs a work may be asked for by: its title, its makers, its subjects, its movement and culture."""
-    import polars as pl
-
-    from artrec_core.columns import CLASSIFICATION, CULTURE, MEDIUM, MOVEMENT, SUBJECTS, TITLE
-    from artrec_core.data.artwork import creator_names
-
-    asked = catalogue.select(
-        pl.col(TITLE),
-        creator_names().list.join(", ").alias("makers"),
-        pl.col(SUBJECTS).list.drop_nulls().list.join(", ").alias("subjects"),
-        pl.concat_str([MOVEMENT, CULTURE], separator=", ", ignore_nulls=True).alias("movement"),
-        pl.concat_str([CLASSIFICATION, MEDIUM], separator=", ", ignore_nulls=True).alias("medium"),
-    )
-    return [(text, row) for row, texts in enumerate(asked.iter_rows()) for text in texts if text]
+    train = night.recipe.train
+    data = split.training_data(refit=train.refit and train.holdout)
+    return replace(data, text_vectors=_frozen_vectors(night, base, split.catalogue, data))
 
 
 def _frozen_vectors(night: Night, base: Path, catalogue: "pl.DataFrame", data: "TrainingData") -> Any:
@@ -239,7 +198,7 @@ def _frozen_vectors(night: Night, base: Path, catalogue: "pl.DataFrame", data: "
     from artrec_core.columns import CONTENT_HASH
     from artrec_core.model.text_encoder import TextEncoder, encode
     from artrec_core.recs.inputs.arrays import vectors_of
-    from jobs.embed import encode_documents
+    from jobs.embedding.documents import encode_documents
 
     model = night.recipe.model
     if model.tuning != "frozen":
@@ -255,7 +214,7 @@ def _frozen_vectors(night: Night, base: Path, catalogue: "pl.DataFrame", data: "
     return np.concatenate([documents, encode(encoder, others, batch_tokens=night.recipe.encode.batch_tokens)])
 
 
-def _keep_vectors(night: Night, folder: Path, data: "TrainingData", future: "Future") -> None:
+def _keep_vectors(night: Night, folder: Path, data: "TrainingData", split: "TrainingSplit") -> None:
     """What the first version's training encoded becomes the night's text vectors, and embed need not do it again.
 
     Before the version is registered, so that a night that was killed has the same ones. Of a later version there is
@@ -265,14 +224,14 @@ def _keep_vectors(night: Night, folder: Path, data: "TrainingData", future: "Fut
 
     from artrec_core.model.run import VECTORS
     from artrec_core.model.two_tower import TwoTower
-    from jobs.embed import keep_trained
+    from jobs.embedding.documents import keep_trained
 
     if data.text_vectors is None:
         digest = TwoTower.load(folder / "model").text_tower_digest
-        keep_trained(night, digest, future.catalogue, data.interests, np.load(folder / VECTORS))
+        keep_trained(night, digest, split.catalogue, data.interests, np.load(folder / VECTORS))
 
 
-def _measured(folder: Path, data: "TrainingData", future: "Future") -> dict[str, dict[str, float]]:
+def _measured(folder: Path, data: "TrainingData", split: "TrainingSplit") -> dict[str, dict[str, float]]:
     """HR, NDCG and MRR on the test works, of the model and of the baselines, all from what came before the test.
 
     Raises `GateFailed` where the model's vectors must not be served.
@@ -289,11 +248,11 @@ def _measured(folder: Path, data: "TrainingData", future: "Future") -> dict[str,
     tower = TwoTower.load(folder / "model")
     vectors = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS)
     text, stated = np.split(np.array(vectors), [len(data.documents)])
-    tested = future.tested
+    tested = split.test_users
     looked_at = tested if len(tested) else np.arange(min(len(data.user_ids), PEOPLE_LOOKED_AT))
     with torch.inference_mode():
         works = tower.artwork_vectors(torch.from_numpy(text), torch.arange(len(text)))
-        users = encode_users(tower, works, torch.from_numpy(stated), data.interest_of, future.before, looked_at)
+        users = encode_users(tower, works, torch.from_numpy(stated), data.interest_of, split.before_test, looked_at)
     if (fault := find_fault(users.numpy(), works.numpy())) is not None:
         raise GateFailed(
             f"the model that was trained is not registered, because {fault};"
@@ -301,14 +260,14 @@ def _measured(folder: Path, data: "TrainingData", future: "Future") -> dict[str,
         )
     if not len(tested):
         return {}
-    own = held_out_accuracy(users.numpy(), works.numpy(), future.before.take(tested), future.targets)
+    own = held_out_accuracy(users.numpy(), works.numpy(), split.before_test.take(tested), split.test_artworks)
     return {
         name: {figure: round(float(each.mean()), 4) for figure, each in values.items()}
-        for name, values in {"model": own, **_baselines(future)}.items()
+        for name, values in {"model": own, **_baselines(split)}.items()
     }
 
 
-def _baselines(future: "Future") -> dict[str, dict[str, Any]]:
+def _baselines(split: "TrainingSplit") -> dict[str, dict[str, Any]]:
     """The same of popularity, ALS and EASE, a value a person."""
     import numpy as np
 
@@ -316,8 +275,8 @@ def _baselines(future: "Future") -> dict[str, dict[str, Any]]:
     from artrec_core.evaluation.ranking import KS, seen_matrix
     from artrec_core.recs.interaction_models import Als, Baseline, Ease, Popularity
 
-    people, targets, found = future.tested, future.targets.astype(np.int32), {}
-    interactions = seen_matrix(future.before, len(future.artwork_ids))
+    people, targets, found = split.test_users, split.test_artworks.astype(np.int32), {}
+    interactions = seen_matrix(split.before_test, len(split.artwork_ids))
     exclude = interactions[people]
     baselines: list[Baseline] = [Popularity(), Als(), Ease()]
     for baseline in baselines:

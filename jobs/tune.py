@@ -141,18 +141,18 @@ def prepared(night: Night, space: "SearchSpace", folder: Path) -> tuple[int, "Va
     from artrec_core.model.run import METRICS
     from artrec_core.model.search_space import touches_text
     from artrec_core.model.training_data import TrainingData
-    from artrec_core.model.training_split import future_of
+    from artrec_core.model.training_split import read_training_split
     from jobs.tuning.trial import DATA, text_folder, text_vectors
 
     if not (folder / DATA).exists():
-        future = future_of(night)
-        if not len(future.validation):
+        split = read_training_split(night.lake, night.day, holdout=night.recipe.train.holdout)
+        if not len(split.validation):
             raise ArtrecError(
                 f"nobody on {night.day} has enough positive events to hold one out; look at [signals] in the recipe,"
                 " or at the histories of a later day"
             )
         building = folder / f"{DATA}.building"
-        train.training_data(night.recipe, future).save(building)
+        split.training_data(refit=False).save(building)
         os.replace(building, folder / DATA)
     data = TrainingData.load(folder / DATA)
     if not touches_text(night.recipe, space):
@@ -167,7 +167,7 @@ def _take_frozen(night: Night, data: "TrainingData", folder: Path) -> None:
     """Vectors of a text tower that does not move, from where the night or an evaluation has them already."""
     import numpy as np
 
-    from artrec_core.model.distillation import text_base
+    from artrec_core.model.base_models import text_base
     from jobs.evaluation.task import base_vectors
     from jobs.tuning.trial import text_file
 

@@ -144,3 +144,14 @@ def _hold_out_last(histories: pl.DataFrame, user_ids: pl.Series) -> tuple[pl.Dat
         | ((pl.col(_ROW) < pl.col(_HELD_ROW)) & pl.col(ARTWORK_ID).ne_missing(pl.col(_HELD_ARTWORK)))
     )
     return earlier.select(histories.columns), held_out.select(USER_ID, pl.col(_HELD_ARTWORK).alias(ARTWORK_ID))
+
+
+def in_catalogue(histories: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
+    """Keep the events with artworks that can be recommended: others cannot be found again, so they measure nothing."""
+    return histories.join(catalogue.select(ARTWORK_ID), on=ARTWORK_ID, how="semi", maintain_order="left")
+
+
+def hold_nothing_out(histories: pl.DataFrame) -> Holdout:
+    """A split that trains on every event and measures nothing."""
+    nothing = histories.select(USER_ID, ARTWORK_ID).clear()
+    return Holdout(histories, nothing, histories, nothing)

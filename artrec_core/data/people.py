@@ -1,8 +1,13 @@
 """The table of users: merges what the sources last said of each user, and decides who refuses consent."""
 
+import numpy as np
 import polars as pl
 
+from artrec_core.arrays import Int64Array
 from artrec_core.columns import CONSENT, INTERESTS, LOCALE, SIMULATED, USER, USER_ID, conform
+
+# The row of a user who states no interests.
+NO_INTEREST = -1
 
 
 def resolve_consents(consents: pl.DataFrame) -> pl.DataFrame:
@@ -57,3 +62,17 @@ def merge_users(states: pl.DataFrame, consents: pl.DataFrame, events: pl.DataFra
     consents_or_unknown = pl.col(CONSENT).fill_null(True)
     interests = pl.when(consents_or_unknown).then(INTERESTS).alias(INTERESTS)
     return conform(users.with_columns(interests), USER).sort(USER_ID)
+
+
+def all_users(people: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
+    """USER rows of all users who are known or have a history, sorted by USER_ID."""
+    unknown = histories.select(USER_ID).unique().join(people, on=USER_ID, how="anti")
+    return pl.concat([conform(people, USER), conform(unknown, USER)]).sort(USER_ID)
+
+
+def distinct_interests(users: pl.DataFrame) -> tuple[list[str], Int64Array]:
+    """The distinct stated interests, sorted, and for each user (USER_ID, INTERESTS) the row of theirs, or `NO_INTEREST`."""
+    stated = [(text or "").strip() for text in users[INTERESTS].to_list()]
+    distinct = sorted({text for text in stated if text})
+    row_of = {text: row for row, text in enumerate(distinct)}
+    return distinct, np.array([row_of.get(text, NO_INTEREST) for text in stated], np.int64)

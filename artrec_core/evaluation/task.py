@@ -16,8 +16,8 @@ from scipy.sparse import csr_array
 from artrec_core.arrays import Float32Array, Int64Array
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, SEEN, USER, USER_ID
 from artrec_core.data.holdout import Holdout, remove_artworks
+from artrec_core.data.people import distinct_interests
 from artrec_core.evaluation.ranking import seen_matrix
-from artrec_core.model.embeddings import distinct_interests
 from artrec_core.model.sequences import Sequences, build_sequences
 from artrec_core.model.training_data import select_query_texts
 

@@ -10,12 +10,13 @@ import polars as pl
 from artrec_core.arrays import Float32Array
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, INTERESTS, USER_ID
 from artrec_core.config import Recipe
+from artrec_core.data.people import distinct_interests
 from artrec_core.evaluation.ablations import FULL, ID_ONLY, NO_INTERESTS, TEXT_ONLY
 from artrec_core.evaluation.lists import VectorModel
 from artrec_core.evaluation.ranking import held_out_ndcg
 from artrec_core.evaluation.task import EvaluationTask, row_numbers
 from artrec_core.model.distributed.launch import launch
-from artrec_core.model.embeddings import distinct_interests, item_vectors, text_vectors, user_vectors
+from artrec_core.model.embeddings import item_vectors, text_vectors, user_vectors
 from artrec_core.model.run import METRICS, MODEL, VECTORS
 from artrec_core.model.sequences import NO_ROW, build_sequences
 from artrec_core.model.training_data import TrainingData

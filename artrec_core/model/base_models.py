@@ -11,9 +11,11 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from artrec_core.config import Model
 from artrec_core.errors import ArtrecError, ConfigError, MissingInput
 from artrec_core.locks import locked
 from artrec_core.processes import ending_in_order, run
@@ -61,6 +63,19 @@ def prepared(base: str, cache: str | Path) -> Path:
             if not (converted / CONFIG).exists():
                 _convert(next(iter(sorted(folder.glob("*.gguf")))), converted)
     return converted
+
+
+def text_base(model: Model, cache: str | Path, documents: Callable[[], Sequence[str]]) -> Path:
+    """Prepare the folder that a recipe's text tower starts from.
+
+    It holds the base model, or with `layers_kept` what is distilled from it on the `documents`, which are read only then.
+    """
+    base = prepared(model.base, cache)
+    if model.layers_kept is None:
+        return base
+    from artrec_core.model.distillation import distilled  # torch: seconds that `fetch` must not take
+
+    return distilled(base, documents(), model.layers_kept, Path(cache), max_tokens=model.max_tokens)
 
 
 def cache_lock(cache: Path) -> AbstractContextManager[None]:

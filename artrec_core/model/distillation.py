@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from artrec_core.config import Model
 from artrec_core.errors import ConfigError
-from artrec_core.model.base_models import cache_lock, prepared
+from artrec_core.model.base_models import cache_lock
 from artrec_core.model.text_encoder import TextEncoder, encode
 
 BATCH = 64
@@ -25,14 +24,6 @@ RATE = 3e-4
 PASSES = 4
 # Vectors of so many documents teach the rest: a catalogue of a hundred thousand would take hours on a laptop.
 MOST_DOCUMENTS = 20_000
-
-
-def text_base(model: Model, cache: str | Path, documents: Callable[[], Sequence[str]]) -> Path:
-    """The folder that a recipe's text tower starts from: its base model, or with `layers_kept` what is distilled from it."""
-    base = prepared(model.base, cache)
-    if model.layers_kept is None:
-        return base
-    return distilled(base, documents(), model.layers_kept, Path(cache), max_tokens=model.max_tokens)
 
 
 def distilled(

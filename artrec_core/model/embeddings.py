@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 import torch
 
-from artrec_core.arrays import Float32Array, Int64Array
-from artrec_core.columns import INTERESTS, USER_ID
-from artrec_core.model.sequences import NO_ROW, build_sequences
+from artrec_core.arrays import Float32Array
+from artrec_core.columns import USER_ID
+from artrec_core.data.people import distinct_interests
+from artrec_core.model.sequences import build_sequences
 from artrec_core.model.text_encoder import encode
 from artrec_core.model.two_tower import TwoTower
 from artrec_core.model.user_phase import encode_users
@@ -117,11 +118,3 @@ def user_vectors(
     vectors = torch.from_numpy(artworks) if len(artworks) else torch.zeros(1, tower.shape.dim)
     with torch.inference_mode():
         return encode_users(tower, vectors, interests, interest_of, sequences, np.arange(len(user_ids))).numpy()
-
-
-def distinct_interests(users: pl.DataFrame) -> tuple[list[str], Int64Array]:
-    """The distinct stated interests, sorted, and for each user the row of its interest among them, -1 for none."""
-    interests = [(text or "").strip() for text in users[INTERESTS].to_list()]
-    texts = sorted({text for text in interests if text})
-    row_of = {text: row for row, text in enumerate(texts)}
-    return texts, np.array([row_of.get(text, NO_ROW) for text in interests], np.int64)

@@ -1,6 +1,6 @@
-"""A night's frozen future: everyone's histories before the test, and the works that were held out of them.
+"""The held-out split of a night's tables: what training may read, and the test artworks.
 
-Training and the gate look at the same one: it follows from the night's tables alone. Imported where it is needed: polars is heavy.
+Training and the gate read the same split: it follows from the night's tables alone.
 """
 
 from dataclasses import dataclass
@@ -11,15 +11,17 @@ import polars as pl
 
 from artrec_core.arrays import Int64Array
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, USER_ID
-from artrec_core.data.holdout import Holdout, leave_one_out
+from artrec_core.data.holdout import Holdout, hold_nothing_out, in_catalogue, leave_one_out
+from artrec_core.data.people import all_users, distinct_interests
+from artrec_core.data.queries import artwork_queries
+from artrec_core.lake import Lake
 from artrec_core.model.sequences import Sequences, build_sequences
-from jobs.step import Night
-from jobs.train import in_catalogue
+from artrec_core.model.training_data import TrainingData
 
 
 @dataclass(frozen=True)
-class Future:
-    """`catalogue` is sorted by artwork id, `people` (everyone) by user id: what rows mean below."""
+class TrainingSplit:
+    """A night's tables, split. `catalogue` is sorted by artwork id, `people` (all users) by user id: they number the rows."""
 
     catalogue: pl.DataFrame
     people: pl.DataFrame
@@ -27,72 +29,80 @@ class Future:
 
     @cached_property
     def artwork_ids(self) -> list[str]:
-        """The works, a row each."""
+        """The artworks, a row each."""
         return self.catalogue[ARTWORK_ID].to_list()
 
     @cached_property
     def user_ids(self) -> list[str]:
-        """The people, a row each."""
+        """The users, a row each."""
         return self.people[USER_ID].to_list()
 
     @cached_property
     def documents(self) -> list[str]:
-        """The works' texts."""
+        """The artworks' texts."""
         return self.catalogue[DOCUMENT].to_list()
 
     @cached_property
-    def before(self) -> Sequences:
-        """Everyone's histories before the test."""
+    def before_test(self) -> Sequences:
+        """All users' histories before the test."""
         return build_sequences(self.held_out.before_test, self.user_ids, self.artwork_ids)
 
     @cached_property
-    def tested(self) -> Int64Array:
-        """Rows of the people whose work is held out for the test."""
-        return self._people(self.held_out.test)
+    def test_users(self) -> Int64Array:
+        """Rows of the users who have a test artwork, (n,)."""
+        return self._user_rows(self.held_out.test)
 
     @cached_property
-    def targets(self) -> Int64Array:
-        """Rows of the works that are held out for them."""
-        return self._works(self.held_out.test)
+    def test_artworks(self) -> Int64Array:
+        """Rows of their test artworks, (n,)."""
+        return self._artwork_rows(self.held_out.test)
 
     @cached_property
     def validation(self) -> Int64Array:
-        """(people, 2) rows of people and of the works that validate."""
-        return np.stack([self._people(self.held_out.validation), self._works(self.held_out.validation)], 1)
+        """Rows of users and of their validation artworks, (n, 2)."""
+        held_out = self.held_out.validation
+        return np.stack([self._user_rows(held_out), self._artwork_rows(held_out)], 1)
 
-    def _people(self, held: pl.DataFrame) -> Int64Array:
-        return _rows(held[USER_ID], self.user_ids)
+    def training_data(self, *, refit: bool) -> TrainingData:
+        """The texts and histories that a training reads. Nothing in it tells of the test artworks."""
+        interests, interest_of = distinct_interests(self.people)
+        return TrainingData(
+            artwork_ids=self.artwork_ids,
+            documents=self.documents,
+            interests=interests,
+            interest_of=interest_of,
+            queries=artwork_queries(self.catalogue),
+            histories=build_sequences(self.held_out.train, self.user_ids, self.artwork_ids),
+            validation=self.validation,
+            user_ids=self.user_ids,
+            refit=self.before_test if refit else None,
+        )
 
-    def _works(self, held: pl.DataFrame) -> Int64Array:
-        return _rows(held[ARTWORK_ID], self.artwork_ids)
+    def _user_rows(self, held_out: pl.DataFrame) -> Int64Array:
+        return _rows(held_out[USER_ID], self.user_ids)
 
-
-def future_of(night: Night) -> Future:
-    """The future of a night's tables; nothing is held out where the recipe trains on everything."""
-    from jobs.embed import everyone
-
-    catalogue = night.lake.read("catalogue", night.day).sort(ARTWORK_ID)
-    histories = night.lake.read("histories", night.day)
-    known = in_catalogue(histories, catalogue)
-    held_out = leave_one_out(known) if night.recipe.train.holdout else nothing_held_out(known)
-    return Future(catalogue, everyone(night.lake.read("people", night.day), histories), held_out)
-
-
-def nothing_held_out(histories: pl.DataFrame) -> Holdout:
-    """Every event is there to learn from, and nothing to be measured by."""
-    nobody = histories.select(USER_ID, ARTWORK_ID).clear()
-    return Holdout(histories, nobody, histories, nobody)
+    def _artwork_rows(self, held_out: pl.DataFrame) -> Int64Array:
+        return _rows(held_out[ARTWORK_ID], self.artwork_ids)
 
 
-def trained_on(histories: pl.DataFrame, catalogue: pl.DataFrame, *, holdout: bool, refit: bool) -> pl.DataFrame:
+def read_training_split(lake: Lake, day: str, *, holdout: bool) -> TrainingSplit:
+    """Split a night's tables; without `holdout` nothing is held out."""
+    catalogue = lake.read("catalogue", day).sort(ARTWORK_ID)
+    histories = lake.read("histories", day)
+    usable = in_catalogue(histories, catalogue)
+    split = leave_one_out(usable) if holdout else hold_nothing_out(usable)
+    return TrainingSplit(catalogue, all_users(lake.read("people", day), histories), split)
+
+
+def training_pairs(histories: pl.DataFrame, catalogue: pl.DataFrame, *, holdout: bool, refit: bool) -> pl.DataFrame:
     """(USER_ID, ARTWORK_ID) pairs that a training on these tables was shown, with repeats."""
-    known = in_catalogue(histories, catalogue)
+    usable = in_catalogue(histories, catalogue)
     if holdout:
-        held_out = leave_one_out(known)
-        known = held_out.before_test if refit else held_out.train
-    return known.select(USER_ID, ARTWORK_ID)
+        split = leave_one_out(usable)
+        usable = split.before_test if refit else split.train
+    return usable.select(USER_ID, ARTWORK_ID)
 
 
-def _rows(values: pl.Series, among: list[str]) -> Int64Array:
-    where = {one: row for row, one in enumerate(among)}
-    return np.array([where[one] for one in values.to_list()], np.int64)
+def _rows(ids: pl.Series, order: list[str]) -> Int64Array:
+    row_of = {identifier: row for row, identifier in enumerate(order)}
+    return np.array([row_of[identifier] for identifier in ids.to_list()], np.int64)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import digest_of
-from jobs import train
 from jobs.evaluation import worker as answer
 from jobs.step import Night
 
@@ -62,15 +61,16 @@ class Protocol:
 def asked(night: Night, protocol: Protocol) -> tuple["EvaluationTask", "GroundTruth"]:
     """What the models are told, and what they are marked by. `ArtrecError` where nothing can be held out."""
     from artrec_core.columns import ARTWORK_ID, DOCUMENT
-    from artrec_core.data.holdout import leave_one_out, time_split
+    from artrec_core.data.holdout import in_catalogue, leave_one_out, time_split
+    from artrec_core.data.people import all_users
+    from artrec_core.data.queries import artwork_queries
     from artrec_core.evaluation.report import ground_truth
     from artrec_core.evaluation.task import EvaluationTask
-    from artrec_core.model.distillation import text_base
-    from jobs.embed import everyone
+    from artrec_core.model.base_models import text_base
 
     catalogue = night.lake.read("catalogue", night.day).sort(ARTWORK_ID)
-    histories = train.in_catalogue(night.lake.read("histories", night.day), catalogue)
-    people = everyone(night.lake.read("people", night.day), histories)
+    histories = in_catalogue(night.lake.read("histories", night.day), catalogue)
+    people = all_users(night.lake.read("people", night.day), histories)
     held_out = (leave_one_out if protocol.name == LEAVE_ONE_OUT else time_split)(histories)
     if not held_out.test.height:
         raise ArtrecError(
@@ -80,7 +80,7 @@ def asked(night: Night, protocol: Protocol) -> tuple["EvaluationTask", "GroundTr
     held_out, hidden = _hiding(held_out, catalogue, protocol)
     recipe = night.recipe
     base = text_base(recipe.model, recipe.store.models, lambda: catalogue[DOCUMENT].to_list())
-    question = EvaluationTask.from_holdout(held_out, catalogue, people, train.queries(catalogue), hidden_ids=hidden)
+    question = EvaluationTask.from_holdout(held_out, catalogue, people, artwork_queries(catalogue), hidden_ids=hidden)
     vectors = base_vectors(night, base, question.texts)
     question = replace(question, text_vectors=vectors)
     return question, ground_truth(question, held_out, vectors[: catalogue.height])
@@ -115,7 +115,7 @@ def base_vectors(night: Night, base: Path, texts: Sequence[str]) -> "NDArray[np.
 
     from artrec_core.columns import DOCUMENT, VECTOR
     from artrec_core.model.text_encoder import TextEncoder, encode
-    from jobs.embed import known_documents
+    from jobs.embedding.documents import known_documents
 
     recipe = night.recipe
     if recipe.encode.threads is not None:

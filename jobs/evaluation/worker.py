@@ -80,7 +80,7 @@ def _ranker(
     from artrec_core.columns import DOCUMENT
     from artrec_core.evaluation.ablations import variant
     from artrec_core.evaluation.variants import best_validation, train_variant
-    from artrec_core.model.distillation import text_base
+    from artrec_core.model.base_models import text_base
 
     with clock.on("fit"):
         base = text_base(recipe.model, recipe.store.models, lambda: question.catalogue[DOCUMENT].to_list())

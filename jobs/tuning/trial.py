@@ -114,7 +114,7 @@ def text_vectors(folder: Path, recipe: Recipe, data: "TrainingData") -> "NDArray
     """Vectors (texts, text_dim) of `data.texts` by a recipe; made, as its launcher would, if no trial has made them."""
     import numpy as np
 
-    from artrec_core.model.distillation import text_base
+    from artrec_core.model.base_models import text_base
     from artrec_core.model.distributed.launch import launch_text
     from artrec_core.model.run import FAILED, VECTORS
 

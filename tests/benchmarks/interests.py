@@ -21,36 +21,35 @@ from artrec_core.config import Recipe, load
 from artrec_core.data.holdout import MIN_POSITIVES, Holdout
 from artrec_core.evaluation.metrics import accuracy, bootstrap
 from artrec_core.evaluation.ranking import held_out_ndcg
-from artrec_core.model.distillation import text_base
+from artrec_core.lake import Lake
+from artrec_core.model.base_models import text_base
 from artrec_core.model.embeddings import item_vectors, user_vectors
 from artrec_core.model.run import MODEL, VECTORS, Run, WorkerGroup
 from artrec_core.model.sequences import build_sequences
 from artrec_core.model.text_encoder import encode
 from artrec_core.model.train_loop import train
 from artrec_core.model.training_data import TrainingData
-from artrec_core.model.training_split import Future, future_of
+from artrec_core.model.training_split import TrainingSplit, read_training_split
 from artrec_core.model.two_tower import TwoTower
 from artrec_core.processor import describe_machine
-from jobs.step import Night
-from jobs.train import training_data
 
 K = 10
 
 
-def taken_out(future: Future, share: float, seed: int) -> list[str]:
+def taken_out(split: TrainingSplit, share: float, seed: int) -> list[str]:
     """People who stated interests and have enough positive events to be marked by."""
-    stated = future.people.filter(pl.col(INTERESTS).str.strip_chars().str.len_chars() > 0)[USER_ID]
-    liked = future.held_out.before_test.filter(POSITIVE).group_by(USER_ID).len().filter(pl.col("len") >= MIN_POSITIVES)
+    stated = split.people.filter(pl.col(INTERESTS).str.strip_chars().str.len_chars() > 0)[USER_ID]
+    liked = split.held_out.before_test.filter(POSITIVE).group_by(USER_ID).len().filter(pl.col("len") >= MIN_POSITIVES)
     known = sorted(set(stated) & set(liked[USER_ID]))
     return np.random.default_rng(seed).permutation(known)[: round(share * len(known))].tolist()
 
 
-def without(future: Future, people: list[str]) -> Future:
-    """The same future, but these people have done nothing."""
-    held_out = future.held_out
+def without(split: TrainingSplit, people: list[str]) -> TrainingSplit:
+    """The same split, but these people have done nothing."""
+    held_out = split.held_out
     frames = (held_out.train, held_out.validation, held_out.before_test, held_out.test)
     kept = Holdout(*(one.filter(~pl.col(USER_ID).is_in(people)) for one in frames))
-    return replace(future, held_out=kept)
+    return replace(split, held_out=kept)
 
 
 def ranked(scores: np.ndarray) -> np.ndarray:
@@ -76,11 +75,11 @@ def main() -> None:
     torch.set_num_threads(1)
     print(describe_machine(1))
     recipe = load(arguments.config, arguments.given)
-    future = future_of(Night(recipe, arguments.date))
-    asked = taken_out(future, arguments.share, seed=1)
-    data = training_data(recipe, without(future, asked))
-    people = future.people.filter(pl.col(USER_ID).is_in(asked)).sort(USER_ID)
-    liked = build_sequences(future.held_out.before_test.filter(POSITIVE), people[USER_ID].to_list(), future.artwork_ids)
+    split = read_training_split(Lake(recipe.store.lake), arguments.date, holdout=recipe.train.holdout)
+    asked = taken_out(split, arguments.share, seed=1)
+    data = without(split, asked).training_data(refit=recipe.train.refit and recipe.train.holdout)
+    people = split.people.filter(pl.col(USER_ID).is_in(asked)).sort(USER_ID)
+    liked = build_sequences(split.held_out.before_test.filter(POSITIVE), people[USER_ID].to_list(), split.artwork_ids)
     right = csr_array(
         (np.ones(len(liked.works), np.float32), liked.works, liked.starts), (people.height, len(data.documents))
     )
@@ -90,8 +89,8 @@ def main() -> None:
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:
             tower, text = fitted(recipe, data, seed, Path(folder))
-            works = item_vectors(tower, future.artwork_ids, text)
-            users = user_vectors(tower, people, future.held_out.before_test.clear(), future.artwork_ids, works)
+            works = item_vectors(tower, split.artwork_ids, text)
+            users = user_vectors(tower, people, split.held_out.before_test.clear(), split.artwork_ids, works)
             found.setdefault("nearest documents", []).append(
                 encode(tower.text_encoder, people[INTERESTS].to_list()) @ text.T
             )

@@ -17,7 +17,7 @@ from artrec_core.columns import ARTWORK_ID, OCCURRED_AT, POSITIVE, USER_ID
 from artrec_core.config import load
 from artrec_core.data.demo.tastes import LatentSpace, facet_vectors, normalise, own_vectors
 from artrec_core.evaluation.metrics import rank_accuracy, ranks_of_scores
-from artrec_core.model.training_split import future_of
+from artrec_core.model.training_split import read_training_split
 from artrec_core.processor import describe_machine
 from jobs.crawl import Crawl
 from jobs.step import Night
@@ -61,13 +61,13 @@ def main() -> None:
     night = Night(recipe, arguments.date)
     visitors = next(source for source in recipe.events if source.kind == "simulated")
     truth = Crawl(night).simulation(visitors.name).truth
-    future = future_of(night)
+    split = read_training_split(night.lake, night.day, holdout=night.recipe.train.holdout)
     of_museum = pl.col(ARTWORK_ID).str.starts_with(f"{arguments.museum}:")
     when = night.lake.read("histories", night.day).filter(POSITIVE).group_by(USER_ID, ARTWORK_ID)
-    test = future.held_out.test.filter(of_museum).join(
+    test = split.held_out.test.filter(of_museum).join(
         when.agg(pl.col(OCCURRED_AT).min()), on=[USER_ID, ARTWORK_ID], maintain_order="left"
     )
-    works = future.catalogue.filter(of_museum)[ARTWORK_ID].to_list()
+    works = split.catalogue.filter(of_museum)[ARTWORK_ID].to_list()
     row = {work: at for at, work in enumerate(works)}
     targets = np.array([row[work] for work in test[ARTWORK_ID]], np.int32)
     museum = np.array([work.startswith(f"{arguments.museum}:") for work in truth.space.artwork_ids])

@@ -13,6 +13,7 @@ from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError, GateFailed
 from artrec_core.lake import Lake
 from artrec_core.model.registry import Registry
+from artrec_core.model.training_split import read_training_split
 from jobs import embed, train
 from jobs.step import Night, StepManifest, run_step
 from jobs.training_stages import stages_of
@@ -220,16 +221,14 @@ def test_without_a_holdout_everything_is_learnt_from_and_nothing_is_measured(rec
 
 
 def test_without_a_holdout_the_workers_get_every_event(recipe: Recipe):
-    from artrec_core.model.training_split import future_of
-
     prepared(recipe, DAY)
-    everything = recipe.model_copy(update={"train": recipe.train.model_copy(update={"holdout": False})})
-    held, whole = future_of(Night(recipe, DAY)), future_of(Night(everything, DAY))
-    assert (len(held.tested), len(whole.tested), whole.validation.shape) == (8, 0, (0, 2))
+    lake = Lake(recipe.store.lake)
+    held, whole = (read_training_split(lake, DAY, holdout=holdout) for holdout in (True, False))
+    assert (len(held.test_users), len(whole.test_users), whole.validation.shape) == (8, 0, (0, 2))
     told = Lake(recipe.store.lake).read("histories", DAY)
     assert whole.held_out.train.equals(told)
-    assert len(whole.before.works) == told.height
-    assert len(held.before.works) < told.height
+    assert len(whole.before_test.works) == told.height
+    assert len(held.before_test.works) < told.height
 
 
 def test_a_night_after_a_rollback_is_served_by_the_version_that_came_back(recipe: Recipe):

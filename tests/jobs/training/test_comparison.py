@@ -9,7 +9,7 @@ from artrec_core.columns import CATALOGUE, USER, conform
 from artrec_core.config import Recipe, load
 from artrec_core.lake import Lake
 from artrec_core.model.registry import Version
-from artrec_core.model.training_split import future_of
+from artrec_core.model.training_split import read_training_split
 from jobs.step import Night
 from jobs.training.comparison import not_trained_on
 from tests.artrec_core.model.worlds import history
@@ -41,9 +41,9 @@ def recipe(tmp_path: Path) -> Recipe:
 
 def fair(recipe: Recipe, night: str, **tags: str) -> dict[str, bool]:
     """Who may be tested of the next night against a champion of a night."""
-    future = future_of(Night(recipe, NEXT))
-    mask = not_trained_on(Night(recipe, NEXT), Version("1", tags={"run_date": night, **tags}), future)
-    return dict(zip(future.held_out.test["user_id"], mask.tolist(), strict=True))
+    split = read_training_split(Lake(recipe.store.lake), NEXT, holdout=recipe.train.holdout)
+    mask = not_trained_on(Night(recipe, NEXT), Version("1", tags={"run_date": night, **tags}), split)
+    return dict(zip(split.held_out.test["user_id"], mask.tolist(), strict=True))
 
 
 def test_a_champion_of_an_earlier_night_that_held_works_out_saw_none(recipe: Recipe) -> None:
@@ -60,9 +60,9 @@ def test_a_champion_that_was_trained_on_everything_saw_whoever_did_nothing_since
 
 
 def test_a_champion_of_a_later_night_saw_the_works_of_those_who_went_on(recipe: Recipe) -> None:
-    future = future_of(Night(recipe, DAY))
-    mask = not_trained_on(Night(recipe, DAY), Version("1", tags={"run_date": NEXT, "holdout": "true"}), future)
-    assert dict(zip(future.held_out.test["user_id"], mask.tolist(), strict=True)) == {
+    split = read_training_split(Lake(recipe.store.lake), DAY, holdout=recipe.train.holdout)
+    mask = not_trained_on(Night(recipe, DAY), Version("1", tags={"run_date": NEXT, "holdout": "true"}), split)
+    assert dict(zip(split.held_out.test["user_id"], mask.tolist(), strict=True)) == {
         "came back": False,
         "stayed away": True,
     }

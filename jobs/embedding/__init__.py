@@ -1,0 +1,1 @@
+"""Helpers of `embed`, and of whoever needs its text vectors."""
