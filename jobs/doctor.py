@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +18,7 @@ from artrec_core.data.files import open_input
 from artrec_core.errors import ArtrecError, MissingInput
 from artrec_core.processor import auto_precision, describe_machine
 from artrec_core.urls import redacted
+from jobs.console import make_console
 from jobs.step import SetOption, run_command
 from jobs.store_checks import Check, faults, store_checks
 
@@ -44,8 +44,7 @@ def command(
     findings = list(machine_findings())
     if config is not None:
         findings += list(recipe_findings(load(config, overrides)))
-    # A log or a pipe is no terminal: its lines need not be folded at 80 letters.
-    Console(width=None if sys.stdout.isatty() else 160).print(_table(findings))
+    make_console().print(_table(findings))
     wrong = sum(finding.fine is False for finding in findings)
     if wrong:
         raise ArtrecError(f"{wrong} of {len(findings)} checks failed; the last column says what to do")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Part
-from jobs.embedding.documents import ROWS_IN_PART, digest_values, encode_documents, whole_days
+from jobs.embedding.documents import CHAMPION, ROWS_IN_PART, digest_values, encode_documents, whole_days
 from jobs.progress import progress
 from jobs.step import Figures, Night, Step, main
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 INPUTS = ("catalogue", "histories", "people")
 TABLES = ("text_vectors", "interest_vectors", "item_vectors", "user_vectors")
 PEOPLE_IN_SHARD = 16384
-# The model among what the vectors were made from.
-CHAMPION = "champion"
 
 
 def inputs(night: Night) -> dict[str, str]:

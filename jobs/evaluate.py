@@ -10,12 +10,12 @@ from artrec_core.config import load
 from artrec_core.errors import ArtrecError
 from artrec_core.evaluation.ablations import ABLATIONS, applicable_ablations
 from artrec_core.lake import day_of, digest_of
-from jobs import crawl, prepare, train, validate
 from jobs.evaluation import worker as answer
 from jobs.evaluation.printed import show
 from jobs.evaluation.subprocess_run import Contestant
 from jobs.evaluation.task import PROTOCOLS, Protocol, asked, marked
 from jobs.step import ConfigOption, DateOption, Night, SetOption, code_version, run_command, run_step
+from jobs.steps import find_step
 
 if TYPE_CHECKING:
     from artrec_core.evaluation.report import GroundTruth, UserMetrics
@@ -55,10 +55,10 @@ def command(
     recipe, day = load(config, overrides), day_of(date)
     asking = Protocol(protocol, cold_share, tuple(unseen_museum))
     wanted, numbers = _models(models, ablations), _seeds(seeds)
-    for step in (crawl, validate, prepare):
-        run_step(step.STEP, recipe, day)
+    for name in ("crawl", "validate", "prepare"):
+        run_step(find_step(name), recipe, day)
     night = Night(recipe, day)
-    night.made_from = train.inputs(night)
+    night.made_from = find_step("train").inputs(night)
     if ablations:
         wanted = list(dict.fromkeys([*wanted, COMPARED, *_applicable(night)]))
     told = evaluated(night, config, overrides, wanted, numbers, asking)

@@ -1,16 +1,15 @@
 """The versions in the registry, which of them serves the nights, and how another is put in its place."""
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from artrec_core.config import load
 from artrec_core.errors import ArtrecError
+from jobs.console import make_console, shell_user
 from jobs.step import SetOption, run_command
 
 if TYPE_CHECKING:
@@ -44,8 +43,6 @@ def promote(
     why: WhyOption = "promoted by hand",
 ) -> None:
     """Make a version the champion: the next night is served with it."""
-    from jobs.retrain import user
-
     registry = _registry(context, config, overrides)
     found, champion = registry.version(version), registry.champion()
     if champion is not None and champion.name == version:
@@ -53,7 +50,7 @@ def promote(
         return
     check_sound(registry, found)
     against = _gate(found)[1]
-    registry.promote(found, f"{why}; the gate: {against}" if against else why, by=user())
+    registry.promote(found, f"{why}; the gate: {against}" if against else why, by=shell_user())
     place = "" if champion is None else f" in the place of version {champion.name}"
     typer.echo(f"version {version} is champion now{place}; the next night is served with it")
 
@@ -67,12 +64,10 @@ def rollback(
     why: WhyOption = "rolled back by hand",
 ) -> None:
     """Put the champion's predecessor, or an earlier champion, back in its place."""
-    from jobs.retrain import user
-
     registry = _registry(context, config, overrides)
     champion, earlier = registry.champion(), registry.earlier_champions()
     check_sound(registry, registry.version(version or earlier[-1])) if version or earlier else None
-    back = registry.roll_back(version, why, by=user())
+    back = registry.roll_back(version, why, by=shell_user())
     served = "" if champion is None else f" in the place of version {champion.name}"
     typer.echo(f"version {back.name} is champion again{served}; the next night is served with it")
 
@@ -111,7 +106,7 @@ def _list(registry: "Registry", config: str | None) -> None:
         scores = [f"{measured[name]:.4f}" if name in measured else "" for name in ("model", *rivals)]
         table.add_row(*map(Text, (version.name, ", ".join(version.aliases), *told, _gate(version)[0], *scores)))
     # A log or a pipe is no terminal: its lines need not be folded at 80 letters.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    make_console().print(table)
     _tell(registry, versions)
 
 

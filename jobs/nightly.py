@@ -10,18 +10,7 @@ from artrec_core.errors import ArtrecError
 from artrec_core.lake import day_of
 from artrec_core.processes import run
 from jobs.step import ConfigOption, DateOption, SetOption, run_command
-
-# The steps in their order, with what each is told besides the recipe and the date.
-STEPS: dict[str, tuple[str, ...]] = {
-    "crawl": (),
-    "validate": (),
-    "prepare": (),
-    "train": ("--if-needed",),
-    "embed": (),
-    "score": (),
-    "publish": (),
-    "report": (),
-}
+from jobs.steps import STEPS
 
 
 def command(config: ConfigOption, date: DateOption, overrides: SetOption = []) -> None:  # noqa: B006

@@ -35,7 +35,7 @@ from artrec_core.warehouse.checksum import Tally
 from artrec_core.warehouse.schema import FAILED, PUBLISHED
 from artrec_core.warehouse.shown import shown_artworks
 from jobs.progress import progress
-from jobs.score import block_digests, check_one_run
+from jobs.scoring.inputs import block_digests, check_one_run
 from jobs.step import Figures, Night, Step, main
 
 # Warehouse table -> the lake table that goes in as it is. artworks_v1 is made from the catalogue.

@@ -8,10 +8,10 @@ from artrec_core.columns import LAKE, PUBLISHED_AT
 from artrec_core.config import Recipe
 from artrec_core.lake import digest_of
 from artrec_core.urls import redacted
-from jobs.nightly import STEPS
+from jobs.pages import PAGE
 from jobs.step import Figures, Night, Step, main
+from jobs.steps import STEPS
 
-PAGE = "report.html"
 NOTES = ("validation.json", "audit.json")
 SWEEP_AFTER_SECONDS = 24 * 3600
 # A night that is run again later leaves parts behind; this long after, nobody runs it again.

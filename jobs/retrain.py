@@ -1,20 +1,20 @@
 """retrain: a challenger, trained and held against the champion, and promoted if the gate or a person says so."""
 
-import getpass
 import json
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError, ConfigError, GateFailed
 from artrec_core.lake import day_of, digest_of
+from jobs.console import make_console, shell_user
 from jobs.step import ConfigOption, DateOption, SetOption, night_of, run_command, run_step
+from jobs.steps import find_step
 
 if TYPE_CHECKING:
     from artrec_core.evaluation.gate import Decision
@@ -96,18 +96,15 @@ def check_settings(recipe: Recipe) -> None:
 
 
 def _train(recipe: Recipe, day: str) -> str:
-    from jobs.train import CHALLENGER
-
-    return str(run_step(CHALLENGER, recipe, day).figures["version"])
+    return str(run_step(find_step("train", "CHALLENGER"), recipe, day).figures["version"])
 
 
 def _gate(recipe: Recipe, day: str, name: str) -> "tuple[Version, Decision | None]":
     """The night's challenger and the decision about it, made once for this champion and these rules; None where it serves already."""
     from artrec_core.evaluation.gate import Decision
     from artrec_core.model.registry import CHAMPION, GATE, Registry
-    from jobs.train import CHALLENGER
 
-    night, registry = night_of(CHALLENGER, recipe, day), Registry(recipe.store)
+    night, registry = night_of(find_step("train", "CHALLENGER"), recipe, day), Registry(recipe.store)
     challenger = registry.version(name)
     if (trained := challenger.tags["run_date"]) != day:
         raise ArtrecError(f"version {name} was trained for {trained}; compare it on that night: --date {trained}")
@@ -137,8 +134,7 @@ def _show(decision: "Decision", challenger: str, champion: str | None) -> None:
         table.add_column(column, overflow="fold")
     for one in decision.criteria:
         table.add_row(Text(one.name), Text(one.mark), Text(one.says))
-    # A log is no terminal: its lines need not be folded at 80 letters.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    make_console().print(table)
 
 
 def _answer(recipe: Recipe, challenger: "Version", decision: "Decision | None", promote: bool | None) -> dict[str, Any]:
@@ -172,7 +168,7 @@ def _concluded(
         return 0
     follows = outcome(decision.verdict, recipe.gate, promote)
     if follows == "promote":
-        by = user() if promote and decision.verdict != "accepted" else "gate"
+        by = shell_user() if promote and decision.verdict != "accepted" else "gate"
         print(
             f"retrain {day}: {promoted(recipe, name, by, 'asked for with --promote' if by != 'gate' else '')}",
             flush=True,
@@ -227,11 +223,6 @@ def promoted(recipe: Recipe, name: str, by: str, why: str) -> str:
     )
     place = "" if served is None else f" in the place of version {served}"
     return f"version {name} is champion now{place}, by {by}: {decision.summary}"
-
-
-def user() -> str:
-    """Who is at the shell."""
-    return f"shell:{getpass.getuser()}"
 
 
 if __name__ == "__main__":

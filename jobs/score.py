@@ -2,14 +2,15 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError
-from artrec_core.lake import Part, digest_of
+from artrec_core.lake import Part
 from jobs.progress import progress
+from jobs.scoring.inputs import block_digests, check_one_run
 from jobs.scoring.shards import InProcess, Maker, cut
 from jobs.step import Figures, Night, Step, main
 
@@ -34,25 +35,6 @@ def inputs(night: Night) -> dict[str, str]:
     found = {f"{table}@{day}": night.lake.manifest(table, day).digest for table, day in read}
     check_one_run(night, ("item_vectors", "user_vectors"), "embed")
     return found | block_digests(night.recipe)
-
-
-def check_one_run(night: Night, tables: Iterable[str], writer: str) -> None:
-    """Raises `ArtrecError` where tables of the night are of several runs of their step, one of which was killed halfway.
-
-    Their rows cannot tell: in a registry that was made anew, another model is version 1 too.
-    """
-    if len({night.lake.manifest(table, night.day).fingerprint for table in tables}) > 1:
-        raise ArtrecError(
-            f"the tables of {night.day} come from several runs of {writer}; run `artrec {writer} --date {night.day}` again"
-        )
-
-
-def block_digests(recipe: Recipe) -> dict[str, str]:
-    """The files of block lists, each with a digest of what it says today."""
-    from artrec_core.recs.strategies.filters import read_block_files
-
-    blocks = [recipe.score.block, *(strategy.block for strategy in recipe.strategies)]
-    return {f"block:{file}": digest_of(raw.hex()) for file, raw in read_block_files(blocks).items()}
 
 
 def settings(recipe: Recipe) -> list[Any]:

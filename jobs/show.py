@@ -1,6 +1,5 @@
 """A person's history and recommendations side by side, as an app would read them."""
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -39,7 +38,8 @@ from artrec_core.lake import Lake, day_of
 from artrec_core.urls import redacted
 from artrec_core.warehouse import Warehouse, open_warehouse
 from artrec_core.warehouse.schema import FAILED, NOTHING_PUBLISHED, PUBLISHED
-from jobs.report import PAGE
+from jobs.console import make_console
+from jobs.pages import PAGE
 from jobs.step import ConfigOption, SetOption, run_command
 
 LATEST_EVENTS = 12
@@ -170,7 +170,7 @@ def example_people(night: PublishedNight, n: int) -> list[str]:
 
 
 def _print(night: PublishedNight, users: Sequence[str], most: int | None) -> None:
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_LOG)
+    console = make_console(WIDTH_OF_A_LOG)
     says = f"night of {night.day}, model {night.publication[MODEL_VERSION]}, strategy {night.publication[STRATEGY]}"
     console.print(Text(says, "dim"))
     if night.failed_since is not None:

@@ -15,6 +15,7 @@ from artrec_core.errors import GateFailed
 from artrec_core.lake import day_of, digest_of
 from jobs.step import ConfigOption, DateOption, Figures, Night, SetOption, Step, code_version, run_command, run_step
 from jobs.training.mlflow_follower import followed, passes_of, seconds_of
+from jobs.training.tags import HOLDOUT, REFIT, SETTINGS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,8 +29,6 @@ INPUTS = ("catalogue", "histories", "people")
 NOTE = "training.json"
 FIRST_CHAMPION = "the first version; there was nothing to compare it with"
 LOST_CHAMPION = "the files of version {} are gone; there was nothing to compare it with"
-# Tags that say what a version was shown.
-HOLDOUT, REFIT, SETTINGS = "holdout", "refit", "settings"
 # Nobody is tested where nothing is held out: a model's soundness shows in the vectors of so many people.
 PEOPLE_LOOKED_AT = 1000
 # Keys of `train` that do not decide after how many passes a model is at its best.

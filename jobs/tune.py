@@ -3,22 +3,21 @@
 import json
 import os
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from artrec_core.config import NOT_SEARCHED, Recipe, load
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import day_of, digest_of
-from jobs import train
+from jobs.console import make_console
 from jobs.step import ConfigOption, DateOption, Night, SetOption, code_version, run_command
-from jobs.training_stages import shown
+from jobs.steps import find_step
+from jobs.training.stages import shown
 
 if TYPE_CHECKING:
     from artrec_core.model.search_space import SearchSpace, Values
@@ -95,7 +94,7 @@ def tuned(recipe: Recipe, day: str) -> Found:
     if recipe.tune.search == "grid":
         grid_points(space)  # what it cannot do is said before anything starts
     night = Night(recipe, day)
-    night.made_from = train.inputs(night)
+    night.made_from = find_step("train").inputs(night)
     night.lake.check_writable()
     # Everyone's validation works judge, whatever the recipe does when it trains for the night: no test work is read.
     trained = recipe.train.model_copy(update={"holdout": True, "refit": False})
@@ -214,7 +213,7 @@ def _show(found: Found, day: str) -> None:
         about = one.why if one.ended == "failed" else _about(one, found)
         chosen = (Text(f"{one.values[key]}") for key in found.space)
         table.add_row(str(one.number), f"{one.figure:.4f}", str(one.best_pass or ""), Text(about), *chosen)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    make_console(log_width=200).print(table)
 
 
 def _about(one: "Trial", found: Found) -> str:

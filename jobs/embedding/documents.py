@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # A killed night takes up after the last shard that was written: 4,096 documents are some 20 seconds of encoding.
 DOCUMENTS_IN_SHARD = 4096
 ROWS_IN_PART = 65536
+# The model, among what vectors were made from.
+CHAMPION = "champion"
 # Vectors are looked for in so many earlier nights.
 NIGHTS_BACK = 7
 

@@ -1,11 +1,12 @@
 """The tables that `artrec evaluate` prints."""
 
-import sys
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from jobs.console import make_console
 
 WIDTH_OF_A_LOG = 160
 KS = (5, 10, 20)
@@ -25,7 +26,7 @@ OF_HIDDEN_TESTS = ("unseen_artworks", "hidden_artworks")
 
 def show(told: dict[str, Any], console: Console | None = None) -> None:
     """Print an evaluation's JSON: a table in a terminal, plain lines where nobody watches."""
-    console = console or Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_LOG)
+    console = console or make_console(WIDTH_OF_A_LOG)
     counts, models = told["counts"], told["models"]
     everyone = counts["asked"][EVERYONE]
     tables = [_accuracy(models), _more(models)]

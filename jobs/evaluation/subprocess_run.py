@@ -14,7 +14,7 @@ from artrec_core.errors import ArtrecError
 from artrec_core.processes import child
 from jobs.evaluation.worker import ANSWER
 from jobs.progress import stages
-from jobs.training_stages import LinesFile, stages_of
+from jobs.training.stages import LinesFile, stages_of
 
 LOG = "log.txt"
 SECONDS_BETWEEN_LOOKS = 0.1

@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+# The curator's page, as a note of the day and as a template.
+PAGE = "report.html"
+
 
 def render(template: str, **values: Any) -> str:
     """The page of a template of this package. Every value is escaped; a name the template misses is an error."""

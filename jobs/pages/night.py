@@ -9,10 +9,10 @@ import polars as pl
 from markupsafe import Markup
 
 from artrec_core.columns import ARTWORK_ID, SIMULATED, STRATEGY
-from jobs.nightly import STEPS
 from jobs.pages import examples, exposure, intake, lines, plots, publication, training
 from jobs.pages.exposure import TIMES, Group, Spread, Tally
 from jobs.step import Night
+from jobs.steps import STEPS
 
 RECOMMENDATIONS = "recommendations"
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from artrec_core.config import Store
 from artrec_core.errors import ArtrecError
-from jobs.embed import CHAMPION
+from jobs.embedding.documents import CHAMPION
 from jobs.pages import plots, words
 from jobs.step import Night
 

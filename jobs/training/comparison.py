@@ -17,7 +17,7 @@ from artrec_core.model.two_tower import TwoTower
 from artrec_core.recs.inputs.arrays import vectors_of
 from jobs.embedding.documents import encode_documents
 from jobs.step import Night
-from jobs.train import HOLDOUT, REFIT
+from jobs.training.tags import HOLDOUT, REFIT
 
 
 def compared(night: Night, registry: Registry, challenger: Version) -> Decision:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from artrec_core.config import Recipe
 from jobs.progress import Show, stages
-from jobs.training_stages import Lines, LinesFile, stages_of
+from jobs.training.stages import Lines, LinesFile, stages_of
 
 if TYPE_CHECKING:
     from artrec_core.model.registry import Registry

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.nightly import STEPS
+from jobs.steps import STEPS
 from tests.conftest import ROOT
 from tests.end_to_end.small_world import DAY, small_recipe
 from tests.waiting import wait_until

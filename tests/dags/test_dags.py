@@ -13,7 +13,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
 from artrec_dags import operator
-from jobs.nightly import STEPS
+from jobs.steps import STEPS
 from tests.conftest import ROOT
 from tests.dags.conftest import DAGS
 

@@ -12,7 +12,7 @@ from artrec_core.columns import LAKE, PUBLISHED_AT, VOLATILE, WAREHOUSE
 from artrec_core.config import Recipe, load
 from artrec_core.lake import Lake
 from artrec_core.warehouse import open_warehouse
-from jobs.nightly import STEPS
+from jobs.steps import STEPS
 from tests.conftest import ROOT
 from tests.end_to_end.killed import MOMENTS
 from tests.end_to_end.small_world import DAY, small_recipe

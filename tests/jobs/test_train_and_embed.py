@@ -16,7 +16,7 @@ from artrec_core.model.registry import Registry
 from artrec_core.model.training_split import read_training_split
 from jobs import embed, train
 from jobs.step import Night, StepManifest, run_step
-from jobs.training_stages import stages_of
+from jobs.training.stages import stages_of
 from tests.artrec_core.model.worlds import WORDS, history, tiny_settings
 from tests.conftest import ROOT
 

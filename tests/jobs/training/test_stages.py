@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from jobs.training_stages import LinesFile, stages_of
+from jobs.training.stages import LinesFile, stages_of
 
 START = {"phase": "start", "at": 0.0}
 
