@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict
 
 from artrec_core.columns import LAKE, VOLATILE, conform, empty_frame
 from artrec_core.errors import ArtrecError, MissingPartition
+from artrec_core.files import write_atomically
 from artrec_core.stores import AdvisedCalls, Place, advised, check_folder
 
 # The step that writes each table, for messages that say what to run.
@@ -355,27 +356,11 @@ class Lake:
         if not self._local:
             self._fs.pipe_file(path, raw)
             return
-        with advised(self._place):
-            _replace(path, raw)
+        with advised(self._place), write_atomically(path) as building:
+            building.write_bytes(raw)
 
     def _modified(self, path: str) -> float:
         return float(self._fs.modified(path).timestamp())
-
-
-def _replace(path: str, raw: bytes) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    # A dot file of its own name: two writers never share one, and a killed one leaves only this behind.
-    building = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{uuid.uuid4().hex}")
-    try:
-        with open(building, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(building, path)
-    except BaseException:
-        if os.path.exists(building):
-            os.remove(building)
-        raise
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:

@@ -1,7 +1,6 @@
 """tune: hyper-parameters searched by Ray Tune and Optuna on the validation works; the best recipe is written as TOML."""
 
 import json
-import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from artrec_core.config import NOT_SEARCHED, Recipe, load
 from artrec_core.errors import ArtrecError
+from artrec_core.files import write_atomically
 from artrec_core.lake import day_of, digest_of
 from jobs.console import make_console
 from jobs.step import ConfigOption, DateOption, Night, SetOption, code_version, run_command
@@ -150,9 +150,8 @@ def prepared(night: Night, space: "SearchSpace", folder: Path) -> tuple[int, "Va
                 f"nobody on {night.day} has enough positive events to hold one out; look at [signals] in the recipe,"
                 " or at the histories of a later day"
             )
-        building = folder / f"{DATA}.building"
-        split.training_data(refit=False).save(building)
-        os.replace(building, folder / DATA)
+        with write_atomically(folder / DATA) as building:
+            split.training_data(refit=False).save(building)
     data = TrainingData.load(folder / DATA)
     if not touches_text(night.recipe, space):
         if night.recipe.model.tuning == "frozen":
@@ -175,10 +174,8 @@ def _take_frozen(night: Night, data: "TrainingData", folder: Path) -> None:
         return
     base = text_base(night.recipe.model, night.recipe.store.models, lambda: data.documents)
     vectors = base_vectors(night, base, data.texts)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{kept}.building", "wb") as file:
+    with write_atomically(kept) as building, open(building, "wb") as file:
         np.save(file, vectors)
-    os.replace(file.name, kept)
 
 
 def _note(found: Found, night: Night) -> None:

@@ -17,6 +17,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 
 from artrec_core.arrays import Int64Array
+from artrec_core.files import write_atomically
 from artrec_core.model.auto_settings import text_steps, text_steps_in_epoch
 from artrec_core.model.distributed.checkpoints import Checkpoints
 from artrec_core.model.distributed.engines import engine_for, weights_kept_in
@@ -100,9 +101,8 @@ def _text_vectors(run: Run, data: TrainingData, building: Path) -> NDArray[np.fl
             vectors = np.zeros((len(texts), encoder.dim), np.float32)
             for rank in range(run.workers.size):
                 vectors[rank :: run.workers.size] = np.load(run.folder / f"share-{rank}.npy")
-            with open(run.folder / "vectors.building", "wb") as file:
+            with write_atomically(path) as building_file, open(building_file, "wb") as file:
                 np.save(file, vectors)
-            os.replace(file.name, path)
         run.workers.barrier()
     found: NDArray[np.float32] = np.load(path)
     return found

@@ -1,12 +1,12 @@
 """An evaluation's question and its exam from a night's tables, and what an answer's lists come to."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artrec_core.errors import ArtrecError
+from artrec_core.files import write_atomically
 from artrec_core.lake import digest_of
 from jobs.evaluation import worker as answer
 from jobs.step import Night
@@ -129,10 +129,8 @@ def base_vectors(night: Night, base: Path, texts: Sequence[str]) -> "NDArray[np.
         new = wanted.join(known, on=DOCUMENT, how="anti")[DOCUMENT].to_list()
         found = dict(zip(new, encode(encoder, new, batch_tokens=recipe.encode.batch_tokens), strict=True))
         found |= {text: np.array(vector, np.float32) for text, vector in known.select(DOCUMENT, VECTOR).iter_rows()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(f"{path}.building", "wb") as file:
+        with write_atomically(path) as building, open(building, "wb") as file:
             np.save(file, np.stack([found[text] for text in texts]))
-        os.replace(file.name, path)
     vectors: NDArray[np.float32] = np.load(path)
     return vectors
 

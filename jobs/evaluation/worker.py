@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 import resource
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from artrec_core.config import Recipe, load
+from artrec_core.files import write_atomically
 from jobs.step import ConfigOption, SetOption, run_command
 
 # Long enough for every figure that is read off them.
@@ -57,9 +57,8 @@ def answer(recipe: Recipe, asked: Path, model: str, seed: int, into: Path) -> No
             write_lists(into / name, question.test_users["user_id"].to_list(), question.artwork_ids, ids, scores)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     told |= {"model": model, "seed": seed, "seconds": clock.seconds, "peak_memory_mb": peak}
-    building = into / f"{ANSWER}.building"
-    building.write_text(json.dumps(told, indent=1))
-    os.replace(building, into / ANSWER)
+    with write_atomically(into / ANSWER) as building:
+        building.write_text(json.dumps(told, indent=1))
 
 
 def _ranker(

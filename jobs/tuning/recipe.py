@@ -1,6 +1,5 @@
 """The best recipe of a search, as TOML: the recipe it began from, remarks and all, with the values that were found."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import tomlkit
 
 from artrec_core.config import apply_override, load
 from artrec_core.errors import ArtrecError
+from artrec_core.files import write_atomically
 from artrec_core.model.search_space import Values, apply_values, setting
 from artrec_core.urls import redacted
 
@@ -30,15 +30,10 @@ def write(config: str, overrides: list[str], values: Values, out: Path, opening:
             _put(document, key, value, was)
     again = [f"give again, with its password: --set {redacted(override)}" for override in secret]
     text = _opened(tomlkit.dumps(document), [*opening, *again])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = out.with_name(f".{out.name}.{os.getpid()}")
-    building.write_text(text, encoding="utf-8")
-    try:
+    with write_atomically(out) as building:
+        building.write_text(text, encoding="utf-8")
         if load(building, secret) != apply_values(before, values):
             raise ArtrecError(f"{config} could not be written with other values; set them in it by hand: {values}")
-        os.replace(building, out)
-    finally:
-        building.unlink(missing_ok=True)
 
 
 def _put(document: Any, key: str, value: Any, was: Any) -> None:

@@ -1,11 +1,11 @@
 """What became of each trial of a search, a small file each: the table that is shown, and what a search that was killed goes on from."""
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from artrec_core.files import write_atomically
 from artrec_core.model.search_space import Values
 
 TRIALS = "trials"
@@ -31,10 +31,8 @@ class Trial(BaseModel):
     def save(self, folder: Path) -> None:
         """Write the trial's file, whole or not at all."""
         path = folder / TRIALS / f"{self.number:04d}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        building = path.with_suffix(".building")
-        building.write_text(self.model_dump_json(indent=1))
-        os.replace(building, path)
+        with write_atomically(path) as building:
+            building.write_text(self.model_dump_json(indent=1))
 
 
 def trials_in(folder: Path) -> list[Trial]:

@@ -5,7 +5,6 @@ of the step are all there is to keep. Shards of ZeRO are pickles: a run's folder
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,6 +13,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from artrec_core.files import write_atomically
 
 LAST = "last.json"
 PLAIN = "plain.pt"
@@ -79,9 +80,8 @@ class Checkpoints:
         engine.write(self.folder / last.name)
         self.barrier()
         if self.rank == 0:
-            building = self.folder / f".{LAST}"
-            building.write_text(json.dumps(asdict(last)))
-            os.replace(building, self.folder / LAST)
+            with write_atomically(self.folder / LAST) as building:
+                building.write_text(json.dumps(asdict(last)))
             for old in self.folder.glob("step-*"):
                 if old.name != last.name:
                     shutil.rmtree(old)
