@@ -126,10 +126,12 @@ def _end(process: "subprocess.Popen[Any]", ending: signal.Signals) -> None:
     process.send_signal(ending)
     with suppress(subprocess.TimeoutExpired):
         process.wait(CHILD_SECONDS)
-    _, left = psutil.wait_procs(family, max(0.0, until - time.monotonic()))
-    _kill([*left, *(late for one in (leader, *left) for late in _descendants(one))])
+    left = _left(family, until)
+    doomed = [*left, *(late for one in (leader, *left) for late in _descendants(one))]
+    _kill(doomed)
     process.kill()
     process.wait()
+    _left(doomed, time.monotonic() + 1.0)
 
 
 def _descendants(process: Any) -> list[Any]:
@@ -140,6 +142,25 @@ def _descendants(process: Any) -> list[Any]:
     except psutil.NoSuchProcess:
         return []
     return found
+
+
+def _left(processes: Sequence[Any], until: float) -> list[Any]:
+    """Those that still run at that time; returns as soon as none does.
+
+    Not `psutil.wait_procs`: in a container nobody may bury what has ended, and it would wait for that.
+    """
+    while (left := [one for one in processes if _runs(one)]) and time.monotonic() < until:
+        time.sleep(0.05)
+    return left
+
+
+def _runs(process: Any) -> bool:
+    import psutil
+
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _kill(processes: Sequence[Any]) -> None:

@@ -15,6 +15,7 @@ from artrec_core.lake import Lake
 from artrec_core.model.registry import Registry
 from artrec_core.model.training_split import read_training_split
 from jobs import embed, train
+from jobs.embedding import documents
 from jobs.step import Night, StepManifest, run_step
 from jobs.training.stages import stages_of
 from tests.artrec_core.model.worlds import WORDS, history, tiny_settings
@@ -136,7 +137,7 @@ def test_an_embed_killed_between_shards_takes_up_after_the_last(recipe: Recipe, 
     prepared(recipe, DAY)
     run_step(train.STEP, recipe, DAY)
     prepared(recipe, NEXT, works=40)
-    monkeypatch.setattr(embed, "DOCUMENTS_IN_SHARD", 8)
+    monkeypatch.setattr(documents, "DOCUMENTS_IN_SHARD", 8)
     night = Night(recipe, NEXT)
     from artrec_core.model import text_encoder
 
@@ -187,8 +188,8 @@ def test_a_broken_model_is_never_registered(recipe: Recipe, monkeypatch: pytest.
 
     prepared(recipe, DAY)
     with monkeypatch.context() as broken:
-        broken.setattr(TwoTower, "works", lambda self, text, rows: torch.ones(len(rows), self.shape.dim))
-        with pytest.raises(GateFailed, match="not registered, because it gives every work the same score"):
+        broken.setattr(TwoTower, "artwork_vectors", lambda self, text, rows: torch.ones(len(rows), self.shape.dim))
+        with pytest.raises(GateFailed, match="not registered, because it gives every artwork the same score"):
             run_step(train.IF_NEEDED, recipe, DAY)
     load = TwoTower.load
 
@@ -200,7 +201,7 @@ def test_a_broken_model_is_never_registered(recipe: Recipe, monkeypatch: pytest.
 
     with monkeypatch.context() as broken:
         broken.setattr(TwoTower, "load", spoilt)
-        with pytest.raises(GateFailed, match="not registered, because the vectors of 8 of 8 people are not finite"):
+        with pytest.raises(GateFailed, match="not registered, because the vectors of 8 of 8 users are not finite"):
             run_step(train.IF_NEEDED, recipe, DAY)
     assert Registry(recipe.store).versions() == []
 

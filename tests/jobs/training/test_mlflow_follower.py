@@ -13,7 +13,7 @@ from artrec_core.model.registry import Registry
 from jobs.training.mlflow_follower import followed
 from tests.artrec_core.model.worlds import tiny_settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TAGS = {"fingerprint": "abc"}
 
 
