@@ -22,7 +22,7 @@ def write_atomically(path: Path | str) -> Iterator[Path]:
     try:
         yield building
         if building.is_file():
-            _flush(building)
+            flush_to_disk(building)
         os.replace(building, target)
     except BaseException:
         if building.is_dir():
@@ -31,9 +31,9 @@ def write_atomically(path: Path | str) -> Iterator[Path]:
         raise
 
 
-def _flush(file: Path) -> None:
-    """Without this, a power cut could leave an empty file under the final name."""
-    descriptor = os.open(file, os.O_RDONLY)
+def flush_to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk: a power cut could leave an empty file under its name."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

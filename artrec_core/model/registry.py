@@ -83,10 +83,6 @@ class Registry:
         """The version that nights are served with, or None while there is none."""
         return self._by_alias(CHAMPION)
 
-    def challenger(self) -> Version | None:
-        """The latest version that is not the champion, or None."""
-        return self._by_alias(CHALLENGER)
-
     def versions(self) -> list[Version]:
         """Every version, oldest first."""
         if not self._begun or self._model() is None:

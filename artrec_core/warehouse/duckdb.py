@@ -18,6 +18,7 @@ import polars as pl
 
 from artrec_core.columns import PUBLICATION, PUBLISHED_AT, RUN_DATE, STATUS, WAREHOUSE, conform, empty_frame
 from artrec_core.errors import ArtrecError
+from artrec_core.files import flush_to_disk
 from artrec_core.stores import Place, advised, check_folder
 from artrec_core.warehouse import Audit, Tables
 from artrec_core.warehouse.schema import (
@@ -223,17 +224,9 @@ def _frame(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence
 
 def _replace(building: Path, path: Path) -> None:
     """Put the built file in place; it, and then its name, are on disk before we say so."""
-    _sync(building)
+    flush_to_disk(building)
     os.replace(building, path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush_to_disk(path.parent)
 
 
 def _remove(building: Path) -> None:
