@@ -64,8 +64,8 @@ def event_rules(rules: Rules, day: str) -> list[Rule]:
         Rule("has_user_id", NotNull(USER_ID), "An event has a visitor.", reason_text("there is no user id")),
         Rule(
             "person_is_plausible",
-            Within(BUSIEST_DAY, high=rules.max_events_per_person_day),
-            f"A visitor has at most {rules.max_events_per_person_day:,} events a day."
+            Within(BUSIEST_DAY, high=rules.max_events_per_user_day),
+            f"A visitor has at most {rules.max_events_per_user_day:,} events a day."
             " All events of a visitor with more are quarantined.",
             reason_text("{} had {} events in one day", USER_ID, f"fact_{BUSIEST_DAY}"),
         ),

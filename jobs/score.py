@@ -69,7 +69,7 @@ def run(night: Night) -> Figures:
     scored = ScoredTables(world, recipe.strategies, recipe.publish.strategy, recipe.score)
     _say_what_is_left(scored)
     people, works = world.shape
-    size, gave_way = recipe.score.shard_people, {one.name: Counter[str]() for one in recipe.strategies}
+    size, gave_way = recipe.score.shard_users, {one.name: Counter[str]() for one in recipe.strategies}
     with _maker(night, scored) as maker:
         writers = {
             "recommendations": _in_shards(night, "recommendations", people, size, maker, gave_way),

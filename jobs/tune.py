@@ -127,7 +127,7 @@ def tuned(recipe: Recipe, day: str) -> Found:
 def _digest(night: Night, space: "SearchSpace") -> str:
     """The search: what decides how a trial ends. More trials, or more at a time, are the same search."""
     recipe = night.recipe
-    about = recipe.tune.model_dump(mode="json", include={"search", "early_stopping", "grace_passes", "reduction"})
+    about = recipe.tune.model_dump(mode="json", include={"search", "early_stopping", "grace_epochs", "reduction"})
     among = {key: one if isinstance(one, list) else one.model_dump() for key, one in space.items()}
     unsaid = {key.removeprefix("train.") for key in NOT_SEARCHED} - {"seed", "workers", "launcher", "deepspeed"}
     settings = [recipe.model.model_dump(mode="json"), recipe.train.model_dump(mode="json", exclude=unsaid)]

@@ -42,7 +42,7 @@ class EventSource(Section):
     artwork_source: str | None = Field(None, description="put `<artwork_source>:` before every artwork id of the file")
     event_kind: str = Field("like", description="sequences only: the kind every event gets")
     separator: str = Field("\t", description="sequences only: what stands between the person and the works")
-    people: int = Field(2000, ge=1, description="simulated only")
+    users: int = Field(2000, ge=1, description="simulated only")
     events: int = Field(60000, ge=1, description="simulated only: about so many")
     days: int = Field(90, ge=1, description="simulated only: the length of the simulated time")
     ends: str = Field("2026-03-31", description="the last day of simulated or sequence time")
@@ -85,7 +85,7 @@ class Rules(Section):
     max_bad_date_share: Share = Field(0.1, description="largest share of dated rows whose dates are out of range")
     max_unknown_kind_share: Share = Field(0.1, description="largest share of events of a kind we do not know")
     min_year: int = Field(-100_000, description="works older than this are taken for slips of the pen")
-    max_events_per_person_day: int = Field(
+    max_events_per_user_day: int = Field(
         1000, ge=1, description="a person with more events in a day is taken for a bot; all its events are quarantined"
     )
     unknown_artworks: Literal["quarantine", "keep"] = Field(

@@ -101,7 +101,7 @@ class Gate(Section):
         "doubt",
         description="when a person decides: never (what is doubtful is refused), where there is doubt, or always before a promotion",
     )
-    min_people: int = Field(20, ge=1, description="fewest people to measure on")
+    min_users: int = Field(20, ge=1, description="fewest people to measure on")
     max_drop: Share = Field(0.05, description="largest loss of mean NDCG@10; more is refused")
     margin: Share = Field(
         0.1, description="no doubt where the 95 % interval of the difference in NDCG@10 stays above minus this share"

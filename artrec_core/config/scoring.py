@@ -73,13 +73,13 @@ class Exploration(Section):
 
     share: Share = Field(0.1, description="share of a list's places")
     nights: int | None = Field(14, ge=1, le=60, description="works that came into the catalogue within so many nights")
-    people: int | None = Field(None, ge=0, description="and works that at most so many people took up")
+    max_users: int | None = Field(None, ge=0, description="and works that at most so many people took up")
     seed: int = 0
 
     @model_validator(mode="after")
     def _whole(self) -> "Exploration":
-        if self.nights is None and self.people is None:
-            raise ValueError("exploration needs `nights` or `people`: what makes a work new")
+        if self.nights is None and self.max_users is None:
+            raise ValueError("exploration needs `nights` or `max_users`: what makes a work new")
         return self
 
 
@@ -117,7 +117,7 @@ class Score(Section):
     """How every person is scored against every artwork."""
 
     k: int = Field(20, ge=1)
-    finalists: int = Field(5, ge=1, description="strategies that re-rank choose the K of a list from so many times K")
+    candidates: int = Field(5, ge=1, description="strategies that re-rank choose the K of a list from so many times K")
     block: Block = Field(Block(), description="works that must appear in no table at all")
     keep_all_pairs: bool = Field(
         False,
@@ -126,7 +126,7 @@ class Score(Section):
     similar_k: int = Field(10, ge=0)
     audience_k: int = Field(10, ge=0)
     popular_k: int = Field(50, ge=1)
-    shard_people: int = Field(4096, ge=1, description="people (or works) whose rows are made and written at a time")
+    shard_users: int = Field(4096, ge=1, description="people (or works) whose rows are made and written at a time")
     workers: int = Field(
         1, ge=1, description="shards made at a time by Ray tasks, here or on ARTREC_RAY_ADDRESS; 1: in this process"
     )

@@ -39,7 +39,7 @@ class Tune(Section):
     early_stopping: bool = Field(
         True, description="end a trial whose validation figure is behind after as many passes (ASHA, Li et al. 2020)"
     )
-    grace_passes: int = Field(4, ge=1, description="passes of the user tower before a trial can be ended early")
+    grace_epochs: int = Field(4, ge=1, description="passes of the user tower before a trial can be ended early")
     reduction: int = Field(
         3, ge=2, description="one of so many trials goes on at each look, and the next look is so many times later"
     )

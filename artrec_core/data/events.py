@@ -87,7 +87,7 @@ def simulate_source(source: EventSource, artworks: pl.DataFrame | None) -> Simul
     if artworks is None:
         raise ArtrecError(f"events {source.name}: simulated visitors need the day's artworks; crawl the sources first")
     return simulate(
-        artworks, users=source.people, events=source.events, days=source.days, ends=source.ends, seed=source.seed
+        artworks, users=source.users, events=source.events, days=source.days, ends=source.ends, seed=source.seed
     )
 
 

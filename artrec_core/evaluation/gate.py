@@ -190,8 +190,8 @@ def _compare_with_popularity(
     if not held_out:
         says = f"{NOT_MEASURED}: train.holdout is false, so nothing is held out"
         return [Criterion("NDCG@10", None, says)], {}
-    says = f"{user_count:,} users tested, required at least {rules.min_people:,}"
-    enough_users = _at_least("people", user_count, max(1, rules.min_people), says)
+    says = f"{user_count:,} users tested, required at least {rules.min_users:,}"
+    enough_users = _at_least("people", user_count, max(1, rules.min_users), says)
     if not user_count:
         return [enough_users], {}
     ndcg, baseline = float(challenger.ndcg.mean()), float(split.popularity_ndcg().mean())
@@ -212,7 +212,7 @@ def _compare_with_champion(
         return [], {}
     fair_count = len(challenger_ndcg)
     excluded_count = tested_count - fair_count
-    if fair_count < max(1, rules.min_people):
+    if fair_count < max(1, rules.min_users):
         says = (
             f"{NOT_MEASURED}: the champion was trained on the held-out artworks of"
             f" {excluded_count:,} of {tested_count:,} users"

@@ -92,7 +92,7 @@ class OnRay:
             yield from (Order(table, [shard]) for shard in shards)
             return
         # Shards of few people share a task, so that it is worth its reading.
-        size = max(size, self.scored.score.shard_people // size * size)
+        size = max(size, self.scored.score.shard_users // size * size)
         rows = self._people_rows(size)
         for number, some in groupby(shards, lambda shard: shard.begin // size):
             first = number * size
@@ -120,7 +120,7 @@ class OnRay:
 
         from artrec_core.recs.tables.audiences import USERS_IN_BLOCK
 
-        step = -(-self.scored.score.shard_people // USERS_IN_BLOCK) * USERS_IN_BLOCK
+        step = -(-self.scored.score.shard_users // USERS_IN_BLOCK) * USERS_IN_BLOCK
         totals = np.empty(len(users), np.float32)
         jobs = (([self._shared], users[at : at + step], at) for at in range(0, len(users), step))
         for (_, some, at), found in self._run(log_totals, jobs):

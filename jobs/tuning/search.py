@@ -168,7 +168,7 @@ def _scheduler(search: Search, over: list[Trial]) -> FIFOScheduler:
         return FIFOScheduler()
     among = search.space.get("train.user_epochs", [search.recipe.train.user_epochs])
     most = int(among.high if isinstance(among, Range) else max(int(one) for one in among))
-    if most <= settings.grace_passes:
+    if most <= settings.grace_epochs:
         return FIFOScheduler()
     scheduler = ASHAScheduler(
         time_attr=PASS,
@@ -176,7 +176,7 @@ def _scheduler(search: Search, over: list[Trial]) -> FIFOScheduler:
         mode="max",
         # One more than any trial has: that a trial is at its end is for the trial to say.
         max_t=most + 1,
-        grace_period=settings.grace_passes,
+        grace_period=settings.grace_epochs,
         reduction_factor=settings.reduction,
     )
     for one in (one for one in over if one.curve):

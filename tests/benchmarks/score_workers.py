@@ -37,7 +37,7 @@ def one_run(folder: Path, workers: int, threads: int, k: int) -> dict[str, Any]:
     for table in TABLES:
         for file in (folder / "lake" / table).rglob("*.*"):
             file.unlink()
-    score = {"k": k, "workers": workers, "threads": threads, "shard_people": 2048}
+    score = {"k": k, "workers": workers, "threads": threads, "shard_users": 2048}
     manifest = run_step(STEP, recipe_in(folder, score=score), DAY)
     found = {table: lake.manifest(table, DAY) for table in TABLES}
     seconds = {table: one.seconds for table, one in found.items()}

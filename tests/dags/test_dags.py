@@ -247,7 +247,7 @@ print(json.dumps([sorted(before), sorted(set(sys.modules) - before)]))
 
 def test_a_recipe_that_cannot_be_read_is_an_import_error_that_names_the_key(tmp_path: Path) -> None:
     recipe = tmp_path / "wrong.toml"
-    recipe.write_text((ROOT / "infra/recipes/demo.toml").read_text().replace("people = ", "poeple = "))
+    recipe.write_text((ROOT / "infra/recipes/demo.toml").read_text().replace("users = ", "usres = "))
     code = f"""
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag({str(DAGS)!r})
@@ -256,4 +256,4 @@ print(sorted(bag.dags), [error.strip().splitlines()[-1] for error in bag.import_
     done = parsed_apart({"ARTREC_RECIPE": str(recipe)}, code)
     last = done.stdout.strip().splitlines()[-1]
     assert last.startswith("[] ")
-    assert last.count("unknown key `events.0.poeple`; did you mean `people`?") == 2
+    assert last.count("unknown key `events.0.usres`; did you mean `users`?") == 2

@@ -32,7 +32,7 @@ limit = 120
 [[events]]
 name = "visitors"
 kind = "simulated"
-people = 80
+users = 80
 events = 3000
 days = 30
 ends = "2026-03-31"
@@ -47,7 +47,7 @@ launcher = "process"
 user_epochs = 2
 [score]
 k = 5
-shard_people = 32
+shard_users = 32
 similar_k = 3
 audience_k = 3
 {extra}

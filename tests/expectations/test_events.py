@@ -15,7 +15,7 @@ from expectations.verdict import CheckedTable, Counts
 from tests.expectations.worlds import DAY, NONE_UNMAPPED, RULES, Row, event, events
 
 WORLD = 40
-STRICT = RULES.model_copy(update={"max_events_per_person_day": 20})
+STRICT = RULES.model_copy(update={"max_events_per_user_day": 20})
 KNOWN_ARTWORKS = pl.Series("artwork_id", ["museum:1", "museum:2"])
 
 ROW_MUTATIONS: dict[str, tuple[Row, str]] = {

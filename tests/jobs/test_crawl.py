@@ -24,7 +24,7 @@ def recipe(folder: Path, **sections: object) -> Recipe:
     )
     works = {"name": "works", "kind": "jsonl", "path": str(folder / "works.jsonl")}
     works["fields"] = {"artwork_id": "id", "title": "title"}  # type: ignore[assignment]
-    visitors = {"name": "visitors", "kind": "simulated", "people": 50, "events": 800, "days": 20, "ends": NEXT_DAY}
+    visitors = {"name": "visitors", "kind": "simulated", "users": 50, "events": 800, "days": 20, "ends": NEXT_DAY}
     return Recipe.model_validate(
         {"name": "small", "store": store, "sources": [works], "events": [visitors], **sections}
     )

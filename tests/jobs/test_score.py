@@ -85,10 +85,10 @@ def test_new_works_first_where_freshness_weighs(tmp_path: Path) -> None:
     assert {row[0] for row in lists(rows, "user_id", "artwork_id").values()} == {"b2"}
 
 
-@pytest.mark.parametrize("shard_people", [1, 3, 1000])
-def test_shards_never_change_a_table(tmp_path: Path, shard_people: int) -> None:
+@pytest.mark.parametrize("shard_users", [1, 3, 1000])
+def test_shards_never_change_a_table(tmp_path: Path, shard_users: int) -> None:
     whole = scored(tmp_path / "whole")
-    score = {"k": 3, "similar_k": 2, "audience_k": 2, "popular_k": 2, "shard_people": shard_people}
+    score = {"k": 3, "similar_k": 2, "audience_k": 2, "popular_k": 2, "shard_users": shard_users}
     for table, rows in scored(tmp_path / "cut", score=score).items():
         assert rows.equals(whole[table]), table
 
@@ -97,7 +97,7 @@ def test_shards_never_change_a_table(tmp_path: Path, shard_people: int) -> None:
 def test_a_killed_run_resumes_at_the_missing_shards(
     tmp_path: Path, shards_done: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    score = {"k": 3, "similar_k": 2, "audience_k": 2, "popular_k": 2, "shard_people": 1}
+    score = {"k": 3, "similar_k": 2, "audience_k": 2, "popular_k": 2, "shard_users": 1}
     undisturbed = scored(tmp_path / "undisturbed", score=score)
     recipe = recipe_in(tmp_path / "killed", score=score)
     write_world(Lake(recipe.store.lake))

@@ -144,11 +144,11 @@ def creators(*names: str | None) -> list[list[dict[str, str | None]]]:
     return [[{"name": name}] for name in names]
 
 
-@pytest.mark.parametrize("finalists", [1, 5])
-def test_a_cap_a_creator_looks_beyond_the_finalists_for_works_by_others(tmp_path: Path, finalists: int) -> None:
+@pytest.mark.parametrize("candidates", [1, 5])
+def test_a_cap_a_creator_looks_beyond_the_candidates_for_works_by_others(tmp_path: Path, candidates: int) -> None:
     with_facets(lake_in(tmp_path), creators=creators("X", "X", "X", "Y", "Z", "Z"))
     rows = scored(
-        tmp_path, score={**SCORE, "finalists": finalists}, strategies=[{"name": "main", "caps": {"creator": 1}}]
+        tmp_path, score={**SCORE, "candidates": candidates}, strategies=[{"name": "main", "caps": {"creator": 1}}]
     )
     found = lists(rows["recommendations"], "user_id", "artwork_id")
     # Bob has seen b1 and b3: of two creators left he gets one work each, and a third place gives way.
@@ -182,12 +182,12 @@ def test_variety_may_go_by_text(tmp_path: Path) -> None:
     assert by_item.keys() == by_text.keys()
 
 
-def test_a_floor_brings_the_best_of_its_group_from_beyond_the_finalists(tmp_path: Path) -> None:
+def test_a_floor_brings_the_best_of_its_group_from_beyond_the_candidates(tmp_path: Path) -> None:
     lake = lake_in(tmp_path)
     gender = {"gender": "female"}
     with_facets(lake, creators=[[{"name": "X", **gender}], [], [], [], [], [{"name": "Z", **gender}]])
     rows = scored(
-        tmp_path, score={**SCORE, "finalists": 1},
+        tmp_path, score={**SCORE, "candidates": 1},
         strategies=[{"name": "main", "floors": [{"group": "gender:female", "share": 0.34}]}],
     )["recommendations"]  # fmt: skip
     # Two places of three. Ann has seen a1 and Bob b3: of one work each there is none beside the other.
@@ -204,8 +204,8 @@ def test_a_floor_that_a_cap_hinders_looks_for_more_of_its_group(tmp_path: Path) 
     x, z = {"name": "X", "gender": "female"}, {"name": "Z", "gender": "female"}
     with_facets(lake_in(tmp_path), creators=[[x], [x], [x], [z], *creators("Y", "W")])
     line = {"caps": {"creator": 1}, "floors": [{"group": "gender:female", "share": 1.0}]}
-    rows = scored(tmp_path, score={**SCORE, "k": 2, "finalists": 1}, strategies=[{"name": "main", **line}])
-    # Ann's finalists a2 and a3 are both X's. The best works by others, b3 and b2, are no woman's; b1 scores less than they do.
+    rows = scored(tmp_path, score={**SCORE, "k": 2, "candidates": 1}, strategies=[{"name": "main", **line}])
+    # Ann's candidates a2 and a3 are both X's. The best works by others, b3 and b2, are no woman's; b1 scores less than they do.
     assert lists(rows["recommendations"], "user_id", "artwork_id")["ann"] == ["a2", "b1"]
 
 
@@ -230,7 +230,7 @@ def test_new_works_get_their_share(tmp_path: Path) -> None:
 
 def test_exploration_is_drawn_anew_by_seed_and_the_same_again(tmp_path: Path) -> None:
     lists_of = [
-        listed(tmp_path / str(number), exploration={"share": 0.34, "nights": None, "people": 1, "seed": seed})
+        listed(tmp_path / str(number), exploration={"share": 0.34, "nights": None, "max_users": 1, "seed": seed})
         for number, seed in enumerate((0, 0, 1, 2, 3))
     ]
     assert lists_of[0] == lists_of[1]
@@ -239,18 +239,18 @@ def test_exploration_is_drawn_anew_by_seed_and_the_same_again(tmp_path: Path) ->
 
 EVERY_LINE = {
     "filters": {"year_from": 1000}, "block": {"artworks": ["b3"]}, "caps": {"creator": 2, "source": 3},
-    "diversity": {"mmr_lambda": 0.6}, "exploration": {"share": 0.2, "nights": None, "people": 0},
+    "diversity": {"mmr_lambda": 0.6}, "exploration": {"share": 0.2, "nights": None, "max_users": 0},
     "floors": [{"group": "museum:Prado", "share": 0.3}, {"group": "gender:female", "share": 0.3}],
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("shard_people", [1, 3])
-def test_shards_and_threads_never_change_a_table(tmp_path: Path, shard_people: int) -> None:
+@pytest.mark.parametrize("shard_users", [1, 3])
+def test_shards_and_threads_never_change_a_table(tmp_path: Path, shard_users: int) -> None:
     for name in ("whole", "cut"):
         with_facets(lake_in(tmp_path / name), year_from=[1900] * 6, creators=creators("X", "X", "X", "Y", "Z", "Z"))
     strategies = [{"name": "main", **EVERY_LINE}]
     whole = scored(tmp_path / "whole", strategies=strategies, score={**SCORE, "threads": 1})
-    cut = scored(tmp_path / "cut", strategies=strategies, score={**SCORE, "shard_people": shard_people, "threads": 3})
+    cut = scored(tmp_path / "cut", strategies=strategies, score={**SCORE, "shard_users": shard_users, "threads": 3})
     assert all(cut[table].equals(whole[table]) for table in whole)
     told = [lake_in(tmp_path / name).manifest("recommendations", DAY).figures for name in ("whole", "cut")]
     assert told[0]["lists_that_gave_way"] == told[1]["lists_that_gave_way"]
@@ -369,7 +369,7 @@ def test_lists_of_many_people_hold_all_their_lines(tmp_path: Path) -> None:
         item_vectors=vectors(works, "artwork_id"), user_vectors=vectors(people, "user_id"),
     )  # fmt: skip
     line = {**EVERY_LINE, "block": {"artworks": works[:3]}, "floors": [{"group": "gender:female", "share": 0.2}]}
-    rows = scored(tmp_path, score={**SCORE, "k": 6, "finalists": 2}, strategies=[{"name": "main", **line}])[
+    rows = scored(tmp_path, score={**SCORE, "k": 6, "candidates": 2}, strategies=[{"name": "main", **line}])[
         "recommendations"
     ]
     assert rows.join(events, on=["user_id", "artwork_id"]).height == 0

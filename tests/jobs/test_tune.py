@@ -138,7 +138,7 @@ def test_a_random_search_begins_with_the_recipe_itself(tmp_path: Path):
 
 
 def test_a_trial_behind_after_as_many_passes_is_stopped_by_what_was_known_before(tmp_path: Path):
-    recipe = recipe_of(["tune.grace_passes=2", "tune.reduction=3", "train.user_epochs=9"])
+    recipe = recipe_of(["tune.grace_epochs=2", "tune.reduction=3", "train.user_epochs=9"])
     known = [over(number, [0.1, figure, figure]) for number, figure in enumerate((0.5, 0.6, 0.7))]
 
     def told(figure: float, passes: int, trials: list[Trial]) -> str:
@@ -154,7 +154,7 @@ def test_a_trial_behind_after_as_many_passes_is_stopped_by_what_was_known_before
 
 
 def test_a_trial_of_no_more_passes_than_the_grace_is_never_stopped(tmp_path: Path):
-    recipe = recipe_of(["tune.grace_passes=4", "train.user_epochs=4"])
+    recipe = recipe_of(["tune.grace_epochs=4", "train.user_epochs=4"])
     known = [over(number, [0.7] * 4) for number in range(3)]
     scheduler, new = tuning._scheduler(search_in(tmp_path, recipe), known), SimpleNamespace(trial_id="new")
     assert str(scheduler.on_trial_result(None, new, {"pass": 4, "figure": 0.1})) == "CONTINUE"

@@ -27,7 +27,7 @@ def find_new_artworks(
 ) -> BoolArray:
     """Find the artworks that few users can know.
 
-    An artwork is new if it entered the catalogue less than `settings.nights` ago, or if at most `settings.people`
+    An artwork is new if it entered the catalogue less than `settings.nights` ago, or if at most `settings.max_users`
     users have a positive event with it. Artworks of the first known night may be of any age, so their age does not
     make them new.
 
@@ -52,7 +52,7 @@ def find_new_artworks(
     if settings.nights is not None and first_nights.height:
         oldest = first_nights.filter(pl.col("night") == pl.col("night").min())[ARTWORK_ID]
         is_new |= (days < settings.nights) & ~artwork_ids.is_in(oldest.implode()).to_numpy()
-    return is_new | (user_counts <= settings.people) if settings.people is not None else is_new
+    return is_new | (user_counts <= settings.max_users) if settings.max_users is not None else is_new
 
 
 def hash_texts(texts: pl.Series, salt: str = "") -> Hashes:

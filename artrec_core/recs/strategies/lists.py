@@ -1,7 +1,7 @@
 """The lists of a strategy: who gets a personal list, which artworks it is chosen from, and their order.
 
 Users with a vector and some evidence get the best artworks by score. All other users get popular artworks with
-variety. A strategy that re-ranks chooses from candidates: the best K x `score.finalists` artworks and, where these
+variety. A strategy that re-ranks chooses from candidates: the best K x `score.candidates` artworks and, where these
 lack them,
 
 - artworks that the user explores,
@@ -170,7 +170,7 @@ class ListBuilder:
         return {floor.group: int((group_bits >> np.uint64(bit) & np.uint64(1)).sum()) for bit, floor in floors}
 
     def _rerank(self, search: CandidateSearch, rows: Int64Array) -> tuple[Int32Array, Float32Array, dict[str, int]]:
-        all_users, width = np.arange(len(rows)), self.score.k * self.score.finalists
+        all_users, width = np.arange(len(rows)), self.score.k * self.score.candidates
         candidates = Candidates(*search.find_best(all_users, width, self._allowed_rows))
         zero = candidates.lowest_scores()
         explored_artworks, candidates = self._add_explored(search, rows, candidates)
@@ -203,7 +203,7 @@ class ListBuilder:
             threads=thread_count(self.score.threads),
         )
 
-    # -- candidates that the best K x finalists lack ----------------------------------------------------------------
+    # -- candidates that the best K x candidates lack ----------------------------------------------------------------
 
     def _add_explored(
         self, search: CandidateSearch, rows: Int64Array, candidates: Candidates
@@ -214,7 +214,7 @@ class ListBuilder:
         artworks = np.flatnonzero(self._is_new & self.allowed.mask) if count else np.empty(0, np.int64)
         if len(artworks) == 0:
             return np.empty((len(rows), 0), np.int32), candidates
-        pool, scores = search.find_best(np.arange(len(rows)), count * self.score.finalists, artworks)
+        pool, scores = search.find_best(np.arange(len(rows)), count * self.score.candidates, artworks)
         explored_artworks = draw_explored(pool, self._user_hashes(rows), self._artwork_hashes, count)
         is_explored = is_in_row(pool, explored_artworks)
         ids = np.where(is_explored, pool, -1).astype(np.int32)
@@ -238,7 +238,7 @@ class ListBuilder:
 
         Yields (users, ids, scores).
         """
-        width = self.score.finalists
+        width = self.score.candidates
         searches = [(selection.is_relaxed[:, 1:3].any(axis=1), self.score.k * width, self._allowed_rows)]
         has_cap = self.strategy.caps.creator is not None or self.strategy.caps.source is not None
         for bit, place_count in enumerate(self.constraints.floor_places.tolist() if has_cap else ()):

@@ -41,7 +41,7 @@ STRATEGIES: list[dict[str, Any]] = [
 
 
 def a_recipe(folder: Path, **score: Any) -> Recipe:
-    sizes = {"k": 5, "similar_k": 3, "audience_k": 4, "popular_k": 3, "shard_people": 16, "keep_all_pairs": True}
+    sizes = {"k": 5, "similar_k": 3, "audience_k": 4, "popular_k": 3, "shard_users": 16, "keep_all_pairs": True}
     recipe = recipe_in(folder, strategies=STRATEGIES, score=sizes | score)
     lake = Lake(recipe.store.lake)
     if lake.find_manifest("catalogue", DAY) is None:
@@ -91,16 +91,16 @@ def test_how_many_work_on_a_night_does_not_make_it_another(tmp_path: Path, undis
         return STEP.settings(a_recipe(tmp_path, **score))
 
     assert marked(workers=2, threads=1, memory_mb=64) == marked()
-    assert marked(shard_people=8) != marked()
+    assert marked(shard_users=8) != marked()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("shard_people", [16, 7])
-def test_two_workers_make_the_tables_of_one(tmp_path: Path, undisturbed: Recipe, shard_people: int) -> None:
-    recipe = a_recipe(tmp_path, workers=2, shard_people=shard_people)
+@pytest.mark.parametrize("shard_users", [16, 7])
+def test_two_workers_make_the_tables_of_one(tmp_path: Path, undisturbed: Recipe, shard_users: int) -> None:
+    recipe = a_recipe(tmp_path, workers=2, shard_users=shard_users)
     run_step(STEP, recipe, DAY)
-    if shard_people == 16:
+    if shard_users == 16:
         assert digests(recipe) == digests(undisturbed)
     for table in (*TABLES, ALL_PAIRS):
         made, expected = (Lake(one.store.lake).read(table, DAY) for one in (recipe, undisturbed))
@@ -127,7 +127,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_machine_that_is_lost_in_the_middle_changes_no_table(tmp_path: Path, cluster: Any) -> None:
-    small = {"shard_people": 1, "keep_all_pairs": False}
+    small = {"shard_users": 1, "keep_all_pairs": False}
     lost, _ = (cluster.add_node(num_cpus=1, object_store_memory=80_000_000) for _ in range(2))
     alone, spread = a_recipe(tmp_path / "alone", **small), a_recipe(tmp_path / "spread", **small, workers=2)
     run_step(STEP, alone, DAY)

@@ -26,8 +26,8 @@ USER_COUNTS = np.array([0, 5, 1], np.float32)
         ({"nights": 10}, [False, False, True]),
         # Artworks of the first known night may be of any age.
         ({"nights": 30}, [False, True, True]),
-        ({"nights": None, "people": 1}, [True, False, True]),
-        ({"nights": 14, "people": 0}, [True, True, True]),
+        ({"nights": None, "max_users": 1}, [True, False, True]),
+        ({"nights": 14, "max_users": 0}, [True, True, True]),
     ],
 )
 def test_what_is_new(settings: dict[str, int | None], new: list[bool]) -> None:
