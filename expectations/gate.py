@@ -6,7 +6,7 @@ from functools import reduce
 import polars as pl
 
 from artrec_core.columns import KEY, LINE, QUARANTINE, REASON, RULE, SOURCE, TABLE, conform, empty_frame
-from artrec_core.data.mapped import IS_JSON, IS_RECORD, MAPPABLE
+from artrec_core.data.mapped_rows import IS_JSON, IS_RECORD, MAPPABLE
 from expectations.rules import DISTINCT_SHARE, IsTrue, Rule, TableRule, at_most_share
 from expectations.runner import judge
 from expectations.verdict import KEPT, MERGED, OUTCOME, QUARANTINED, CheckedTable, Result

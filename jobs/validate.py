@@ -1,4 +1,4 @@
-"""validate: raw records become artworks, events and people, or go to quarantine with a reason."""
+"""`validate`: raw records become artworks, events and users, or go to quarantine with a reason."""
 
 import io
 from collections.abc import Callable, Iterator, Mapping
@@ -26,9 +26,11 @@ from artrec_core.columns import (
     empty_frame,
 )
 from artrec_core.config import EventSource, Recipe, UserSource
-from artrec_core.data.mapped import MappedRows
+from artrec_core.data.mapped_rows import MappedRows
+from artrec_core.data.sources import to_artworks
 from artrec_core.errors import ArtrecError, GateFailed, ValidatorBroke
 from artrec_core.lake import Manifest, Part
+from expectations.report import validation_page
 from expectations.verdict import CheckedTable, TableVerdict, Validation, describe_break, describe_failure
 from jobs.progress import progress
 from jobs.step import Figures, Night, Step, main
@@ -38,158 +40,185 @@ RECEIVED = "received"
 STOPPED_QUARANTINE = "quarantine-stopped.parquet"
 VERDICTS, PAGE = "validation.json", "validation.html"
 
-# A table's name in the gates -> (raw table, checked table, columns).
-TABLES: dict[str, tuple[str, str, Schema]] = {
-    "artworks": ("raw_artworks", "artworks_checked", ARTWORK),
-    "events": ("raw_events", "events_checked", EVENT),
-    "users": ("raw_users", "users_checked", USER),
+# Modules that import Great Expectations (5 s) or SciPy (0.4 s) are imported where they are used: `artrec --help` needs neither.
+
+
+@dataclass(frozen=True)
+class TableNames:
+    """One kind of record: the raw table it is read from, the checked table it is written to, and that table's columns."""
+
+    raw: str
+    checked: str
+    schema: Schema
+
+
+# The name that a table has in the gates -> its names in the lake.
+TABLES = {
+    "artworks": TableNames("raw_artworks", "artworks_checked", ARTWORK),
+    "events": TableNames("raw_events", "events_checked", EVENT),
+    "users": TableNames("raw_users", "users_checked", USER),
 }
 
 
 @dataclass(frozen=True)
-class Arrived:
-    """A raw table, mapped: `rows` hold SOURCE, LINE and the table's columns; `least` lines a source must bring."""
+class MappedTable:
+    """A raw table after mapping.
+
+    Attributes
+    ----------
+    rows : SOURCE, LINE and the table's columns
+    unmapped : QUARANTINE, the records that could not be mapped
+    lines_received : number of lines by source
+    min_lines : the fewest lines that each source must bring
+    """
 
     rows: pl.DataFrame
     unmapped: pl.DataFrame
-    received: dict[str, int]
-    least: dict[str, int]
+    lines_received: dict[str, int]
+    min_lines: dict[str, int]
 
 
 def inputs(night: Night) -> dict[str, str]:
-    """The raw tables of the night; the night before's lines a source and catalogue, which it is held against."""
+    """Digests of the night's raw tables, and of the last checked tables and catalogue before it, which it is compared with."""
     made_from = {}
     for table, sources in _sources(night.recipe).items():
         if not sources:
             continue
-        raw, checked, _ = TABLES[table]
-        made_from[f"{raw}@{night.day}"] = night.lake.manifest(raw, night.day).digest
-        before = _before(night, checked)
-        if before is not None:
-            made_from[f"{checked}@{before.run_date}"] = before.digest
-    catalogue = _before(night, "catalogue")
+        names = TABLES[table]
+        made_from[f"{names.raw}@{night.day}"] = night.lake.manifest(names.raw, night.day).digest
+        previous = _previous_manifest(night, names.checked)
+        if previous is not None:
+            made_from[f"{names.checked}@{previous.run_date}"] = previous.digest
+    catalogue = _previous_manifest(night, "catalogue")
     if catalogue is not None:
         made_from[f"catalogue@{catalogue.run_date}"] = catalogue.digest
     return made_from
 
 
 def run(night: Night) -> Figures:
-    """Judge the night's tables; `GateFailed` or `ValidatorBroke` once quarantine and report are written."""
-    checked = _judge(night)
+    """Check the night's tables and commit them; raises `GateFailed` or `ValidatorBroke` after quarantine and report are written."""
     checked = {
-        table: replace(one, quarantine=_with_records(night, table, one.quarantine)) for table, one in checked.items()
+        table: replace(checks, quarantine=_with_records(night, table, checks.quarantine))
+        for table, checks in _check_tables(night).items()
     }
-    quarantine = pl.concat([one.quarantine for one in checked.values()])
-    verdicts = [one.verdict() for one in checked.values()]
+    quarantine = pl.concat([checks.quarantine for checks in checked.values()])
+    verdicts = [checks.verdict() for checks in checked.values()]
     report = _write_report(night, verdicts)
     _stop_unless_sound(night, verdicts, quarantine, report)
     _commit(night, checked, _consents(night, checked["users"].quarantine) if "users" in checked else {})
     return _figures(verdicts)
 
 
-def _judge(night: Night) -> dict[str, CheckedTable]:
-    # Great Expectations takes seconds to import, which `artrec --help` must not.
-    from artrec_core.data.sources import to_artworks
+def _check_tables(night: Night) -> dict[str, CheckedTable]:
     from expectations.artworks import check_artworks
 
     rules, sources = night.recipe.rules, _sources(night.recipe)
-    came = _arrived(night, "artworks", sources["artworks"], to_artworks)
+    mapped = _map_table(night, "artworks", sources["artworks"], to_artworks)
     artworks = check_artworks(
-        came.rows, came.unmapped, rules, night.day, min_lines=came.least, lines_received=came.received
+        mapped.rows,
+        mapped.unmapped,
+        rules,
+        night.day,
+        min_lines=mapped.min_lines,
+        lines_received=mapped.lines_received,
     )
     checked = {"artworks": artworks}
     if sources["events"]:
         from artrec_core.data.events import to_events
         from expectations.events import check_events
 
-        known = _known_artworks(night, artworks)
-        came = _arrived(night, "events", sources["events"], to_events)
+        known_artworks = _known_artworks(night, artworks)
+        mapped = _map_table(night, "events", sources["events"], to_events)
         checked["events"] = check_events(
-            came.rows,
-            came.unmapped,
+            mapped.rows,
+            mapped.unmapped,
             rules,
             night.day,
-            artworks=known,
-            min_lines=came.least,
-            lines_received=came.received,
+            artworks=known_artworks,
+            min_lines=mapped.min_lines,
+            lines_received=mapped.lines_received,
         )
     if sources["users"]:
         from artrec_core.data.users import to_users
         from expectations.users import check_users
 
-        came = _arrived(night, "users", sources["users"], to_users)
+        mapped = _map_table(night, "users", sources["users"], to_users)
         checked["users"] = check_users(
-            came.rows, came.unmapped, rules, min_lines=came.least, lines_received=came.received
+            mapped.rows, mapped.unmapped, rules, min_lines=mapped.min_lines, lines_received=mapped.lines_received
         )
     return checked
 
 
 def _sources(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """A table's sources by their names; simulated visitors say what they like as well."""
-    people: list[EventSource | UserSource] = [*(one for one in recipe.events if one.kind == "simulated"), *recipe.users]
+    """The sources of each table by name; a simulated event source also brings users, with their interests."""
+    simulated = [source for source in recipe.events if source.kind == "simulated"]
+    users: list[EventSource | UserSource] = [*simulated, *recipe.users]
     return {
-        "artworks": {one.name: one for one in recipe.sources},
-        "events": {one.name: one for one in recipe.events},
-        "users": {one.name: one for one in people},
+        "artworks": {source.name: source for source in recipe.sources},
+        "events": {source.name: source for source in recipe.events},
+        "users": {source.name: source for source in users},
     }
 
 
-def _arrived(
+def _map_table(
     night: Night, table: str, sources: Mapping[str, Any], to_rows: Callable[[Any, pl.DataFrame], MappedRows]
-) -> Arrived:
-    """Map a raw table part by part, so that its raw records are never held whole."""
-    raw, checked, schema = TABLES[table]
-    manifest = night.lake.manifest(raw, night.day)
-    received: dict[str, int] = {}
-    rows = [empty_frame({SOURCE: pl.String(), LINE: pl.Int64(), **schema})]
+) -> MappedTable:
+    """Map a raw table part by part, so that its raw records are never all in memory."""
+    names = TABLES[table]
+    manifest = night.lake.manifest(names.raw, night.day)
+    lines_received: dict[str, int] = {}
+    rows = [empty_frame({SOURCE: pl.String(), LINE: pl.Int64(), **names.schema})]
     unmapped = [empty_frame(QUARANTINE)]
     with progress(f"mapping {table}", manifest.rows) as advance:
-        for part in night.lake.iterate(raw, night.day):
-            for (name,), records in part.group_by([SOURCE], maintain_order=True):
-                source = _source(night, raw, sources, str(name))
+        for part in night.lake.iterate(names.raw, night.day):
+            for (source_name,), records in part.group_by([SOURCE], maintain_order=True):
+                source = _source(night, names.raw, sources, str(source_name))
                 mapped = to_rows(source, records)
-                rows.append(conform(mapped.rows.with_columns(pl.lit(name).alias(SOURCE)), dict(rows[0].schema)))
+                with_source = mapped.rows.with_columns(pl.lit(source_name).alias(SOURCE))
+                rows.append(conform(with_source, dict(rows[0].schema)))
                 unmapped.append(conform(mapped.unmapped, QUARANTINE))
-                received[source.name] = received.get(source.name, 0) + records.height
+                lines_received[source.name] = lines_received.get(source.name, 0) + records.height
             advance(part.height)
-    least = _least(night, checked, sources, received)
-    return Arrived(pl.concat(rows), pl.concat(unmapped), received, least)
+    min_lines = _min_lines(night, names.checked, sources, lines_received)
+    return MappedTable(pl.concat(rows), pl.concat(unmapped), lines_received, min_lines)
 
 
-def _source(night: Night, raw: str, sources: Mapping[str, Any], name: str) -> Any:
+def _source(night: Night, raw_table: str, sources: Mapping[str, Any], name: str) -> Any:
     if name not in sources:
         raise ArtrecError(
-            f"{raw} of {night.day} holds records of {name!r}, which the recipe does not name; run `artrec crawl --date {night.day}` again"
+            f"{raw_table} of {night.day} holds records of {name!r}, which the recipe does not name; run `artrec crawl --date {night.day}` again"
         )
     return sources[name]
 
 
-def _least(night: Night, checked: str, sources: Mapping[str, Any], received: Mapping[str, int]) -> dict[str, int]:
-    """The fewest lines each source may bring: what it brought on the last night that passed, less the drop allowed."""
-    before = _before(night, checked)
-    if before is None:
+def _min_lines(
+    night: Night, checked_table: str, sources: Mapping[str, Any], lines_received: Mapping[str, int]
+) -> dict[str, int]:
+    """The fewest lines that each source may bring: its lines of the last night that passed, less the allowed drop."""
+    previous = _previous_manifest(night, checked_table)
+    if previous is None:
         return {}
-    lines: dict[str, int] = before.figures.get(RECEIVED, {})
-    keep = 1 - night.recipe.rules.max_volume_drop
-    # A source that need not answer may be silent.
+    previous_lines: dict[str, int] = previous.figures.get(RECEIVED, {})
+    min_share = 1 - night.recipe.rules.max_volume_drop
+    # An optional source may bring nothing at all.
     return {
-        name: ceil(round(lines[name] * keep, 6))
+        name: ceil(round(previous_lines[name] * min_share, 6))
         for name, source in sources.items()
-        if name in lines and (received.get(name) or source.required)
+        if name in previous_lines and (lines_received.get(name) or source.required)
     }
 
 
-def _before(night: Night, table: str) -> Manifest | None:
-    """The table's last committed day before the night."""
+def _previous_manifest(night: Night, table: str) -> Manifest | None:
+    """The manifest of the last day before the night on which the table was committed."""
     yesterday = date.fromisoformat(night.day) - timedelta(days=1)
     days = night.lake.days(table, yesterday.isoformat())
     return night.lake.manifest(table, days[-1]) if days else None
 
 
 def _known_artworks(night: Night, artworks: CheckedTable) -> pl.Series:
-    """The ids of the artworks of the night and of the catalogue so far, which holds those that no longer arrive."""
+    """The ids of the night's artworks and of the catalogue before it, which also holds artworks that no longer arrive."""
     ids = [artworks.kept_rows.get_column(ARTWORK_ID)]
-    catalogue = _before(night, "catalogue")
+    catalogue = _previous_manifest(night, "catalogue")
     if catalogue is not None:
         ids += [part.get_column(ARTWORK_ID) for part in night.lake.iterate("catalogue", catalogue.run_date)]
     return pl.concat(ids).unique().sort()
@@ -197,40 +226,40 @@ def _known_artworks(night: Night, artworks: CheckedTable) -> pl.Series:
 
 def _with_records(night: Night, table: str, quarantine: pl.DataFrame) -> pl.DataFrame:
     """The quarantine with every record as it was received."""
-    raw = TABLES[table][0]
-    wanted = quarantine.filter(pl.col(RECORD).is_null()).select(SOURCE, LINE)
-    if not wanted.height:
+    without_record = quarantine.filter(pl.col(RECORD).is_null()).select(SOURCE, LINE)
+    if not without_record.height:
         return quarantine
-    found = pl.concat(
-        part.select(SOURCE, LINE, RECORD).join(wanted, on=[SOURCE, LINE], how="semi")
-        for part in night.lake.iterate(raw, night.day)
+    raw_records = pl.concat(
+        part.select(SOURCE, LINE, RECORD).join(without_record, on=[SOURCE, LINE], how="semi")
+        for part in night.lake.iterate(TABLES[table].raw, night.day)
     )
-    joined = quarantine.join(found, on=[SOURCE, LINE], how="left", suffix="_raw", maintain_order="left")
+    joined = quarantine.join(raw_records, on=[SOURCE, LINE], how="left", suffix="_raw", maintain_order="left")
     return conform(joined.with_columns(pl.coalesce(RECORD, f"{RECORD}_raw").alias(RECORD)), QUARANTINE)
 
 
 def _consents(night: Night, quarantine: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """CONSENTS by source: what each said last of a user this night.
+    """CONSENTS by source: the last answer of the night for each user.
 
-    A quarantined row still refuses, but it agrees to nothing.
+    A refusal counts even in a quarantined row; an agreement in a quarantined row does not.
     """
     from artrec_core.data.users import consent_answers
 
     sources = _sources(night.recipe)["users"]
-    answers = [empty_frame({LINE: pl.Int64(), **CONSENTS})]
+    frames = [empty_frame({LINE: pl.Int64(), **CONSENTS})]
     for part in night.lake.iterate("raw_users", night.day):
         for (name,), records in part.group_by([SOURCE], maintain_order=True):
-            answers.append(consent_answers(_source(night, "raw_users", sources, str(name)), records))
-    given = pl.concat(answers)
-    in_quarantine = given.join(quarantine, on=[SOURCE, LINE], how="semi")
-    counted = pl.concat([given.join(quarantine, on=[SOURCE, LINE], how="anti"), in_quarantine.filter(~pl.col(CONSENT))])
-    last = counted.sort(SOURCE, LINE).unique([SOURCE, USER_ID], keep="last", maintain_order=True)
-    return {str(name): rows.select(*CONSENTS) for (name,), rows in last.group_by([SOURCE], maintain_order=True)}
+            frames.append(consent_answers(_source(night, "raw_users", sources, str(name)), records))
+    answers = pl.concat(frames)
+    sound_answers = answers.join(quarantine, on=[SOURCE, LINE], how="anti")
+    quarantined_refusals = answers.join(quarantine, on=[SOURCE, LINE], how="semi").filter(~pl.col(CONSENT))
+    valid_answers = pl.concat([sound_answers, quarantined_refusals])
+    last_answers = valid_answers.sort(SOURCE, LINE).unique([SOURCE, USER_ID], keep="last", maintain_order=True)
+    by_source = last_answers.group_by([SOURCE], maintain_order=True)
+    return {str(name): rows.select(*CONSENTS) for (name,), rows in by_source}
 
 
 def _write_report(night: Night, verdicts: list[TableVerdict]) -> str:
-    from expectations.report import validation_page
-
+    """Write the verdicts as JSON and as a page; returns the page's address."""
     validation = Validation(recipe=night.recipe.name, run_date=night.day, tables=verdicts)
     night.lake.write_note(VERDICTS, night.day, validation.to_json())
     return night.lake.write_note(PAGE, night.day, validation_page(validation))
@@ -240,7 +269,7 @@ def _stop_unless_sound(night: Night, verdicts: list[TableVerdict], quarantine: p
     validation = Validation(recipe=night.recipe.name, run_date=night.day, tables=verdicts)
     if validation.verdict == "passed":
         return
-    # The table is left uncommitted; the rows are kept beside it for whoever looks into the night.
+    # A stopped night commits no table. Its quarantine is kept as a file, so that the rows can still be read.
     buffer = io.BytesIO()
     quarantine.write_parquet(buffer)
     night.lake.write_note(STOPPED_QUARANTINE, night.day, buffer.getvalue())
@@ -253,25 +282,23 @@ def _stop_unless_sound(night: Night, verdicts: list[TableVerdict], quarantine: p
 
 def _commit(night: Night, checked: dict[str, CheckedTable], consents: Mapping[str, pl.DataFrame]) -> None:
     quarantine: dict[str, list[Part]] = {}
-    written: dict[str, dict[str, list[Part]]] = {}
-    for table, (_, name, _) in TABLES.items():
-        written[name] = {}
-        if table not in checked:
-            continue
-        kept = checked[table].kept_rows
-        for source in sorted(checked[table].lines_received):
-            parts = list(_parts(night, name, kept.filter(pl.col(SOURCE) == source)))
-            night.lake.commit_writer(name, night.day, source, parts, night.fingerprint)
-            written[name][source] = parts
-        quarantine[table] = list(_parts(night, "quarantine", checked[table].quarantine))
+    parts_by_source: dict[str, dict[str, list[Part]]] = {table: {} for table in TABLES}
+    for table, checks in checked.items():
+        lake_table = TABLES[table].checked
+        for source in sorted(checks.lines_received):
+            parts = list(_write_parts(night, lake_table, checks.kept_rows.filter(pl.col(SOURCE) == source)))
+            night.lake.commit_writer(lake_table, night.day, source, parts, night.fingerprint)
+            parts_by_source[table][source] = parts
+        quarantine[table] = list(_write_parts(night, "quarantine", checks.quarantine))
         night.lake.commit_writer("quarantine", night.day, table, quarantine[table], night.fingerprint)
     night.commit("quarantine", quarantine)
-    night.commit("consents", {name: list(_parts(night, "consents", rows)) for name, rows in consents.items()})
-    for table, (_, name, _) in TABLES.items():
-        night.commit(name, written[name], {RECEIVED: checked[table].lines_received if table in checked else {}})
+    night.commit("consents", {name: list(_write_parts(night, "consents", rows)) for name, rows in consents.items()})
+    for table, names in TABLES.items():
+        lines_received = checked[table].lines_received if table in checked else {}
+        night.commit(names.checked, parts_by_source[table], {RECEIVED: lines_received})
 
 
-def _parts(night: Night, table: str, frame: pl.DataFrame) -> Iterator[Part]:
+def _write_parts(night: Night, table: str, frame: pl.DataFrame) -> Iterator[Part]:
     for rows in frame.iter_slices(PART_ROWS):
         if rows.height:
             yield night.lake.write_part(table, night.day, rows)
@@ -279,16 +306,16 @@ def _parts(night: Night, table: str, frame: pl.DataFrame) -> Iterator[Part]:
 
 def _figures(verdicts: list[TableVerdict]) -> Figures:
     figures: Figures = {}
-    for one in verdicts:
-        figures[one.table] = one.counts.kept
-        figures[f"{one.table}_quarantined"] = one.quarantined or 0
-        figures[f"{one.table}_merged"] = one.counts.merged
+    for verdict in verdicts:
+        figures[verdict.table] = verdict.counts.kept
+        figures[f"{verdict.table}_quarantined"] = verdict.quarantined or 0
+        figures[f"{verdict.table}_merged"] = verdict.counts.merged
     return figures
 
 
 STEP = Step(
     name="validate",
-    help="Check what was crawled: rows that break a rule go to quarantine with a reason, a table that does stops the night.",
+    help="Check the crawled tables: a row that breaks a rule goes to quarantine with a reason; a table that breaks one stops the night.",
     outputs=("artworks_checked", "events_checked", "users_checked", "consents", "quarantine"),
     inputs=inputs,
     settings=lambda recipe: [recipe.sources, recipe.events, recipe.users, recipe.rules],

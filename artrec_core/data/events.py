@@ -32,7 +32,7 @@ from artrec_core.columns import (
 from artrec_core.config import EventSource
 from artrec_core.data.demo.visitors import Simulation, simulate
 from artrec_core.data.files import csv_fault, path_for_day, read_records, read_text_lines, rows_as_json
-from artrec_core.data.mapped import IS_JSON, IS_RECORD, MAPPABLE, MappedRows, quarantine_rows
+from artrec_core.data.mapped_rows import IS_JSON, IS_RECORD, MAPPABLE, MappedRows, quarantine_rows
 from artrec_core.data.values import boolean, excerpt, identifier, number, statement, text, timestamp
 from artrec_core.errors import ArtrecError, ConfigError
 
@@ -205,9 +205,9 @@ def _values(
     if fault is not None:
         return _key(record, readers, key), IS_RECORD, fault
     values: list[Any] = []
-    for _, field, read in readers:
+    for _, field, read_value in readers:
         try:
-            values.append(read(record.get(field)))
+            values.append(read_value(record.get(field)))
         except ValueError as error:
             problem = "is text that cannot be written as UTF-8" if isinstance(error, UnicodeError) else str(error)
             return _key(record, readers, key), MAPPABLE, f"{field} {problem}"

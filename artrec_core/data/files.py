@@ -7,7 +7,7 @@ import io
 import json
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import IO, Any
@@ -74,15 +74,19 @@ def read_text_lines(name: str, path: str, *, keep_ends: bool = False) -> Iterato
 
     `keep_ends` keeps the line ends.
     """
+    for number, line in enumerate(read_byte_lines(name, path)):
+        text = line.decode("utf-8", errors="replace")
+        text = text.removeprefix("\ufeff") if number == 0 else text
+        yield text if keep_ends else text.rstrip("\r\n")
+
+
+def read_byte_lines(name: str, path: str) -> Iterator[bytes]:
+    """Read the lines of a file, which may be gzipped, as bytes with their line ends; errors are as in `read_records`."""
     with closing(open_input(name, path)) as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
         file.seek(0)
-        raw_lines: Iterable[bytes] = gzip.GzipFile(fileobj=file) if is_gzip else file
         try:
-            for number, line in enumerate(raw_lines):
-                text = line.decode("utf-8", errors="replace")
-                text = text.removeprefix("\ufeff") if number == 0 else text
-                yield text if keep_ends else text.rstrip("\r\n")
+            yield from gzip.GzipFile(fileobj=file) if is_gzip else file
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise MissingInput(f"{name}: {path} is cut off or damaged ({error}); fetch it again") from error
 

@@ -76,12 +76,12 @@ def time_split(histories: pl.DataFrame, share: float = SHARE_AFTER) -> Holdout:
     ArtrecError
         If all events have the same time, so that none comes before a cut.
     """
-    before_test, test = _cut(histories, share)
-    train, validation = _cut(before_test, share)
+    before_test, test = _split_by_time(histories, share)
+    train, validation = _split_by_time(before_test, share)
     return Holdout(train, validation, before_test, test)
 
 
-def _cut(histories: pl.DataFrame, share: float) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _split_by_time(histories: pl.DataFrame, share: float) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The events before the cut, and each user's first new positive artwork after it.
 
     `share` of the positive events come after the cut.
@@ -89,14 +89,14 @@ def _cut(histories: pl.DataFrame, share: float) -> tuple[pl.DataFrame, pl.DataFr
     times = histories.filter(POSITIVE)[OCCURRED_AT].sort()
     if len(times) == 0:
         return histories, histories.select(USER_ID, ARTWORK_ID).clear()
-    cut = times[min(int(len(times) * (1 - share)), len(times) - 1)]
-    before = histories.filter(pl.col(OCCURRED_AT) < cut)
+    cut_time = times[min(int(len(times) * (1 - share)), len(times) - 1)]
+    before = histories.filter(pl.col(OCCURRED_AT) < cut_time)
     if not before.height:
         raise ArtrecError(
-            f"a time split needs events at different times, but no event comes before {cut:%Y-%m-%d %H:%M:%S}; "
+            f"a time split needs events at different times, but no event comes before {cut_time:%Y-%m-%d %H:%M:%S}; "
             "evaluate with `--protocol leave-one-out`"
         )
-    after = histories.filter(pl.col(POSITIVE) & (pl.col(OCCURRED_AT) >= cut))
+    after = histories.filter(pl.col(POSITIVE) & (pl.col(OCCURRED_AT) >= cut_time))
     new = after.join(before.filter(SEEN), on=[USER_ID, ARTWORK_ID], how="anti", maintain_order="left")
     return before, new.unique(USER_ID, keep="first", maintain_order=True).select(USER_ID, ARTWORK_ID).sort(USER_ID)
 

@@ -70,9 +70,9 @@ def natural_name(name: str) -> str:
     pieces = [piece for piece in re.split(r",\s*", _HONOURS.sub("", name)) if piece]
     if len(pieces) < 2:
         return name.strip()
-    family, given, *rest = pieces
+    family, first_names, *rest = pieces
     suffix = "".join(f", {piece}" if piece[:1].isupper() else f" {piece}" for piece in rest)
-    return f"{given} {family}{suffix}"
+    return f"{first_names} {family}{suffix}"
 
 
 _ATTRIBUTION = re.compile(

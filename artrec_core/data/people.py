@@ -66,13 +66,13 @@ def merge_users(states: pl.DataFrame, consents: pl.DataFrame, events: pl.DataFra
 
 def all_users(people: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
     """USER rows of all users who are known or have a history, sorted by USER_ID."""
-    unknown = histories.select(USER_ID).unique().join(people, on=USER_ID, how="anti")
-    return pl.concat([conform(people, USER), conform(unknown, USER)]).sort(USER_ID)
+    without_row = histories.select(USER_ID).unique().join(people, on=USER_ID, how="anti")
+    return pl.concat([conform(people, USER), conform(without_row, USER)]).sort(USER_ID)
 
 
 def distinct_interests(users: pl.DataFrame) -> tuple[list[str], Int64Array]:
     """The distinct stated interests, sorted, and for each user (USER_ID, INTERESTS) the row of theirs, or `NO_INTEREST`."""
-    stated = [(text or "").strip() for text in users[INTERESTS].to_list()]
-    distinct = sorted({text for text in stated if text})
+    interests = [(text or "").strip() for text in users[INTERESTS].to_list()]
+    distinct = sorted({text for text in interests if text})
     row_of = {text: row for row, text in enumerate(distinct)}
-    return distinct, np.array([row_of.get(text, NO_INTEREST) for text in stated], np.int64)
+    return distinct, np.array([row_of.get(text, NO_INTEREST) for text in interests], np.int64)

@@ -44,15 +44,15 @@ def type_in_words(value: object) -> str:
     return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
-def clean(value: object, what: str = "a field") -> str | None:
+def clean(value: object, field: str = "a field") -> str | None:
     """Clean a text: remove markup, entities and control characters, and fold white space. None if nothing is left.
 
-    A number becomes its digits. Any other type raises `ValueError`; `what` names the field in the message.
+    A number becomes its digits. Any other type raises `ValueError`; `field` is the field's name in the message.
     """
     if value is None:
         return None
     if not isinstance(value, str):
-        return _digits(value, what)
+        return _digits(value, field)
     if value.isascii() and value.isprintable() and "<" not in value and "&" not in value:
         return " ".join(value.split()) or None
     text = _without_tags(value)
@@ -62,13 +62,13 @@ def clean(value: object, what: str = "a field") -> str | None:
     return " ".join(text.split()) or None
 
 
-def _digits(value: object, what: str) -> str:
+def _digits(value: object, field: str) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{what} holds {type_in_words(value)} where text was expected")
+        raise ValueError(f"{field} holds {type_in_words(value)} where text was expected")
     try:
         return str(value)
     except ValueError:
-        raise ValueError(f"{what} holds a number with more digits than can be read") from None
+        raise ValueError(f"{field} holds a number with more digits than can be read") from None
 
 
 def _without_tags(text: str) -> str:

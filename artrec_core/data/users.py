@@ -10,7 +10,7 @@ from artrec_core.config import EventSource, UserSource
 from artrec_core.data.demo.visitors import Simulation
 from artrec_core.data.events import map_rows, raw_rows, simulate_source
 from artrec_core.data.files import MALFORMED, csv_fault, path_for_day, read_records, rows_as_json
-from artrec_core.data.mapped import MappedRows
+from artrec_core.data.mapped_rows import MappedRows
 from artrec_core.data.values import boolean, identifier
 
 

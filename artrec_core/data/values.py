@@ -67,6 +67,14 @@ def identifier(value: Any) -> str | None:
     return normalised or None
 
 
+def named_identifier(value: Any, field: str) -> str | None:
+    """Normalise an id as `identifier` does; the message of a `ValueError` begins with the name of the field."""
+    try:
+        return identifier(value)
+    except ValueError as error:
+        raise ValueError(f"{field} {error}") from None
+
+
 def text(value: Any) -> str | None:
     """Text in Unicode's form NFC without outer blanks, or a whole number in digits. Blank text is None."""
     if isinstance(value, str):

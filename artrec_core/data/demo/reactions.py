@@ -82,9 +82,9 @@ def react(
     )
     has_impression = rng.random(len(user)) < 0.15
 
-    def events_of(kind: str, mask: np.ndarray, second: Int64Array, **more: np.ndarray) -> pl.DataFrame:
-        columns = {USER_NUMBER: user, ARTWORK_NUMBER: picks.artwork, SECOND: second, **more}
-        return _frame(kind, {name: column[mask] for name, column in columns.items()})
+    def events_of(kind: str, mask: np.ndarray, second: Int64Array, **columns: np.ndarray) -> pl.DataFrame:
+        all_columns = {USER_NUMBER: user, ARTWORK_NUMBER: picks.artwork, SECOND: second, **columns}
+        return _frame(kind, {name: column[mask] for name, column in all_columns.items()})
 
     events = pl.concat(
         [

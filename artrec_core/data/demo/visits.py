@@ -163,7 +163,7 @@ def simulate_visits(
     users = int(user.max()) + 1 if len(user) else 0
     in_mind = rng.integers(0, tastes.count)
     leaning = np.zeros((users, DIM), np.float32)
-    seen_artworks: list[set[int]] = [set() for _ in range(users)]
+    seen_by_user: list[set[int]] = [set() for _ in range(users)]
     picks: list[tuple[int, list[int]]] = []
     for batch in _batches(user):
         batch_users = user[batch]
@@ -175,9 +175,9 @@ def simulate_visits(
         candidates = _candidates(space, pools[tastes.anchors[batch_users, in_mind[batch_users]]], mood, rng)
         may_repeat = rng.random(len(batch_users)) < REPEAT_CHANCE
         for row, visit in enumerate(batch):
-            seen = seen_artworks[batch_users[row]]
-            artworks = _first_picks(candidates[row], seen, int(pick_counts[visit]), bool(may_repeat[row]))
-            seen.update(artworks)
+            seen_artworks = seen_by_user[batch_users[row]]
+            artworks = _first_picks(candidates[row], seen_artworks, int(pick_counts[visit]), bool(may_repeat[row]))
+            seen_artworks.update(artworks)
             picks.append((int(visit), artworks))
             towards = space.artwork_vectors[artworks].mean(axis=0) if artworks else 0 * mood[row]
             leaning[batch_users[row]] = KEEP * leaning[batch_users[row]] + towards
@@ -228,7 +228,8 @@ def _candidates(space: LatentSpace, pools: Int64Array, mood: Float32Array, rng: 
     return np.take_along_axis(pools, np.argsort(-logits, axis=1, kind="stable"), axis=1)
 
 
-def _first_picks(candidates: Int64Array, seen: set[int], count: int, may_repeat: bool) -> list[int]:
+def _first_picks(candidates: Int64Array, seen_artworks: set[int], count: int, may_repeat: bool) -> list[int]:
     """The first `count` candidates; artworks the user has seen are left out unless the visit may repeat picks."""
-    artworks = [int(artwork) for artwork in candidates[: count + len(seen)] if may_repeat or int(artwork) not in seen]
+    first = candidates[: count + len(seen_artworks)]
+    artworks = [int(artwork) for artwork in first if may_repeat or int(artwork) not in seen_artworks]
     return artworks[:count]

@@ -3,11 +3,8 @@
 Whatever a line holds, it becomes a row or goes to the quarantine with a reason.
 """
 
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -29,12 +26,11 @@ from artrec_core.columns import (
 )
 from artrec_core.config import Source
 from artrec_core.data.artwork import build_frame, check_types, with_content_hash
-from artrec_core.data.files import open_input, path_for_day
-from artrec_core.data.mapped import IS_JSON, IS_RECORD, MAPPABLE, MappedRows, quarantine_rows
+from artrec_core.data.files import path_for_day, read_byte_lines
+from artrec_core.data.mapped_rows import IS_JSON, IS_RECORD, MAPPABLE, MappedRows, quarantine_rows
 from artrec_core.data.sources import carnegie, demo, jsonl, tate, walters
 from artrec_core.data.text import Record, type_in_words
-from artrec_core.data.values import identifier
-from artrec_core.errors import MissingInput
+from artrec_core.data.values import named_identifier
 
 # Maps a record of a source to the columns of ARTWORK; raises `ValueError` if it cannot.
 RecordMapper = Callable[[Record], dict[str, Any]]
@@ -63,22 +59,12 @@ def read_lines(source: Source, day: str) -> Iterator[str]:
     `{date}` in the source's path is replaced by the run date `day`. Bytes that are not UTF-8 become replacement
     characters. Raises `MissingInput` if the file does not exist or is cut off.
     """
-    lines = demo.raw_lines() if source.kind == "demo" else _file_lines(source, day)
+    if source.kind == "demo":
+        lines = demo.raw_lines()
+    else:
+        lines = read_byte_lines(f"source {source.name}", path_for_day(str(source.path), day))
     for line in islice(lines, source.limit):
         yield line.rstrip(b"\r\n").decode("utf-8", errors="replace")
-
-
-def _file_lines(source: Source, day: str) -> Iterator[bytes]:
-    path = path_for_day(str(source.path), day)
-    with closing(open_input(f"source {source.name}", path)) as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        try:
-            yield from gzip.GzipFile(fileobj=file) if is_gzip else file
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise MissingInput(
-                f"source {source.name}: {path} is cut off or damaged ({error}); fetch it again"
-            ) from error
 
 
 def record_mapper(source: Source) -> RecordMapper:
@@ -122,7 +108,7 @@ def _row(source: Source, mapper: RecordMapper, line: str | None) -> dict[str, An
     record = _record(line)
     try:
         fields = check_types(mapper(record))
-        fields[ARTWORK_ID] = _identifier(fields.get(ARTWORK_ID))
+        fields[ARTWORK_ID] = named_identifier(fields.get(ARTWORK_ID), ARTWORK_ID)
     except (ValueError, RecursionError) as error:
         raise _Unmappable(MAPPABLE, str(error) or "the record is nested too deeply") from None
     except Exception as error:
@@ -133,13 +119,6 @@ def _row(source: Source, mapper: RecordMapper, line: str | None) -> dict[str, An
     fields[MUSEUM] = fields.get(MUSEUM) or source.museum
     fields[LICENCE] = fields.get(LICENCE) or source.licence
     return fields
-
-
-def _identifier(value: str | None) -> str | None:
-    try:
-        return identifier(value)
-    except ValueError as error:
-        raise ValueError(f"{ARTWORK_ID} {error}") from None
 
 
 def _record(line: str | None) -> Record:

@@ -8,7 +8,7 @@ from typing import Any
 from artrec_core.columns import ARTWORK, ARTWORK_ID, CONTENT_HASH, CRAWLED_AT, SOURCE
 from artrec_core.data.names import Creator, creator, known_creators
 from artrec_core.data.text import Record, clean, distinct_values, integer_at, join_distinct, text_at, type_in_words
-from artrec_core.data.values import identifier
+from artrec_core.data.values import named_identifier
 from artrec_core.data.years import parse_years
 from artrec_core.errors import ConfigError
 
@@ -46,35 +46,28 @@ def _at(value: Any, path: list[str]) -> Any:
     return value
 
 
-def _value(column: str, value: Any, what: str) -> Any:
+def _value(column: str, value: Any, field: str) -> Any:
     if column == ARTWORK_ID:
-        return _id(value, what)
+        # Not cleaned like a text: events name the artwork by the same id, with markup and entities left as they are.
+        return named_identifier(value, field)
     if column == "creators":
-        return known_creators([creator for element in _as_list(value) for creator in _creators(element, what)])
+        return known_creators([creator for element in _as_list(value) for creator in _creators(element, field)])
     if column == "subjects":
-        return _subjects(value, what)
+        return _subjects(value, field)
     if column in ("year_from", "year_to"):
         return _year(value, last=column == "year_to")
     if column == "price":
         return _price(value)
     if isinstance(value, list):
-        return join_distinct(clean(element, what) for element in value)
-    return clean(value, what)
-
-
-def _id(value: Any, what: str) -> str | None:
-    # Not cleaned like a text: events name the artwork by the same id, with markup and entities left as they are.
-    try:
-        return identifier(value)
-    except ValueError as error:
-        raise ValueError(f"{what} {error}") from None
+        return join_distinct(clean(element, field) for element in value)
+    return clean(value, field)
 
 
 def _as_list(value: Any) -> list[Any]:
     return [] if value is None else value if isinstance(value, list) else [value]
 
 
-def _creators(value: Any, what: str) -> list[Creator]:
+def _creators(value: Any, field: str) -> list[Creator]:
     """The creators in a text or an object.
 
     Names in a text are separated by semicolons. They are separated by commas only if each piece has several words, as in
@@ -82,7 +75,7 @@ def _creators(value: Any, what: str) -> list[Creator]:
     """
     if isinstance(value, dict):
         return [_creator(value)]
-    text = clean(value, what)
+    text = clean(value, field)
     if text is None:
         return []
     pieces = text.split(";")
@@ -103,8 +96,8 @@ def _creator(value: Record) -> Creator:
     )
 
 
-def _subjects(value: Any, what: str) -> list[str] | None:
-    subjects = [clean(element, what) for element in _as_list(value)]
+def _subjects(value: Any, field: str) -> list[str] | None:
+    subjects = [clean(element, field) for element in _as_list(value)]
     if isinstance(value, str):
         subjects = [piece.strip() for text in subjects if text for piece in re.split(r"[;|,]", text)]
     return distinct_values(subject.lower() for subject in subjects if subject)

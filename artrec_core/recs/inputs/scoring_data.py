@@ -93,19 +93,19 @@ class ScoringData:
         people, histories, user_vectors, interest_vectors
             The rows of these users in the tables of the same names.
         """
-        selected, reasons = copy(self), self.reasons
+        data, reasons = copy(self), self.reasons
         for name in USER_PROPERTIES:
-            selected.__dict__.pop(name, None)
-        selected.tables = replace(
+            data.__dict__.pop(name, None)
+        data.tables = replace(
             self.tables,
             people=people,
             histories=histories,
             user_vectors=user_vectors,
             interest_vectors=interest_vectors,
         )
-        selected._set_users()
-        selected.reasons = reasons.for_users(citable_events(selected.events), selected._stated_interests())
-        return selected
+        data._set_users()
+        data.reasons = reasons.for_users(citable_events(data.events), data._stated_interests())
+        return data
 
     def without_users(self) -> "ScoringData":
         """The data of the artworks, and of the tables only what `with_users` needs.

@@ -1,8 +1,8 @@
 """The lists of a strategy: who gets a personal list, which artworks it is chosen from, and their order.
 
 Users with a vector and some evidence get the best artworks by score. All other users get popular artworks with
-variety. A strategy that re-ranks chooses from candidates: the best K x `score.candidates` artworks and, where these
-lack them,
+variety. A strategy that re-ranks chooses from candidates. These are the best K x `score.candidates` artworks and, where
+needed, more:
 
 - artworks that the user explores,
 - the best artworks of a group that a floor names,

@@ -14,6 +14,7 @@ import polars as pl
 
 from artrec_core.arrays import BoolArray, Float32Array, Int32Array, Int64Array
 from artrec_core.config import Block, Caps, Filters
+from artrec_core.recs.inputs.similarity import list_diversity
 from artrec_core.recs.strategies.constraints import GROUP_KINDS, group_mask
 from artrec_core.recs.strategies.exploration import hash_texts
 from artrec_core.recs.strategies.lists import ListBuilder, RankedLists
@@ -54,7 +55,7 @@ class StrategyImpact:
         return {name: _round_floats(value) for name, value in asdict(self).items()}
 
 
-def measure_impacts(scored: ScoredTables, sample_size: int = USERS_IN_SAMPLE) -> Iterator[StrategyImpact]:
+def measure_impacts(tables: ScoredTables, sample_size: int = USERS_IN_SAMPLE) -> Iterator[StrategyImpact]:
     """Measure what each strategy's filters and constraints change.
 
     Filters and block lists are compared with the best K of all artworks. Each constraint alone, and all together, are
@@ -62,13 +63,13 @@ def measure_impacts(scored: ScoredTables, sample_size: int = USERS_IN_SAMPLE) ->
 
     Parameters
     ----------
-    scored
+    tables
         The tables of the run.
     sample_size
         Most users to measure on.
     """
-    for strategy in sorted(scored.strategies, key=lambda strategy: strategy.name):
-        builder = scored.list_builders[strategy.name]
+    for strategy in sorted(tables.strategies, key=lambda strategy: strategy.name):
+        builder = tables.list_builders[strategy.name]
         unconstrained = strategy.model_copy(update={**NO_CONSTRAINTS})
         is_filtered = bool(strategy.filters.model_fields_set) or builder.is_blocked.any()
         if not is_filtered and not strategy.reranks:
@@ -76,16 +77,16 @@ def measure_impacts(scored: ScoredTables, sample_size: int = USERS_IN_SAMPLE) ->
         users = _sample_users(builder, sample_size)
         if len(users) == 0:
             continue
-        before = scored.list_builder(unconstrained).build(users)
+        before = tables.list_builder(unconstrained).build(users)
         if is_filtered:
-            unfiltered = scored.list_builder(
+            unfiltered = tables.list_builder(
                 unconstrained.model_copy(update={"filters": Filters(), "block": Block()}), unblocked=True
             )
             yield _compare(builder, "filters and block lists", users, unfiltered.build(users), before)
         variants = {name: unconstrained.model_copy(update={name: getattr(strategy, name)}) for name in NO_CONSTRAINTS}
         variants = {name: variant for name, variant in variants.items() if variant.reranks}
         for name, variant in variants.items():
-            yield _compare(builder, name, users, before, scored.list_builder(variant).build(users))
+            yield _compare(builder, name, users, before, tables.list_builder(variant).build(users))
         if len(variants) > 1:
             yield _compare(builder, "all of these", users, before, builder.build(users))
 
@@ -140,17 +141,10 @@ def _score_kept(builder: ListBuilder, users: Int64Array, before: RankedLists, af
     return float(np.mean(sums[1][has_score] / sums[0][has_score])) if has_score.any() else 1.0
 
 
-def _diversity(vectors: Float32Array, ids: Int32Array) -> float:
-    """The mean over lists of the mean of 1 - cosine over pairs of artworks."""
-    is_artwork = ids >= 0
-    listed_vectors = np.where(is_artwork[:, :, None], vectors[ids], np.float32(0)).astype(np.float64)
-    counts = is_artwork.sum(axis=1)
-    # The sum of cosines over pairs is |sum of vectors|^2 minus the products of vectors with themselves.
-    own_products = (listed_vectors**2).sum(axis=(1, 2))
-    cosines = (listed_vectors.sum(axis=1) ** 2).sum(axis=1) - own_products
-    has_pairs = counts > 1
-    pair_counts = (counts * (counts - 1))[has_pairs]
-    return float(np.mean(1 - cosines[has_pairs] / pair_counts)) if has_pairs.any() else 0.0
+def _diversity(unit_vectors: Float32Array, ids: Int32Array) -> float:
+    """The mean over lists of at least two artworks; 0 if there are none."""
+    diversities = list_diversity(ids, unit_vectors)
+    return float(diversities.mean()) if len(diversities) else 0.0
 
 
 def _count_places(ids: Int32Array, artwork_count: int) -> Int64Array:

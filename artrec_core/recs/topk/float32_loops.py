@@ -95,20 +95,20 @@ def nth_smallest(values: Any, n: Any) -> Any:
         first, middle, last = pool[low], pool[(low + high) // 2], pool[high]
         # With the median of three as pivot, values already in order do not take quadratic time.
         pivot = max(min(first, middle), min(max(first, middle), last))
-        left, right = low, high
-        while left <= right:
-            while pool[left] < pivot:
-                left += 1
-            while pool[right] > pivot:
-                right -= 1
-            if left <= right:
-                pool[left], pool[right] = pool[right], pool[left]
-                left += 1
-                right -= 1
-        if n <= right:
-            high = right
-        elif n >= left:
-            low = left
+        lower, upper = low, high
+        while lower <= upper:
+            while pool[lower] < pivot:
+                lower += 1
+            while pool[upper] > pivot:
+                upper -= 1
+            if lower <= upper:
+                pool[lower], pool[upper] = pool[upper], pool[lower]
+                lower += 1
+                upper -= 1
+        if n <= upper:
+            high = upper
+        elif n >= lower:
+            low = lower
         else:
             return pool[n]
     return pool[n]

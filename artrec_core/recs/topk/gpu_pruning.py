@@ -89,8 +89,8 @@ def select_floors(best: Tensor, ranks: Tensor) -> Tensor:
 
 def merge_bounds(best: Tensor, lows: Tensor, limit: int) -> Tensor:
     """The `limit` highest bounds of both tensors (n, ...), sorted."""
-    both = torch.cat([best, lows], dim=1)
-    return torch.topk(both, min(limit, both.shape[1]), dim=1).values
+    all_bounds = torch.cat([best, lows], dim=1)
+    return torch.topk(all_bounds, min(limit, all_bounds.shape[1]), dim=1).values
 
 
 def find_pairs_by_torch(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from artrec_core.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
-from artrec_core.model.cpu.threads import one_thread_each
+from artrec_core.model.cpu.threads import torch_thread_pool
 from artrec_core.processor import multiplies_int8
 from artrec_core.recs.topk.arrays import CsrRows, run_in_threads
 from artrec_core.recs.topk.int8_loops import (
@@ -33,7 +33,7 @@ from artrec_core.recs.topk.int8_quantization import (
     shared_basis,
 )
 
-# 1,024 users x 2,048 items x 4 bytes = 8 MB a thread: the products are still in the last-level cache when they are
+# 1,024 users x 2,048 items x 4 bytes = 8 MB a thread. So the products are still in the last-level cache when they are
 # read, and an item read for its canonical score serves many users.
 USERS_IN_BLOCK = 1024
 ITEMS_IN_BLOCK = 2048
@@ -114,7 +114,7 @@ def top_k_int8(
     """
     k, longest = min(ids.shape[1], items.shape[0]), float(item_norms.max())
     height, width = block_shape(len(users), items.shape[0], k, threads, memory_mb)
-    with one_thread_each(threads) as pool:
+    with torch_thread_pool(threads) as pool:
         quantized_items = cached(
             lambda: quantize_items(
                 items, shared_basis(users, items), width, lambda loop, rows: run_in_threads(loop, rows, threads, pool)

@@ -70,10 +70,10 @@ class QuantizedItems:
 
 @dataclass(frozen=True)
 class QuantizedUsers:
-    """The codes (U, d) int8 of users, and for each user, (U,) float64: scales t, lengths |t p|, residues |e|, shares u
-    . m, tails.
+    """The codes (U, d) int8 of users, and five numbers of each user, (U,) float64.
 
-    A tail bounds the rounding errors of float64 sums and of the canonical score in float32.
+    `scales` are t, `lengths` |t p|, `residues` |e|, `shares` u . m. `tails` bound the rounding errors of float64 sums
+    and of the canonical score in float32.
     """
 
     codes: Codes

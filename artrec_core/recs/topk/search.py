@@ -174,11 +174,11 @@ def top_k(
                     users[open_rows], prepared, k, exclude=open_exclude, **(options | {"device": "cpu"})
                 )
             return ids, scores
-        shared = (user_norms, item_norms, seen, ids, scores, threads, memory_mb)
+        arguments = (user_norms, item_norms, seen, ids, scores, threads, memory_mb)
         if int8_is_faster(*shape, users.shape[1], k):
-            top_k_int8(users, items, *shared, cached=prepared.quantized)
+            top_k_int8(users, items, *arguments, cached=prepared.quantized)
         else:
-            _fill_by_blocks(users, items, *shared)
+            _fill_by_blocks(users, items, *arguments)
         return ids, scores
     if len(unsafe_rows):
         results = empty_results(len(unsafe_rows), k)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from artrec_core.columns import ARTWORK, LINE, QUARANTINE, RAW
 from artrec_core.config import Source, load
-from artrec_core.data.mapped import MappedRows
+from artrec_core.data.mapped_rows import MappedRows
 from artrec_core.data.sources import read_lines, to_artworks
 from artrec_core.errors import MissingInput
 
