@@ -1,4 +1,4 @@
-"""What scoring and publishing are made from, besides the night's tables."""
+"""Checks and digests of inputs that `score` and `publish` share."""
 
 from collections.abc import Iterable
 
@@ -9,9 +9,15 @@ from jobs.step import Night
 
 
 def check_one_run(night: Night, tables: Iterable[str], writer: str) -> None:
-    """Raises `ArtrecError` where tables of the night are of several runs of their step, one of which was killed halfway.
+    """Check that one run of the step `writer` made all these tables of the night.
 
-    Their rows cannot tell: in a registry that was made anew, another model is version 1 too.
+    A run that was killed halfway leaves tables of two runs. Their rows do not show it: after a registry was created
+    anew, version 1 can be another model.
+
+    Raises
+    ------
+    ArtrecError
+        If the tables come from several runs.
     """
     if len({night.lake.manifest(table, night.day).fingerprint for table in tables}) > 1:
         raise ArtrecError(
@@ -20,7 +26,7 @@ def check_one_run(night: Night, tables: Iterable[str], writer: str) -> None:
 
 
 def block_digests(recipe: Recipe) -> dict[str, str]:
-    """The files of block lists, each with a digest of what it says today."""
+    """A digest of the content of each block-list file, by `block:<file>`."""
     from artrec_core.recs.strategies.filters import read_block_files
 
     blocks = [recipe.score.block, *(strategy.block for strategy in recipe.strategies)]

@@ -1,8 +1,8 @@
 """Shards of the scored tables as Ray tasks, on this machine or on the cluster that ARTREC_RAY_ADDRESS names.
 
-What the tasks of a night share, the works' side of every table, goes into the object store once. A task reads its people's rows
-from the lake, writes what it made of them there and commits its shards; what comes back is their manifests. Scores are never in the
-object store. A task whose machine is lost runs again on another.
+All tasks of a night share the artworks' side of every table. It goes into the object store once. A task reads the rows of
+its users from the lake, writes its shards to the lake and commits them. It returns their manifests. Scores are never in
+the object store. If the machine of a task is lost, the task runs again on another machine.
 """
 
 import os
@@ -12,29 +12,35 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import polars as pl
+
 from artrec_core.arrays import Float32Array
+from artrec_core.columns import INTEREST_VECTOR, INTERESTS, USER_ID, empty_frame
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake, WriterManifest
-from artrec_core.model.distributed.launch import ray_running
+from artrec_core.model.distributed.launch import ray_cluster
 from artrec_core.processor import instruction_limit
-from jobs.scoring.shards import Made, Shard, committed
+from jobs.scoring.shards import Shard, ShardManifests, commit_shard
 from jobs.step import Night, code_version
 
 if TYPE_CHECKING:
     from artrec_core.recs.tables.scored_tables import ScoredTables
     from artrec_core.recs.tables.shard_rows import UserRowIndex, UserShard
 
-# How often a task whose machine or process is lost is tried again.
+# How often Ray runs a task again whose machine or process is lost.
 RETRIES = 5
-OF_PEOPLE = ("recommendations", "all_pairs")
-READ = ("people", "histories", "user_vectors")
-# ALS is fitted to everyone, so a task is handed its people's factors.
-HANDED_OVER = "collaborative"
+# The tables whose rows belong to users.
+USER_TABLES = ("recommendations", "all_pairs")
+# The inputs of which a task reads the rows of its users.
+USER_INPUTS = ("people", "histories", "user_vectors")
+# ALS is fitted to all users, so a task cannot compute the factors of its users. They are passed to it.
+ALS_COMPONENT = "collaborative"
 
 
 @dataclass(frozen=True)
-class Shared:
-    """What all tasks of a night need to know."""
+class TaskContext:
+    """What all tasks of a night share. `code` is the code version of the machine that starts them."""
 
     lake: Lake
     day: str
@@ -44,87 +50,87 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Order:
-    """Some shards of a table for one task: `people` and their ALS factors where its rows are of people.
+class ShardTask:
+    """Some shards of a table, for one task.
 
-    `first` is the place of the first of these people among all.
+    Where the table's rows belong to users, `users` says which and `factors` holds their ALS vectors. `first` is the row
+    of the first of them among all users.
     """
 
     table: str
     shards: list[Shard]
-    people: "UserShard | None" = None
+    users: "UserShard | None" = None
     first: int = 0
-    factors: "Float32Array | None" = None
+    factors: Float32Array | None = None
 
 
-class OnRay:
-    """Makes shards, `score.workers` tasks at a time. Ray is started, or joined, when there is something to make."""
+class RayShardMaker:
+    """Makes shards with at most `score.workers` tasks at a time. The first shard to make starts or joins Ray."""
 
     def __init__(self, night: Night, scored: "ScoredTables") -> None:
         self.night, self.scored = night, scored
         self.workers = night.recipe.score.workers
         self._ray = ExitStack()
         self._started = False
-        self._rows: dict[int, UserRowIndex] = {}
+        self._row_indexes: dict[int, UserRowIndex] = {}
 
-    def __enter__(self) -> "OnRay":
+    def __enter__(self) -> "RayShardMaker":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ray.close()
 
-    def make(self, table: str, size: int, shards: list[Shard]) -> Made:
-        """Shards in the order in which they are done.
+    def make(self, table: str, size: int, shards: list[Shard]) -> ShardManifests:
+        """Yield each shard with its manifest, as tasks finish.
 
-        Raises `ArtrecError` where a task fails for a reason that another try does not mend.
+        Raises `ArtrecError` where a task fails for a reason that a second try does not remove.
         """
         if not shards:
             return
         self._start()
-        shared = [self._shared]
+        refs = [self._context_ref]
         if table == "artwork_audiences" and self.scored.score.audience_k:
-            shared.append(self._put(self.scored.find_audience_users(self._log_totals)))
-        for order, made in self._run(make, ((shared, order) for order in self._orders(table, size, shards))):
-            yield from zip(order[1].shards, made, strict=True)
+            refs.append(self._put(self.scored.find_audience_users(self._log_totals)))
+        calls = ((refs, task) for task in self._tasks(table, size, shards))
+        for call, manifests in self._run(make_shards, calls):
+            yield from zip(call[1].shards, manifests, strict=True)
 
-    def _orders(self, table: str, size: int, shards: list[Shard]) -> Iterator[Order]:
-        if table not in OF_PEOPLE:
-            yield from (Order(table, [shard]) for shard in shards)
+    def _tasks(self, table: str, size: int, shards: list[Shard]) -> Iterator[ShardTask]:
+        if table not in USER_TABLES:
+            yield from (ShardTask(table, [shard]) for shard in shards)
             return
-        # Shards of few people share a task, so that it is worth its reading.
+        # Small shards share a task, so that the cost of reading its rows is worth it.
         size = max(size, self.scored.score.shard_users // size * size)
-        rows = self._people_rows(size)
-        for number, some in groupby(shards, lambda shard: shard.begin // size):
+        row_index = self._user_rows(size)
+        for number, group in groupby(shards, lambda shard: shard.begin // size):
             first = number * size
-            yield Order(table, list(some), rows.shard(number), first, self._factors(first, first + size))
+            yield ShardTask(table, list(group), row_index.shard(number), first, self._factors(first, first + size))
 
-    def _people_rows(self, size: int) -> "UserRowIndex":
-        from artrec_core.columns import USER_ID
+    def _user_rows(self, size: int) -> "UserRowIndex":
         from artrec_core.recs.tables.shard_rows import UserRowIndex
 
-        if size not in self._rows:
-            rows, world = UserRowIndex(self.scored.data.user_ids, size), self.scored.data
-            for table in READ:
+        if size not in self._row_indexes:
+            data = self.scored.data
+            row_index = UserRowIndex(data.user_ids, size)
+            for table in USER_INPUTS:
                 parts = self.night.lake.manifest(table, self.night.day).parts
-                rows.add(table, getattr(world.tables, table)[USER_ID], parts)
-            self._rows[size] = rows
-        return self._rows[size]
+                row_index.add(table, getattr(data.tables, table)[USER_ID], parts)
+            self._row_indexes[size] = row_index
+        return self._row_indexes[size]
 
-    def _factors(self, begin: int, end: int) -> "Float32Array | None":
+    def _factors(self, begin: int, end: int) -> Float32Array | None:
         parts = (part for folding in self.scored.foldings.values() for part in folding.personal_parts)
-        return next((part.users[begin:end] for part in parts if part.name == HANDED_OVER), None)
+        return next((part.users[begin:end] for part in parts if part.name == ALS_COMPONENT), None)
 
-    def _log_totals(self, users: "Float32Array") -> "Float32Array":
-        """`ScoredTables.log_totals` by tasks; cut where it cuts its own blocks, so that no sum is taken in another order."""
-        import numpy as np
-
+    def _log_totals(self, users: Float32Array) -> Float32Array:
+        """`ScoredTables.log_totals` by tasks. Its block bounds are kept, so that no sum is taken in another order."""
         from artrec_core.recs.tables.audiences import USERS_IN_BLOCK
 
         step = -(-self.scored.score.shard_users // USERS_IN_BLOCK) * USERS_IN_BLOCK
         totals = np.empty(len(users), np.float32)
-        jobs = (([self._shared], users[at : at + step], at) for at in range(0, len(users), step))
-        for (_, some, at), found in self._run(log_totals, jobs):
-            totals[at : at + len(some)] = found
+        calls = (([self._context_ref], users[row : row + step], row) for row in range(0, len(users), step))
+        for (_, block, row), block_totals in self._run(log_totals, calls):
+            totals[row : row + len(block)] = block_totals
         return totals
 
     # -- Ray -----------------------------------------------------------------------------------------------------
@@ -134,20 +140,20 @@ class OnRay:
             return
         import ray
 
-        asked = self.scored.score.threads
-        threads = asked or max(1, len(os.sched_getaffinity(0)) // self.workers)
-        # What its tasks share lies in the object store.
-        self._ray.enter_context(ray_running(self.night.recipe, threads * self.workers, object_store_bytes=None))
+        requested = self.scored.score.threads
+        threads = requested or max(1, len(os.sched_getaffinity(0)) // self.workers)
+        # None leaves the size of the object store to Ray: it holds what the tasks share.
+        self._ray.enter_context(ray_cluster(self.night.recipe, threads * self.workers, object_store_bytes=None))
         machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-        self._threads = threads_a_task(self.workers, machines, asked)
-        shared = Shared(
+        self._threads = threads_per_task(self.workers, machines, requested)
+        context = TaskContext(
             self.night.lake,
             self.night.day,
             self.night.fingerprint,
             code_version(),
             self.scored.without_users(self._threads),
         )
-        self._shared = self._put(shared)
+        self._context_ref = self._put(context)
         self._started = True
 
     def _put(self, value: Any) -> Any:
@@ -155,114 +161,123 @@ class OnRay:
 
         return ray.put(value)
 
-    def _run(self, work: Any, jobs: Iterator[tuple[Any, ...]]) -> Iterator[tuple[tuple[Any, ...], Any]]:
-        """Each job and what `work` made of it, as they are done; never more of them at a time than workers."""
+    def _run(self, function: Any, calls: Iterator[tuple[Any, ...]]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+        """Run `function` in a task for each tuple of arguments. Yield arguments and result as tasks finish.
+
+        At most `workers` tasks run at a time.
+        """
         import ray
 
         bounds = {name: str(self._threads) for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS")}
         environment = {"env_vars": bounds | instruction_limit()}
-        task = ray.remote(work).options(num_cpus=self._threads, max_retries=RETRIES, runtime_env=environment)
+        task = ray.remote(function).options(num_cpus=self._threads, max_retries=RETRIES, runtime_env=environment)
         running: dict[Any, tuple[Any, ...]] = {}
         try:
             while True:
-                while len(running) < self.workers and (job := next(jobs, None)) is not None:
-                    running[task.remote(*job)] = job
+                while len(running) < self.workers and (call := next(calls, None)) is not None:
+                    running[task.remote(*call)] = call
                 if not running:
                     return
-                for done in ray.wait(list(running))[0]:
-                    job = running.pop(done)
-                    yield job, self._got(done)
+                for ref in ray.wait(list(running))[0]:
+                    call = running.pop(ref)
+                    yield call, self._result(ref)
         finally:
-            for one in running:
+            for ref in running:
                 with suppress(ray.exceptions.RayError):
-                    ray.cancel(one, force=True)
+                    ray.cancel(ref, force=True)
 
-    def _got(self, done: Any) -> Any:
+    def _result(self, ref: Any) -> Any:
         import ray
 
         try:
-            found = ray.get(done)
+            result = ray.get(ref)
         except ray.exceptions.RayError as error:
-            said = str(error).strip().splitlines()[-1]
+            last_line = str(error).strip().splitlines()[-1]
             raise ArtrecError(
-                f"Ray could not score a shard of {self.night.day} ({said}); run the same line again to go on at the missing shards"
+                f"Ray could not score a shard of {self.night.day} ({last_line}); run the same command again, it goes on at the missing shards"
             ) from error
-        if isinstance(found, str):
-            raise ArtrecError(found)
-        return found
+        if isinstance(result, str):
+            raise ArtrecError(result)
+        return result
 
 
-def threads_a_task(workers: int, machines: list[int], asked: int | None) -> int:
-    """Threads (and processors) of a task: as asked, or the most that let so many tasks run side by side on these machines.
+def threads_per_task(workers: int, machines: list[int], requested: int | None) -> int:
+    """The number of threads, and of processors, that each task gets.
 
-    `machines` are their processors; never more than the largest has, so that every task finds its place.
+    Parameters
+    ----------
+    workers
+        How many tasks should run side by side.
+    machines
+        The number of processors of each machine. A task never gets more than the largest machine has.
+    requested
+        The number that the recipe asks for. None takes the largest number with which `workers` tasks fit.
     """
-    most = max(machines, default=0)
-    if asked is not None:
-        return min(asked, most) if most else asked
-    fitting = (many for many in range(most, 0, -1) if sum(have // many for have in machines) >= workers)
+    largest = max(machines, default=0)
+    if requested is not None:
+        return min(requested, largest) if largest else requested
+    fitting = (
+        threads for threads in range(largest, 0, -1) if sum(processors // threads for processors in machines) >= workers
+    )
     return next(fitting, 1)
 
 
 # -- in a task -----------------------------------------------------------------------------------------------------
 
-_held: dict[str, Any] = {}
+_fetched_objects: dict[str, Any] = {}
 
 
-def make(shared: list[Any], order: Order) -> list[WriterManifest] | str:
-    """Make the shards of an order, write and commit them: their manifests, or what a person has to put right."""
+def make_shards(refs: list[Any], task: ShardTask) -> list[WriterManifest] | str:
+    """Make, write and commit the shards of a task. Returns their manifests, or the message of an `ArtrecError`."""
     try:
-        here, scored = _shared(shared[0]), _scored(shared, order)
-        made = []
-        for shard in order.shards:
-            piece = scored.piece(order.table, shard.begin - order.first, shard.end - order.first)
-            made.append(committed(here.lake, here.day, here.fingerprint, order.table, shard, piece))
-        return made
+        context, scored = _load_context(refs[0]), _task_tables(refs, task)
+        manifests = []
+        for shard in task.shards:
+            piece = scored.piece(task.table, shard.begin - task.first, shard.end - task.first)
+            manifests.append(commit_shard(context.lake, context.day, context.fingerprint, task.table, shard, piece))
+        return manifests
     except ArtrecError as error:
-        # Another try would fail the same way.
+        # Returned, not raised: Ray would try again, and the task would fail the same way.
         return str(error)
 
 
-def log_totals(shared: list[Any], users: "Float32Array", _: int) -> "Float32Array | str":
-    """`ScoredTables.log_totals` of some people."""
+def log_totals(refs: list[Any], users: Float32Array, _: int) -> Float32Array | str:
+    """`ScoredTables.log_totals` of some users, or the message of an `ArtrecError`."""
     try:
-        return _shared(shared[0]).scored.log_totals(users)
+        return _load_context(refs[0]).scored.log_totals(users)
     except ArtrecError as error:
         return str(error)
 
 
-def _scored(shared: list[Any], order: Order) -> "ScoredTables":
-    import polars as pl
-
-    from artrec_core.columns import INTEREST_VECTOR, INTERESTS, empty_frame
-
-    here = _shared(shared[0])
-    if order.people is None:
-        return here.scored if len(shared) == 1 else here.scored.with_audience_users(_fetched(shared[1]))
-    read = {table: order.people.read(here.lake, table, here.day) for table in READ}
-    interests = None
-    if here.scored.uses_text:
-        stated = read["people"][INTERESTS].str.strip_chars().drop_nulls().unique()
-        parts = here.lake.iterate("interest_vectors", here.day)
-        found = [part.filter(pl.col(INTERESTS).is_in(stated.implode())) for part in parts]
-        interests = pl.concat([empty_frame(INTEREST_VECTOR), *found])
-    world = here.scored.data.with_users(**read, interest_vectors=interests)
-    return here.scored.with_users(world, {} if order.factors is None else {HANDED_OVER: order.factors})
+def _task_tables(refs: list[Any], task: ShardTask) -> "ScoredTables":
+    """The scored tables of the task's users. For tables about artworks: those with the users' side of audiences."""
+    context = _load_context(refs[0])
+    if task.users is None:
+        return context.scored if len(refs) == 1 else context.scored.with_audience_users(_fetch(refs[1]))
+    rows = {table: task.users.read(context.lake, table, context.day) for table in USER_INPUTS}
+    interest_vectors = None
+    if context.scored.uses_text:
+        statements = rows["people"][INTERESTS].str.strip_chars().drop_nulls().unique()
+        parts = context.lake.iterate("interest_vectors", context.day)
+        matches = [part.filter(pl.col(INTERESTS).is_in(statements.implode())) for part in parts]
+        interest_vectors = pl.concat([empty_frame(INTEREST_VECTOR), *matches])
+    data = context.scored.data.with_users(**rows, interest_vectors=interest_vectors)
+    return context.scored.with_users(data, {} if task.factors is None else {ALS_COMPONENT: task.factors})
 
 
-def _shared(ref: Any) -> Shared:
-    shared: Shared = _fetched(ref)
-    if shared.code != code_version():
+def _load_context(ref: Any) -> TaskContext:
+    context: TaskContext = _fetch(ref)
+    if context.code != code_version():
         raise ArtrecError(
-            "the machines of the Ray cluster run another version of artrec than this one; install the same there"
+            "the machines of the Ray cluster run another version of artrec than this one; install the same version there"
         )
-    return shared
+    return context
 
 
-def _fetched(ref: Any) -> Any:
-    """What lies in the object store, taken out once a process."""
+def _fetch(ref: Any) -> Any:
+    """An object of the object store, fetched once in each process."""
     import ray
 
-    if ref.hex() not in _held:
-        _held[ref.hex()] = ray.get(ref)
-    return _held[ref.hex()]
+    if ref.hex() not in _fetched_objects:
+        _fetched_objects[ref.hex()] = ray.get(ref)
+    return _fetched_objects[ref.hex()]

@@ -1,4 +1,4 @@
-"""Tables made shard by shard, each shard its own writer, so that a killed night resumes at the missing ones."""
+"""Tables made shard by shard. Each shard is a writer of its own, so that a killed run resumes at the missing shards."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,44 +12,46 @@ if TYPE_CHECKING:
 
 
 class Shard(NamedTuple):
-    """Rows begin..end of a table's people or works."""
+    """Users or artworks `begin` to `end` (exclusive) of a table, and the name of the shard's writer in the lake."""
 
     begin: int
     end: int
     writer: str
 
 
-Made: TypeAlias = Iterator[tuple[Shard, WriterManifest]]
+ShardManifests: TypeAlias = Iterator[tuple[Shard, WriterManifest]]
 
 
-class Maker(Protocol):
+class ShardMaker(Protocol):
     """Makes shards of a table, writes them to the lake and commits them."""
 
-    def make(self, table: str, size: int, shards: list[Shard]) -> Made:
-        """Shards of `size` people or works (the last may have fewer), in whatever order they are done."""
+    def make(self, table: str, size: int, shards: list[Shard]) -> ShardManifests:
+        """Yield each shard with its manifest, in any order. A shard has `size` users or artworks, the last may have fewer."""
 
 
-def cut(total: int, size: int) -> list[Shard]:
-    """All shards of so many people or works."""
-    ends = pairwise([*range(0, total, size), total])
-    return [Shard(begin, end, f"shard-{number:06d}") for number, (begin, end) in enumerate(ends)]
+def cut_shards(total: int, size: int) -> list[Shard]:
+    """Cut `total` users or artworks into shards of `size`. The last shard may be smaller."""
+    bounds = pairwise([*range(0, total, size), total])
+    return [Shard(begin, end, f"shard-{number:06d}") for number, (begin, end) in enumerate(bounds)]
 
 
-def committed(lake: Lake, day: str, fingerprint: str, table: str, shard: Shard, piece: "TablePiece") -> WriterManifest:
-    """Write a shard's rows and commit them."""
+def commit_shard(
+    lake: Lake, day: str, fingerprint: str, table: str, shard: Shard, piece: "TablePiece"
+) -> WriterManifest:
+    """Write a shard's rows and commit them. The manifest's figures count relaxed constraints by strategy."""
     part = lake.write_part(table, day, piece.rows)
     return lake.commit_writer(table, day, shard.writer, [part], fingerprint, piece.relaxed_counts)
 
 
-class InProcess:
-    """Makes one shard after the other, here."""
+class LocalShardMaker:
+    """Makes one shard after the other, in this process."""
 
     def __init__(self, night: Night, scored: "ScoredTables") -> None:
         self.night, self.scored = night, scored
 
-    def make(self, table: str, size: int, shards: list[Shard]) -> Made:
-        """Shards in their order."""
+    def make(self, table: str, size: int, shards: list[Shard]) -> ShardManifests:
+        """Yield each shard with its manifest, in the order given."""
         night = self.night
         for shard in shards:
             piece = self.scored.piece(table, shard.begin, shard.end)
-            yield shard, committed(night.lake, night.day, night.fingerprint, table, shard, piece)
+            yield shard, commit_shard(night.lake, night.day, night.fingerprint, table, shard, piece)

@@ -19,7 +19,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from artrec_core.config import Range, Recipe
-from artrec_core.model.distributed.launch import ray_running
+from artrec_core.model.distributed.launch import ray_cluster
 from artrec_core.model.search_space import (
     SearchSpace,
     Values,
@@ -30,7 +30,7 @@ from artrec_core.model.search_space import (
     touches_text,
 )
 from jobs.progress import stages
-from jobs.scoring.ray_shards import threads_a_task
+from jobs.scoring.ray_shards import threads_per_task
 from jobs.step import code_version
 from jobs.tuning.callback import Log
 from jobs.tuning.records import Trial, trials_in
@@ -99,10 +99,10 @@ def _fit(search: Search, over: list[Trial], points: list[Values] | None, left: i
     # Trials that train a text tower with Ray Train start its workers beside themselves.
     beside = search.recipe.train.workers + 1 if touches_text(search.recipe, search.space) else 0
     threads = max(1, len(os.sched_getaffinity(0)) // settings.workers)
-    with ray_running(search.recipe, settings.workers * (threads + beside)):
+    with ray_cluster(search.recipe, settings.workers * (threads + beside)):
         if os.environ.get("ARTREC_RAY_ADDRESS"):
             machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-            threads = 1 if beside else threads_a_task(settings.workers, machines, None)
+            threads = 1 if beside else threads_per_task(settings.workers, machines, None)
         order = Order(search.folder, search.recipe, search.space, threads, code_version())
         resources = {"cpu": threads, "gpu": _gpus_a_trial(search.recipe)}
         tuner = tune.Tuner(

@@ -116,8 +116,8 @@ def test_a_block_list_may_leave_less_than_a_list_and_warns_of_what_it_does_not_f
     caplog.set_level(logging.WARNING, "artrec")
     found = listed(tmp_path, block={"artworks": ["a1", "a2", "a3", "b1", "zz"]})
     assert found == {"ann": ["b3", "b2"], "bob": ["b2"], "cleo": ["b2", "b3"], "dan": ["b2", "b3"]}
-    assert "strategy main: 1 entries of the block list match no work: zz" in caplog.text
-    assert "leave 2 works for lists of 3" in caplog.text
+    assert "strategy main: 1 entries of the block list match no artwork: zz" in caplog.text
+    assert "leave 2 artworks for lists of 3" in caplog.text
 
 
 def test_an_edited_block_file_is_scored_and_published_again(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_floor_that_a_cap_hinders_looks_for_more_of_its_group(tmp_path: Path) 
 def test_a_floor_for_no_work_warns_and_costs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "artrec")
     assert listed(tmp_path, floors=[{"group": "gender:female", "share": 0.5}]) == PLAIN
-    assert "no work that it may show is in the floor's group gender:female" in caplog.text
+    assert "no artwork that it may show is in the floor's group gender:female" in caplog.text
 
 
 def test_new_works_get_their_share(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_every_pair_is_refused_where_the_disk_could_not_hold_them(
 ) -> None:
     monkeypatch.setattr(Lake, "free_bytes", lambda lake: 239)
     with pytest.raises(
-        ArtrecError, match=r"4 people x 6 works x 1 strategies are about 240 bytes, and .* has 239 free"
+        ArtrecError, match=r"4 users x 6 artworks x 1 strategies are about 240 bytes, and .* has 239 free"
     ):
         scored(tmp_path, score={**SCORE, "keep_all_pairs": True})
 

@@ -15,7 +15,7 @@ import pytest
 from artrec_core.config import Recipe
 from artrec_core.lake import Lake
 from jobs.score import ALL_PAIRS, STEP, TABLES
-from jobs.scoring.ray_shards import threads_a_task
+from jobs.scoring.ray_shards import threads_per_task
 from jobs.step import run_step
 from tests.conftest import ROOT
 from tests.jobs.crowd import DAY, write_crowd
@@ -83,7 +83,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     ],
 )
 def test_tasks_share_the_processors(workers: int, machines: list[int], asked: int | None, threads: int) -> None:
-    assert threads_a_task(workers, machines, asked) == threads
+    assert threads_per_task(workers, machines, asked) == threads
 
 
 def test_how_many_work_on_a_night_does_not_make_it_another(tmp_path: Path, undisturbed: Recipe) -> None:
