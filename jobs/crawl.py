@@ -15,7 +15,7 @@ import polars as pl
 import typer
 
 from artrec_core.columns import ARTWORK, CRAWLED_AT, RAW, empty_frame
-from artrec_core.config import EventSource, Recipe, Source, UserSource, load
+from artrec_core.config import AnySource, EventSource, Recipe, Source, is_simulated, load
 from artrec_core.errors import ConfigError, MissingInput
 from artrec_core.lake import Part, WriterManifest, day_of, digest_of
 from jobs.progress import progress
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("artrec")
 
-AnySource = Source | EventSource | UserSource
 ABSENT = "absent"
 
 OnlyOption = Annotated[
@@ -49,17 +48,11 @@ OnlyOption = Annotated[
 
 def sources_of(recipe: Recipe) -> dict[str, list[AnySource]]:
     """Who writes each raw table; simulated visitors tell of themselves too."""
-    visitors = [source for source in recipe.events if is_simulated(source)]
     return {
         "raw_artworks": [*recipe.sources],
         "raw_events": [*recipe.events],
-        "raw_users": [*recipe.users, *visitors],
+        "raw_users": [*recipe.users, *recipe.simulated_sources],
     }
-
-
-def is_simulated(source: AnySource) -> bool:
-    """Whether a source of events is the simulator."""
-    return isinstance(source, EventSource) and source.kind == "simulated"
 
 
 class Crawl:

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from artrec_core.config import NOT_SEARCHED, Recipe, load
+from artrec_core.config import UNSEARCHABLE_KEYS, Recipe, load
 from artrec_core.errors import ArtrecError
 from artrec_core.files import write_atomically
 from artrec_core.lake import day_of, digest_of
@@ -129,7 +129,7 @@ def _digest(night: Night, space: "SearchSpace") -> str:
     recipe = night.recipe
     about = recipe.tune.model_dump(mode="json", include={"search", "early_stopping", "grace_epochs", "reduction"})
     among = {key: one if isinstance(one, list) else one.model_dump() for key, one in space.items()}
-    unsaid = {key.removeprefix("train.") for key in NOT_SEARCHED} - {"seed", "workers", "launcher", "deepspeed"}
+    unsaid = {key.removeprefix("train.") for key in UNSEARCHABLE_KEYS} - {"seed", "workers", "launcher", "deepspeed"}
     settings = [recipe.model.model_dump(mode="json"), recipe.train.model_dump(mode="json", exclude=unsaid)]
     return digest_of([code_version(), night.made_from, settings, about, among])
 

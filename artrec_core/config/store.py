@@ -1,4 +1,4 @@
-"""Where a run writes, and what is published of it."""
+"""Where a run writes, and what is published."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,22 +10,28 @@ from artrec_core.urls import redacted
 
 
 class Store(Section):
-    """Where a run writes."""
+    """Where a run writes. Relative paths start at the working directory."""
 
-    lake: str = Field(description="folder or s3:// URL of the lake")
-    warehouse: str = Field(description="path of a DuckDB file, or a postgresql:// URL")
-    mlflow: str = Field(description="MLflow tracking URI, for example sqlite:///.artrec/demo/mlflow.db")
-    artifacts: str = Field(description="folder of MLflow's artifacts (model weights)")
-    models: str = Field(".artrec/models", description="cache of base models")
-    work: str = Field(description="scratch folder of runs: Ray Train storage, checkpoints")
+    lake: str = Field(description="Folder or `s3://` URL of the lake.")
+    warehouse: str = Field(description="Path of a DuckDB file, or a `postgresql://` URL.")
+    mlflow: str = Field(
+        description="MLflow tracking URI: a server, or a database such as `sqlite:///.artrec/demo/mlflow.db`."
+    )
+    artifacts: str = Field(description="Folder of MLflow's artifacts, which hold the model weights.")
+    models: str = Field(".artrec/models", description="Folder that caches base models.")
+    work: str = Field(
+        description="Working folder of runs: Ray Train storage, checkpoints. All machines of a cluster must see it."
+    )
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """What is shown of the addresses where the recipe is printed: no passwords."""
+        """Fields as they are printed: addresses without passwords."""
         return [(name, redacted(address)) for name, address in self]
 
 
 class Publish(Section):
-    """What apps read."""
+    """What applications read."""
 
-    strategy: str = Field("main", description="the default strategy, served by recommendations_current")
-    keep_days: int | None = Field(None, ge=1, description="older days are removed from the warehouse; null: kept")
+    strategy: str = Field("main", description="Name of the strategy that `recommendations_current` serves.")
+    keep_days: int | None = Field(
+        None, ge=1, description="Number of days to keep in the warehouse; older days are removed. null: all."
+    )

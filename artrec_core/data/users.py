@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from artrec_core.columns import CONSENT, CONSENTS, LINE, RECORD, SIMULATED, SOURCE, USER, USER_ID
-from artrec_core.config import EventSource, UserSource
+from artrec_core.config import EventSource, UserSource, is_simulated
 from artrec_core.data.demo.visitors import Simulation
 from artrec_core.data.events import map_rows, raw_rows, simulate_source
 from artrec_core.data.files import MALFORMED, csv_fault, path_for_day, read_records, rows_as_json
@@ -34,7 +34,7 @@ def read_raw_users(
     """
     if isinstance(source, UserSource):
         return raw_rows(source.name, read_records(source.name, path_for_day(source.path, day)))
-    if source.kind != "simulated":
+    if not is_simulated(source):
         return iter(())
     return raw_rows(source.name, rows_as_json((simulation or simulate_source(source, artworks)).users))
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from artrec_core.config import EventSource, Recipe, Source, UserSource, load
+from artrec_core.config import AnySource, Recipe, is_simulated, load
 
 # Jobs run here: recipes name their files relative to it.
 HOME = Path(os.environ.get("ARTREC_HOME", Path(__file__).resolve().parents[2]))
@@ -20,8 +20,8 @@ def crawled_apart(recipe: Recipe) -> list[str]:
 
     Simulated visitors look at the artworks, so they are left to the crawl that gathers.
     """
-    sources: list[Source | EventSource | UserSource] = [*recipe.sources, *recipe.events, *recipe.users]
-    apart = (one.name for one in sources if not (isinstance(one, EventSource) and one.kind == "simulated"))
+    sources: list[AnySource] = [*recipe.sources, *recipe.events, *recipe.users]
+    apart = (one.name for one in sources if not is_simulated(one))
     return list(dict.fromkeys(apart))
 
 

@@ -97,13 +97,13 @@ def test_a_recipe_that_is_not_there_says_where_the_shipped_ones_are(tmp_path: Pa
 
 
 def test_a_name_given_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'demo' is given twice"):
+    with pytest.raises(ConfigError, match="'demo' is used twice"):
         load(written(tmp_path, SMALLEST + '[[sources]]\nname = "demo"\nkind = "demo"\n'))
 
 
 def test_users_do_not_take_the_name_of_a_simulated_source_which_brings_its_own(tmp_path: Path) -> None:
     people = '[[events]]\nname = "app"\nkind = "simulated"\n[[users]]\nname = "app"\npath = "users.csv"\n'
-    with pytest.raises(ConfigError, match="users: the name 'app' is given twice"):
+    with pytest.raises(ConfigError, match="users: the name 'app' is used twice"):
         load(written(tmp_path, SMALLEST + people))
 
 
@@ -113,7 +113,7 @@ def test_a_source_without_its_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_default_strategy_must_be_one_of_the_strategies(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'other' is none of the strategies"):
+    with pytest.raises(ConfigError, match="'other' is not the name of a strategy"):
         load(written(tmp_path, SMALLEST + '[publish]\nstrategy = "other"\n'))
 
 
@@ -144,23 +144,23 @@ def test_choices_are_as_the_recipe_would_hold_them_and_an_override_replaces_them
             r"there is no key 'model\.droput' of model or train; did you mean `model\.dropout`\?",
         ),
         ("tune.space.store=[1]", "there is no key 'store' of model or train"),
-        ("tune.space.train.seed=[0, 1]", r"train\.seed cannot be searched: no choice of it makes a better model"),
+        ("tune.space.train.seed=[0, 1]", r"train\.seed cannot be searched: no value of it makes a better model"),
         ("tune.space.model.layers=[]", r"model\.layers has no choices"),
         ("tune.space.model.layers=2", r"model\.layers takes a list of choices or a range"),
         ("tune.space.model.dropout={low=0.1, hihg=0.5}", r"model\.dropout takes a list of choices or a range"),
         (
             "tune.space.model.dropout={low=0.5, high=0.5}",
-            r"model\.dropout: nothing lies between low 0\.5 and high 0\.5",
+            r"model\.dropout: low 0\.5 must be less than high 0\.5",
         ),
         (
             "tune.space.model.dropout={low=0.5, high=1.5}",
             r"model\.dropout = 1\.5: Input should be less than or equal to 1",
         ),
-        ("tune.space.train.weight_decay={low=0, high=0.1, log=true}", "a range with log begins above 0, not at 0"),
+        ("tune.space.train.weight_decay={low=0, high=0.1, log=true}", "a range with log must start above 0, not at 0"),
         ("tune.space.train.user_batch={low=8, high=9.5}", r"train\.user_batch = 9\.5: Input should be a valid integer"),
-        ("tune.space.model.tuning={low=1, high=2}", "a range goes from a number to a number; give a list of choices"),
-        ("tune.space.model.dim=[30, 31]", r"tune\.space: model\.dim 31 is no multiple of model\.heads 2"),
-        ("tune.space.model.dim={low=16, high=64}", r"model\.dim and model\.heads take lists"),
+        ("tune.space.model.tuning={low=1, high=2}", "a range needs two numbers; use a list of choices"),
+        ("tune.space.model.dim=[30, 31]", r"tune\.space: model\.dim 31 is not a multiple of model\.heads 2"),
+        ("tune.space.model.dim={low=16, high=64}", r"model\.dim and model\.heads need lists"),
     ],
 )
 def test_a_search_that_cannot_be_says_why(tmp_path: Path, override: str, says: str) -> None:

@@ -59,7 +59,7 @@ def main() -> None:
     print(describe_machine())
     recipe = load(arguments.config, arguments.given)
     night = Night(recipe, arguments.date)
-    visitors = next(source for source in recipe.events if source.kind == "simulated")
+    visitors = recipe.simulated_sources[0]
     truth = Crawl(night).simulation(visitors.name).truth
     split = read_training_split(night.lake, night.day, holdout=night.recipe.train.holdout)
     of_museum = pl.col(ARTWORK_ID).str.starts_with(f"{arguments.museum}:")
