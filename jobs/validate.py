@@ -151,8 +151,7 @@ def _check_tables(night: Night) -> dict[str, CheckedTable]:
 
 def _sources(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """The sources of each table by name; a simulated event source also brings users, with their interests."""
-    simulated = [source for source in recipe.events if source.kind == "simulated"]
-    users: list[EventSource | UserSource] = [*simulated, *recipe.users]
+    users: list[EventSource | UserSource] = [*recipe.simulated_sources, *recipe.users]
     return {
         "artworks": {source.name: source for source in recipe.sources},
         "events": {source.name: source for source in recipe.events},
