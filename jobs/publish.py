@@ -1,4 +1,4 @@
-"""Publish a night: its tables go to the warehouse all together, or yesterday's stay served."""
+"""`publish`: all tables of a night go to the warehouse in one transaction, or the tables served before stay served."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -29,16 +29,18 @@ from artrec_core.columns import (
 )
 from artrec_core.config import Recipe
 from artrec_core.errors import GateFailed, ValidatorBroke
+from artrec_core.recs.strategies.filters import find_blocked
 from artrec_core.urls import redacted
 from artrec_core.warehouse import Tables, open_warehouse
 from artrec_core.warehouse.checksum import Tally
 from artrec_core.warehouse.schema import FAILED, PUBLISHED
 from artrec_core.warehouse.shown import shown_artworks
+from expectations.verdict import Validation, describe_break, describe_failure
 from jobs.progress import progress
 from jobs.scoring.inputs import block_digests, check_one_run
 from jobs.step import Figures, Night, Step, main
 
-# Warehouse table -> the lake table that goes in as it is. artworks_v1 is made from the catalogue.
+# Warehouse table -> the lake table that is loaded into it unchanged. artworks_v1 is made from the catalogue.
 SCORED = {
     "recommendations_v1": "recommendations",
     "similar_artworks_v1": "similar_artworks",
@@ -53,35 +55,42 @@ log = logging.getLogger("artrec")
 
 @dataclass(frozen=True)
 class LakeRows:
-    """A day of a lake table, read part by part each time it is asked for."""
+    """The rows of a lake table of the night, part by part; every iteration reads the parts again.
+
+    Attributes
+    ----------
+    night : the night whose rows are read
+    table : name of the lake table
+    advance : called with the number of rows after each part
+    """
 
     night: Night
     table: str
-    passed: Callable[[int], None] = lambda rows: None
+    advance: Callable[[int], None] = lambda rows: None
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         for frame in self.night.lake.iterate(self.table, self.night.day):
             yield frame
-            self.passed(frame.height)
+            self.advance(frame.height)
 
 
 def inputs(night: Night) -> dict[str, str]:
-    """What is published, and what the audit holds it against."""
+    """Digests of the tables that are published, of those that the audit compares them with, and of the block lists."""
     tables = (*SCORED.values(), *AUDITED_AGAINST)
-    found = {f"{table}@{night.day}": night.lake.manifest(table, night.day).digest for table in tables}
+    digests = {f"{table}@{night.day}": night.lake.manifest(table, night.day).digest for table in tables}
     check_one_run(night, SCORED.values(), "score")
-    return found | block_digests(night.recipe)
+    return digests | block_digests(night.recipe)
 
 
 def settings(recipe: Recipe) -> list[Any]:
-    """What is published where, and what the audit is told of the strategies."""
-    told = [[one.name, one.reranks, one.block.model_dump()] for one in recipe.strategies]
-    # Another password makes no other publication, and none belongs in a digest that is shown.
-    return [recipe.publish, redacted(recipe.store.warehouse), recipe.score.block, told]
+    """The settings of the publication, the warehouse, and what the audit checks of each strategy."""
+    strategies = [[strategy.name, strategy.reranks, strategy.block.model_dump()] for strategy in recipe.strategies]
+    # A changed password does not change the publication. And a digest that is shown must not be made from a password.
+    return [recipe.publish, redacted(recipe.store.warehouse), recipe.score.block, strategies]
 
 
 def run(night: Night) -> Figures:
-    """Load, audit and serve the day; `GateFailed` leaves the served day as it was and a failed publication behind."""
+    """Load and audit the night's tables, and serve them; `GateFailed` changes nothing served and records a failed publication."""
     scored = survey(night)
     artworks = shown_artworks(night.lake.read("catalogue", night.day), night.day, scored.model_version)
     scored.tally.add("artworks_v1", artworks)
@@ -90,41 +99,49 @@ def run(night: Night) -> Figures:
     with progress("publish", sum(scored.tally.rows.values()) - artworks.height) as advance:
         tables: Tables = {name: LakeRows(night, table, advance) for name, table in SCORED.items()}
         try:
-            removed = warehouse.publish(
+            removed_days = warehouse.publish(
                 publication,
                 {**tables, "artworks_v1": [artworks]},
-                lambda loaded: audit(night, scored, loaded),
+                lambda loaded_rows: audit(night, scored, loaded_rows),
                 keep_days=night.recipe.publish.keep_days,
             )
         except (GateFailed, ValidatorBroke):
             warehouse.record(publication.with_columns(pl.lit(FAILED).alias(STATUS)))
             raise
-    if removed:
-        log.info("publish %s: removed %s", night.day, ", ".join(removed))
-    shown = publication.drop(RUN_DATE, STATUS, PUBLISHED_AT).row(0, named=True)
-    counts = {table.removesuffix("_v1"): rows for table, rows in scored.tally.rows.items()}
-    return {**counts, **shown, "removed": len(removed)}
+    if removed_days:
+        log.info("publish %s: removed %s", night.day, ", ".join(removed_days))
+    publication_figures = publication.drop(RUN_DATE, STATUS, PUBLISHED_AT).row(0, named=True)
+    row_counts = {table.removesuffix("_v1"): rows for table, rows in scored.tally.rows.items()}
+    return {**row_counts, **publication_figures, "removed": len(removed_days)}
 
 
 @dataclass
 class Survey:
-    """What a first look over the scored tables saw."""
+    """What is known of the scored tables before they are loaded.
+
+    Attributes
+    ----------
+    tally : rows and checksum of every table
+    model_version : the version that all tables come from
+    user_count : number of users with rows in the default strategy
+    simulated : whether any row is about a simulated user
+    other_artworks : (SOURCE, ARTWORK_ID), the artworks in the tables other than the recommendations; SOURCE is the table
+    """
 
     tally: Tally
     model_version: str
-    people: int
+    user_count: int
     simulated: bool
-    # (SOURCE, ARTWORK_ID) of every work that a table other than the recommendations shows.
-    elsewhere: pl.DataFrame
+    other_artworks: pl.DataFrame
 
     def publication(self, night: Night) -> pl.DataFrame:
-        """The one row of PUBLICATION that goes with the day."""
+        """The row of PUBLICATION for the night."""
         row = {
             RUN_DATE: night.day,
             STRATEGY: night.recipe.publish.strategy,
             MODEL_VERSION: self.model_version,
             ROWS: sum(self.tally.rows.values()),
-            PEOPLE: self.people,
+            PEOPLE: self.user_count,
             CHECKSUM: self.tally.checksum,
             STATUS: PUBLISHED,
             SIMULATED: self.simulated,
@@ -134,94 +151,116 @@ class Survey:
 
 
 def survey(night: Night) -> Survey:
-    """Count and sum up the scored tables, part by part; `GateFailed` where they are not of one model version."""
+    """Count the rows of the scored tables and compute their checksum; `GateFailed` if they come from several model versions."""
     tally = Tally()
     versions: set[str] = set()
     simulated = False
-    served = [empty_frame({USER_ID: pl.String()})]
-    elsewhere = [empty_frame({SOURCE: pl.String(), ARTWORK_ID: pl.String()})]
-    for table, name in SCORED.items():
-        tally.add(table, empty_frame(LAKE[name]))
-        for frame in LakeRows(night, name):
+    users = [empty_frame({USER_ID: pl.String()})]
+    other_artworks = [empty_frame({SOURCE: pl.String(), ARTWORK_ID: pl.String()})]
+    for table, lake_table in SCORED.items():
+        tally.add(table, empty_frame(LAKE[lake_table]))
+        for frame in LakeRows(night, lake_table):
             tally.add(table, frame)
             versions |= set(frame.get_column(MODEL_VERSION).drop_nulls().unique())
             simulated = simulated or bool(frame.get_column(SIMULATED).any())
-            if name == "recommendations":
-                of_default = frame.filter(pl.col(STRATEGY) == night.recipe.publish.strategy)
-                served.append(of_default.select(USER_ID).unique())
+            if lake_table == "recommendations":
+                default_rows = frame.filter(pl.col(STRATEGY) == night.recipe.publish.strategy)
+                users.append(default_rows.select(USER_ID).unique())
                 continue
             for column in {ARTWORK_ID, OTHER_ARTWORK_ID} & set(frame.columns):
-                works = frame.select(pl.lit(name).alias(SOURCE), pl.col(column).alias(ARTWORK_ID))
-                elsewhere.append(works.unique())
+                artworks = frame.select(pl.lit(lake_table).alias(SOURCE), pl.col(column).alias(ARTWORK_ID))
+                other_artworks.append(artworks.unique())
     if len(versions) > 1:
         raise GateFailed(
             f"the tables of {night.day} come from several model versions ({', '.join(sorted(versions))});"
             f" run `artrec score --date {night.day}` again"
         )
-    shown = pl.concat(elsewhere).unique().sort(SOURCE, ARTWORK_ID)
-    return Survey(tally, next(iter(versions), "none"), pl.concat(served).n_unique(), simulated, shown)
+    return Survey(
+        tally,
+        model_version=next(iter(versions), "none"),
+        user_count=pl.concat(users).n_unique(),
+        simulated=simulated,
+        other_artworks=pl.concat(other_artworks).unique().sort(SOURCE, ARTWORK_ID),
+    )
 
 
-def audit(night: Night, scored: Survey, loaded: Mapping[str, int]) -> None:
-    """Hold the loaded day against what was sent and against the expectations; the findings go to the note `audit.json`.
+def audit(night: Night, scored: Survey, loaded_rows: Mapping[str, int]) -> None:
+    """Check the loaded tables against the lake and the expectations; the verdict is written to the note `audit.json`.
 
-    Raises `GateFailed` where the day must not be served, `ValidatorBroke` where nobody can tell.
+    Parameters
+    ----------
+    night
+        The night that is published.
+    scored
+        What the survey of the scored tables found.
+    loaded_rows
+        Number of rows in the warehouse, by warehouse table.
+
+    Raises
+    ------
+    GateFailed
+        If the night must not be served.
+    ValidatorBroke
+        If the audit itself failed, so that nothing is known about the night.
     """
+    # It imports Great Expectations, which takes seconds.
     from expectations.recommendations import check_recommendations
-    from expectations.verdict import Validation, describe_break, describe_failure
 
-    short = {table: (rows, loaded[table]) for table, rows in scored.tally.rows.items() if rows != loaded[table]}
-    if short:
-        said = ", ".join(f"{table} {there:,} of {rows:,}" for table, (rows, there) in sorted(short.items()))
-        raise GateFailed(f"publish {night.day}: rows are missing in the warehouse: {said}; run publish again")
+    missing_rows = [
+        f"{table} {loaded_rows[table]:,} of {rows:,}"
+        for table, rows in sorted(scored.tally.rows.items())
+        if rows != loaded_rows[table]
+    ]
+    if missing_rows:
+        raise GateFailed(
+            f"publish {night.day}: rows are missing in the warehouse: {', '.join(missing_rows)}; run publish again"
+        )
     read = night.lake.read
     catalogue = read("catalogue", night.day)
-    checked = check_recommendations(
+    checks = check_recommendations(
         read("recommendations", night.day),
         read("histories", night.day),
         catalogue,
         read("people", night.day),
         strategy=night.recipe.publish.strategy,
-        reranked_strategies=[one.name for one in night.recipe.strategies if one.reranks],
-        blocked_artworks=_blocked(night, catalogue),
-        other_tables=scored.elsewhere,
+        reranked_strategies=[strategy.name for strategy in night.recipe.strategies if strategy.reranks],
+        blocked_artworks=_blocked_artworks(night, catalogue),
+        other_tables=scored.other_artworks,
     )
-    found = Validation(recipe=night.recipe.name, run_date=night.day, tables=[checked.verdict()])
-    where = night.lake.write_note(AUDIT_NOTE, night.day, found.to_json())
-    if checked.unchecked_rules:
-        raise ValidatorBroke(f"the audit of {night.day} itself broke: {describe_break(found.tables)}; see {where}")
-    if checked.failed_rules:
+    validation = Validation(recipe=night.recipe.name, run_date=night.day, tables=[checks.verdict()])
+    note = night.lake.write_note(AUDIT_NOTE, night.day, validation.to_json())
+    if checks.unchecked_rules:
+        raise ValidatorBroke(f"the audit of {night.day} itself broke: {describe_break(validation.tables)}; see {note}")
+    if checks.failed_rules:
         raise GateFailed(
-            f"publish {night.day}: {describe_failure(found.tables)}; what was served stays served; see {where}"
+            f"publish {night.day}: {describe_failure(validation.tables)}; the tables served before stay served; see {note}"
         )
 
 
-def _blocked(night: Night, catalogue: pl.DataFrame) -> pl.DataFrame:
-    """(STRATEGY, ARTWORK_ID) of what each strategy must not show."""
-    from artrec_core.recs.strategies.filters import find_blocked
-
+def _blocked_artworks(night: Night, catalogue: pl.DataFrame) -> pl.DataFrame:
+    """(STRATEGY, ARTWORK_ID) of the artworks that each strategy must not show."""
     frames = [
-        catalogue.select(pl.lit(one.name).alias(STRATEGY), ARTWORK_ID).filter(
-            pl.Series(find_blocked(catalogue, [night.recipe.score.block, one.block]).mask)
+        catalogue.select(pl.lit(strategy.name).alias(STRATEGY), ARTWORK_ID).filter(
+            pl.Series(find_blocked(catalogue, [night.recipe.score.block, strategy.block]).mask)
         )
-        for one in night.recipe.strategies
+        for strategy in night.recipe.strategies
     ]
     return pl.concat(frames).unique()
 
 
 def stands(night: Night) -> bool:
-    """Whether the last thing that became of this day is the publication that this step made of it."""
-    before = night.step_manifest(STEP.name)
+    """Whether the latest entry of this night in the warehouse is the publication that this step made."""
+    manifest = night.step_manifest(STEP.name)
     entries = open_warehouse(night.recipe.store.warehouse).publications().filter(pl.col(RUN_DATE) == night.day)
-    if before is None or not entries.height:
+    if manifest is None or not entries.height:
         return False
-    last = entries.row(-1, named=True)
-    return bool(last[STATUS] == PUBLISHED and last[CHECKSUM] == before.figures.get(CHECKSUM))
+    latest = entries.row(-1, named=True)
+    return bool(latest[STATUS] == PUBLISHED and latest[CHECKSUM] == manifest.figures.get(CHECKSUM))
 
 
 STEP = Step(
     name="publish",
-    help="Put the night's tables into the warehouse, all or nothing, after the audit.",
+    help="Audit the night's tables and put them into the warehouse, all or nothing.",
     outputs=(),
     inputs=inputs,
     settings=settings,
