@@ -111,10 +111,10 @@ def _base_model_finding(recipe: Recipe) -> Finding:
 
 
 def _products_findings(recipe: Recipe) -> Iterator[Finding]:
-    from artrec_core.model.distributed.launch import slow_products
+    from artrec_core.model.distributed.launch import slow_product_notices
 
     try:
-        notices = slow_products(recipe)
+        notices = slow_product_notices(recipe)
     except ArtrecError:  # the finding of DeepSpeed's settings says so
         return
     for notice in notices:
@@ -124,7 +124,7 @@ def _products_findings(recipe: Recipe) -> Iterator[Finding]:
 def _memory_finding(recipe: Recipe) -> Iterator[Finding]:
     from artrec_core.model.base_models import CONFIG, resolve
     from artrec_core.model.deepspeed_settings import deepspeed_file
-    from artrec_core.model.distributed.gpu_memory import Size, recipe_memory, told
+    from artrec_core.model.distributed.gpu_memory import ModelSize, describe_memory, recipe_memory
 
     try:
         folder = resolve(recipe.model.base, recipe.store.models)
@@ -135,8 +135,8 @@ def _memory_finding(recipe: Recipe) -> Iterator[Finding]:
         return
     from transformers import AutoConfig
 
-    size = Size.of(AutoConfig.from_pretrained(folder, trust_remote_code=False))
-    yield Finding("memory to train", None, told(recipe_memory(recipe.model, train, size), train.workers))
+    size = ModelSize.of(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    yield Finding("memory to train", None, describe_memory(recipe_memory(recipe.model, train, size), train.workers))
 
 
 def _tried(what: str, seen: str, check: Callable[[], object]) -> Finding:

@@ -1,4 +1,4 @@
-"""train: a new model version from the night's catalogue and histories, measured beside the baselines and registered."""
+"""train: train a model version on the night's catalogue and histories, measure it beside the baselines, register it."""
 
 import json
 import shutil
@@ -15,24 +15,29 @@ from artrec_core.errors import GateFailed
 from artrec_core.lake import day_of, digest_of
 from jobs.step import ConfigOption, DateOption, Figures, Night, SetOption, Step, code_version, run_command, run_step
 from jobs.training.mlflow_follower import followed, passes_of, seconds_of
-from jobs.training.tags import HOLDOUT, REFIT, SETTINGS
+from jobs.training.tags import BASELINE_SETTINGS, HOLDOUT, REFIT, SETTINGS
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from artrec_core.arrays import Float64Array
     from artrec_core.model.registry import Registry, Version
     from artrec_core.model.training_data import TrainingData
     from artrec_core.model.training_split import TrainingSplit
 
 INPUTS = ("catalogue", "histories", "people")
-# What the report page draws: losses, validation, the figures of the model and of the baselines.
+# The note for the report page: losses, validation, and the metrics of the model and of the baselines.
 NOTE = "training.json"
 FIRST_CHAMPION = "the first version; there was nothing to compare it with"
 LOST_CHAMPION = "the files of version {} are gone; there was nothing to compare it with"
-# Nobody is tested where nothing is held out: a model's soundness shows in the vectors of so many people.
-PEOPLE_LOOKED_AT = 1000
-# Keys of `train` that do not decide after how many passes a model is at its best.
-NOT_OF_PASSES = {"holdout", "workers", "use_gpu", "launcher", "deepspeed", "max_failures", "experiment", "seed"}
+# Where nothing is held out, the vectors of so many users are checked.
+USERS_TO_CHECK = 1000
+# Keys of `train` that have no influence on the best number of epochs.
+NOT_OF_EPOCHS = {
+    "holdout", "workers", "use_gpu", "launcher", "deepspeed", "max_failures", "experiment", "seed", "baselines",
+}  # fmt: skip
+# The metrics that are registered, at each length of list.
+REGISTERED_METRICS = ("hr", "ndcg", "mrr")
 
 
 def inputs(night: Night) -> dict[str, str]:
@@ -46,75 +51,79 @@ def settings(recipe: Recipe) -> list[Any]:
 
 
 def run(night: Night) -> Figures:
-    """Train, measure, register; the first version becomes the champion, so that the night can go on."""
+    """Train, measure and register a version; the first one becomes the champion, so that the night can go on."""
     from artrec_core.model.registry import Registry
 
-    version = trained(night)
+    version = train_version(night)
     registry = Registry(night.recipe.store)
     champion = _ensure_champion(version, registry)
     return {"version": version.name, "champion": champion.name, **version.figures}
 
 
 def _ensure_champion(version: "Version", registry: "Registry") -> "Version":
-    """The champion, which a new version becomes itself where no other can serve: there is none, or its files are gone."""
-    from artrec_core.model.registry import AnotherChampion
+    """The champion; the new version becomes the champion if there is none or if the champion's files are gone."""
+    from artrec_core.model.registry import ChampionChanged
 
     champion = registry.champion()
     if champion is not None and registry.has_files(champion):
         return champion
-    why = FIRST_CHAMPION if champion is None else LOST_CHAMPION.format(champion.name)
+    reason = FIRST_CHAMPION if champion is None else LOST_CHAMPION.format(champion.name)
     try:
-        return registry.promote(version, why, by="train", instead_of=None if champion is None else champion.name)
-    except AnotherChampion:  # another training ended at the same moment
+        return registry.promote(version, reason, by="train", instead_of=None if champion is None else champion.name)
+    except ChampionChanged:  # another training ended at the same moment
         return _ensure_champion(version, registry)
 
 
 def run_challenger(night: Night) -> Figures:
-    """Train, measure, register; what becomes of the version is for the gate to say."""
-    version = trained(night)
+    """Train, measure and register a version; the gate decides whether it is promoted."""
+    version = train_version(night)
     return {"version": version.name, **version.figures}
 
 
-def trained(night: Night) -> "Version":
-    """The version of this night's inputs, settings and code, registered once whatever was killed on the way.
+def train_version(night: Night) -> "Version":
+    """The version of this night's inputs, settings and code. A training that was killed goes on.
 
-    Raises `GateFailed` where the model that came out must not serve: it is not registered.
+    Raises
+    ------
+    GateFailed
+        If the model must not be served. Then it is not registered.
     """
-    from artrec_core.model.distributed.launch import launch, ray_for
+    from artrec_core.model.distributed.launch import launch, training_cluster
     from artrec_core.model.registry import FINGERPRINT, Registry
 
-    registry, folder, begun = Registry(night.recipe.store), _run_folder(night), time.monotonic()
-    there = registry.find(night.fingerprint)
-    if there is not None and registry.has_files(there) and not folder.exists():
-        return there
-    recipe = _with_passes(night.recipe, registry)
+    registry, folder, started = Registry(night.recipe.store), _run_folder(night), time.monotonic()
+    version = registry.find(night.fingerprint)
+    if version is not None and registry.has_files(version) and not folder.exists():
+        return version
+    recipe = _with_known_epochs(night.recipe, registry)
     tags = _tags(night) | {FINGERPRINT: night.fingerprint}
     (folder / "failed.txt").unlink(missing_ok=True)
-    with ThreadPoolExecutor(1) as beside:
-        # Ray's start waits for its own processes: the data are made in the meantime.
-        prepared = beside.submit(_prepared, night, folder)
-        with ray_for(recipe):
+    with ThreadPoolExecutor(1) as executor:
+        # Ray's start waits for its own processes: the data are prepared in the meantime.
+        prepared = executor.submit(_prepare, night, folder)
+        with training_cluster(recipe):
             base, split, data = prepared.result()
-            # Not before: what it brings would keep Ray waiting.
+            # Imported here, because the import would keep Ray waiting.
             from artrec_core.evaluation.ranking import held_out_ndcg
             from artrec_core.model.run import METRICS
 
             with followed(registry, recipe, tags, folder / METRICS) as follower:
                 launch(recipe, folder, base, held_out_ndcg if recipe.train.holdout else None)
-                launched = time.monotonic() - begun
-                measured = _measured(folder, data, split)
+                launched = time.monotonic() - started
+                metrics, baseline_settings = _measure(night, folder, data, split)
     figures: Figures = {
         "people_tested": len(split.test_users),
-        "passes": passes_of(follower.lines),
-        **measured,
+        "epochs": passes_of(follower.lines),
+        **metrics,
+        BASELINE_SETTINGS: baseline_settings,
         "seconds": seconds_of(follower.lines, launched),
     }
     if registry.champion() is None:
         _keep_vectors(night, folder, data, split)
     version = registry.register(folder / "model", figures, tags, follower.run_id)
-    registry.log_metrics(follower.run_id, _flat(measured))
+    registry.log_metrics(follower.run_id, _flatten(metrics))
     registry.end_run(follower.run_id)
-    curves = {
+    note = {
         "version": version.name,
         "model": version.model_digest,
         "lines": follower.lines,
@@ -122,19 +131,19 @@ def trained(night: Night) -> "Version":
         "tags": tags,
         "run_id": follower.run_id,
     }
-    night.lake.write_note(NOTE, night.day, json.dumps(curves, indent=1).encode())
+    night.lake.write_note(NOTE, night.day, json.dumps(note, indent=1).encode())
     shutil.rmtree(folder, ignore_errors=True)
     return version
 
 
-def _prepared(night: Night, folder: Path) -> "tuple[Path, TrainingSplit, TrainingData]":
-    """The base model, the frozen split, and what is learnt from, which is also left in the run's folder."""
+def _prepare(night: Night, folder: Path) -> "tuple[Path, TrainingSplit, TrainingData]":
+    """The base model, the split, and the training data, which are also written into the run's folder."""
     from artrec_core.model.base_models import text_base
     from artrec_core.model.training_split import read_training_split
 
     base = text_base(night.recipe.model, night.recipe.store.models, lambda: _documents(night))
     split = read_training_split(night.lake, night.day, holdout=night.recipe.train.holdout)
-    data = _data(night, base, split)
+    data = _training_data(night, base, split)
     data.save(folder / "data")
     return base, split, data
 
@@ -146,28 +155,37 @@ def _documents(night: Night) -> list[str]:
     return texts
 
 
-def _with_passes(recipe: Recipe, registry: "Registry") -> Recipe:
-    """Without a holdout nothing says when to stop: the passes that validated best under the same settings, else `user_epochs`."""
+def _with_known_epochs(recipe: Recipe, registry: "Registry") -> Recipe:
+    """The recipe with a number of epochs for a training without a holdout, which cannot tell when to stop.
+
+    It is the number that validated best in the last training with the same settings; without one, `user_epochs` stays.
+    """
     if recipe.train.holdout:
         return recipe
-    alike = [one for one in registry.versions() if one.tags.get(SETTINGS) == _settings_digest(recipe)]
-    known = [int(one.figures["passes"]) for one in alike if one.tags.get(HOLDOUT) == "true" and one.figures["passes"]]
-    if not known:
+    same_settings = [
+        version for version in registry.versions() if version.tags.get(SETTINGS) == _settings_digest(recipe)
+    ]
+    epochs = [
+        int(version.figures["epochs"])
+        for version in same_settings
+        if version.tags.get(HOLDOUT) == "true" and version.figures.get("epochs")
+    ]
+    if not epochs:
         return recipe
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"user_epochs": known[-1]})})
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"user_epochs": epochs[-1]})})
 
 
 def _settings_digest(recipe: Recipe) -> str:
-    return digest_of([recipe.model.model_dump(), recipe.train.model_dump(exclude=NOT_OF_PASSES)])
+    return digest_of([recipe.model.model_dump(), recipe.train.model_dump(exclude=NOT_OF_EPOCHS)])
 
 
 def _run_folder(night: Night) -> Path:
-    """Where the workers of this run meet; it goes when everything it holds is registered and noted."""
+    """The folder that the workers of this run share. It is removed when its contents are registered and noted."""
     return Path(night.recipe.store.work).resolve() / "train" / night.fingerprint
 
 
 def _tags(night: Night) -> dict[str, str]:
-    """What a version was made from; a version without its seed, data digests and code version is not registered."""
+    """What a version was made from: seed, data digests, code version and settings."""
     return {
         "run_date": night.day,
         "seed": str(night.recipe.train.seed),
@@ -182,15 +200,15 @@ def _tags(night: Night) -> dict[str, str]:
     }
 
 
-def _data(night: Night, base: Path, split: "TrainingSplit") -> "TrainingData":
-    """What the workers read, with the text vectors where the text tower does not move."""
+def _training_data(night: Night, base: Path, split: "TrainingSplit") -> "TrainingData":
+    """What the workers read, with text vectors if the text tower is frozen."""
     train = night.recipe.train
     data = split.training_data(refit=train.refit and train.holdout)
     return replace(data, text_vectors=_frozen_vectors(night, base, split.catalogue, data))
 
 
 def _frozen_vectors(night: Night, base: Path, catalogue: "pl.DataFrame", data: "TrainingData") -> Any:
-    """Text vectors of a tower that does not move: encoded once, kept as the night's text_vectors, taken over by embed."""
+    """Text vectors of a frozen tower. They are the night's `text_vectors`, so that embed need not encode again."""
     import numpy as np
     import torch
 
@@ -209,91 +227,86 @@ def _frozen_vectors(night: Night, base: Path, catalogue: "pl.DataFrame", data: "
     night.commit("text_vectors", parts, {"documents_encoded": encoded, "documents_reused": reused})
     table = night.lake.read("text_vectors", night.day)
     documents, _ = vectors_of(catalogue[CONTENT_HASH], table, CONTENT_HASH)
-    others = data.texts[len(data.documents) :]
-    return np.concatenate([documents, encode(encoder, others, batch_tokens=night.recipe.encode.batch_tokens)])
+    other_texts = data.texts[len(data.documents) :]
+    return np.concatenate([documents, encode(encoder, other_texts, batch_tokens=night.recipe.encode.batch_tokens)])
 
 
 def _keep_vectors(night: Night, folder: Path, data: "TrainingData", split: "TrainingSplit") -> None:
-    """What the first version's training encoded becomes the night's text vectors, and embed need not do it again.
+    """Keep the text vectors of the first version's training as the night's, so that embed need not encode again.
 
-    Before the version is registered, so that a night that was killed has the same ones. Of a later version there is
-    nothing to keep: the night it was trained on is served with the champion's vectors.
+    This happens before the version is registered, so that a night that was killed has the same vectors. A later version
+    keeps none: its night is served with the champion's vectors.
     """
     import numpy as np
 
     from artrec_core.model.run import VECTORS
     from artrec_core.model.two_tower import TwoTower
-    from jobs.embedding.documents import keep_trained
+    from jobs.embedding.documents import commit_trained_vectors
 
     if data.text_vectors is None:
         digest = TwoTower.load(folder / "model").text_tower_digest
-        keep_trained(night, digest, split.catalogue, data.interests, np.load(folder / VECTORS))
+        commit_trained_vectors(night, digest, split.catalogue, data.interests, np.load(folder / VECTORS))
 
 
-def _measured(folder: Path, data: "TrainingData", split: "TrainingSplit") -> dict[str, dict[str, float]]:
-    """HR, NDCG and MRR on the test works, of the model and of the baselines, all from what came before the test.
+def _measure(
+    night: Night, folder: Path, data: "TrainingData", split: "TrainingSplit"
+) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+    """HR, NDCG and MRR of the model and the baselines on the test artworks, and the settings of each baseline.
 
-    Raises `GateFailed` where the model's vectors must not be served.
+    Raises `GateFailed` if the model's vectors must not be served.
     """
     import numpy as np
-    import torch
 
+    from artrec_core.evaluation.baselines import measure_baseline
     from artrec_core.evaluation.holdout import find_fault
-    from artrec_core.evaluation.ranking import held_out_accuracy
+    from artrec_core.evaluation.ranking import VectorModel, measure_ranking
+    from artrec_core.evaluation.task import EvaluationTask
+    from artrec_core.model.embeddings import item_vectors, text_lookup, user_vectors
     from artrec_core.model.run import VECTORS
     from artrec_core.model.two_tower import TwoTower
-    from artrec_core.model.user_phase import encode_users
 
     tower = TwoTower.load(folder / "model")
-    vectors = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS)
-    text, stated = np.split(np.array(vectors), [len(data.documents)])
-    tested = split.test_users
-    looked_at = tested if len(tested) else np.arange(min(len(data.user_ids), PEOPLE_LOOKED_AT))
-    with torch.inference_mode():
-        works = tower.artwork_vectors(torch.from_numpy(text), torch.arange(len(text)))
-        users = encode_users(tower, works, torch.from_numpy(stated), data.interest_of, split.before_test, looked_at)
-    if (fault := find_fault(users.numpy(), works.numpy())) is not None:
+    text = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS, mmap_mode="r")
+    is_tested = len(split.test_users) > 0
+    users = split.people[split.test_users] if is_tested else split.people.head(USERS_TO_CHECK)
+    artworks = item_vectors(tower, split.artwork_ids, text[: len(data.documents)])
+    vectors = user_vectors(
+        tower, users, split.held_out.before_test, split.artwork_ids, artworks, text_lookup(data.texts, text)
+    )
+    if (fault := find_fault(vectors, artworks)) is not None:
         raise GateFailed(
             f"the model that was trained is not registered, because {fault};"
             " lower train.text_learning_rate or train.user_learning_rate and train again"
         )
-    if not len(tested):
-        return {}
-    own = held_out_accuracy(users.numpy(), works.numpy(), split.before_test.take(tested), split.test_artworks)
+    if not is_tested:
+        return {}, {}
+    task = EvaluationTask.from_split(split)
+    values, _ = measure_ranking(
+        VectorModel("model", vectors, artworks),
+        np.arange(len(vectors)),
+        split.test_artworks,
+        exclude=task.excluded_pairs(with_hidden=True),
+    )
+    metrics, settings = {"model": _means(values)}, {}
+    for name in night.recipe.train.baselines:
+        values, choice = measure_baseline(name, task, split.test_artworks, seed=night.recipe.train.seed)
+        metrics[name], settings[name] = _means(values), choice.settings
+    return metrics, settings
+
+
+def _means(values: "dict[str, Float64Array]") -> dict[str, float]:
     return {
-        name: {figure: round(float(each.mean()), 4) for figure, each in values.items()}
-        for name, values in {"model": own, **_baselines(split)}.items()
+        metric: round(float(per_user.mean()), 6)
+        for metric, per_user in values.items()
+        if metric.partition("@")[0] in REGISTERED_METRICS
     }
 
 
-def _baselines(split: "TrainingSplit") -> dict[str, dict[str, Any]]:
-    """The same of popularity, ALS and EASE, a value a person."""
-    import numpy as np
-
-    from artrec_core.evaluation.metrics import rank_accuracy, ranks_of_scores
-    from artrec_core.evaluation.ranking import KS, seen_matrix
-    from artrec_core.recs.interaction_models import Als, Baseline, Ease, Popularity
-
-    people, targets, found = split.test_users, split.test_artworks.astype(np.int32), {}
-    interactions = seen_matrix(split.before_test, len(split.artwork_ids))
-    exclude = interactions[people]
-    baselines: list[Baseline] = [Popularity(), Als(), Ease()]
-    for baseline in baselines:
-        baseline.fit(interactions)
-        blocks = [
-            ranks_of_scores(baseline.scores(people[some]), targets[some], exclude=exclude[some])
-            for some in (slice(start, start + 1024) for start in range(0, len(people), 1024))
-        ]
-        better, tied = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        found[baseline.name] = rank_accuracy(better, tied, KS)
-    return found
+def _flatten(metrics: dict[str, dict[str, float]]) -> list[tuple[str, float, int]]:
+    return [(f"test/{model}/{name}", value, 0) for model, values in metrics.items() for name, value in values.items()]
 
 
-def _flat(measured: dict[str, dict[str, float]]) -> list[tuple[str, float, int]]:
-    return [(f"test/{who}/{name}", value, 0) for who, values in measured.items() for name, value in values.items()]
-
-
-def _registered(night: Night) -> bool:
+def _is_registered(night: Night) -> bool:
     from artrec_core.model.registry import Registry
 
     registry = Registry(night.recipe.store)
@@ -316,21 +329,23 @@ def _champion_has_files(night: Night) -> bool:
 
 
 def run_if_needed(night: Night) -> Figures:
-    """Train only where no version is served yet."""
+    """Train only if there is no champion yet."""
     from artrec_core.model.registry import Registry
 
     champion = Registry(night.recipe.store).champion()
-    # Of this night's own version, what a kill left to do (the note) is done first; its training is not repeated.
+    # A run that was killed after its version was registered still has its note to write; it does not train again.
     unfinished = _run_folder(night).exists()
     return {"champion": champion.name, "trained": 0} if champion is not None and not unfinished else run(night)
 
 
-HELP = "Train a model version, measure it beside popularity, ALS and EASE, and register it."
-STEP = Step("train", HELP, (), inputs, settings, run, lambda night: _registered(night) and _champion_has_files(night))
-# The nightly run: the champion stands whatever the day's data.
+HELP = "Train a model version, measure it beside the baselines, and register it."
+STEP = Step(
+    "train", HELP, (), inputs, settings, run, lambda night: _is_registered(night) and _champion_has_files(night)
+)
+# The nightly run: if there is a champion, nothing is trained.
 IF_NEEDED = Step("train", HELP, (), inputs, settings, run_if_needed, _has_champion)
-# A retrain: the gate decides about the champion.
-CHALLENGER = Step("train", HELP, (), inputs, settings, run_challenger, _registered)
+# A retrain: the gate decides whether the new version becomes the champion.
+CHALLENGER = Step("train", HELP, (), inputs, settings, run_challenger, _is_registered)
 
 
 def command(
@@ -339,7 +354,7 @@ def command(
     overrides: SetOption = [],  # noqa: B006
     if_needed: Annotated[bool, typer.Option("--if-needed", help="Train only where there is no champion yet.")] = False,
 ) -> None:
-    """Train a model version, measure it beside popularity, ALS and EASE, and register it.
+    """Train a model version, measure it beside the baselines popularity, ALS and EASE, and register it.
 
     The first version becomes the champion; `artrec retrain` trains later ones and promotes those that pass the gate.
     """

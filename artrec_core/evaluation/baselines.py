@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from artrec_core.arrays import Int32Array, Int64Array
-from artrec_core.evaluation.metrics import rank_accuracy, ranks_of_scores
-from artrec_core.evaluation.ranking import seen_matrix
+from artrec_core.arrays import Float64Array, Int64Array
+from artrec_core.evaluation.ranking import held_out_accuracy, measure_ranking, seen_matrix
 from artrec_core.evaluation.task import EvaluationTask
 from artrec_core.model.sequences import Sequences
-from artrec_core.recs.interaction_models import USERS_IN_BLOCK, Als, Baseline, Ease, Popularity
+from artrec_core.recs.interaction_models import Als, Baseline, Ease, Popularity
 
 Settings = dict[str, Any]
 SELECTED_BY = "ndcg@10"
@@ -90,18 +89,9 @@ def choose_settings(name: str, task: EvaluationTask, *, seed: int = 0) -> Settin
                 continue
             tested.add(tuple(settings.values()))
             model = build_baseline(name, settings, seed).fit(matrices[settings[LEARN_FROM]])
-            search.record(settings, _validation_ndcg(model, users, targets.astype(np.int32), exclude))
+            ndcg = held_out_accuracy(model, users, targets, exclude=exclude)[SELECTED_BY]
+            search.record(settings, float(ndcg.mean()))
     return search
-
-
-def _validation_ndcg(model: Baseline, users: Int64Array, targets: Int32Array, exclude: csr_array) -> float:
-    """Mean NDCG@10 on the validation artworks; all orders of tied artworks are equally likely."""
-    total = 0.0
-    for start in range(0, len(users), USERS_IN_BLOCK):
-        block = slice(start, start + USERS_IN_BLOCK)
-        better, tied = ranks_of_scores(model.scores(users[block]), targets[block], exclude=exclude[block])
-        total += float(rank_accuracy(better, tied, [10])[SELECTED_BY].sum())
-    return total / len(users)
 
 
 def fit_baseline(name: str, settings: Settings, task: EvaluationTask, *, seed: int = 0) -> Baseline:
@@ -109,6 +99,33 @@ def fit_baseline(name: str, settings: Settings, task: EvaluationTask, *, seed: i
     histories = task.sequences(task.before_test)
     interactions = interaction_matrix(histories, len(task.artwork_ids), settings[LEARN_FROM])
     return build_baseline(name, settings, seed).fit(interactions)
+
+
+def measure_baseline(
+    name: str, task: EvaluationTask, targets: Int64Array, *, seed: int = 0
+) -> tuple[dict[str, Float64Array], SettingsSearch]:
+    """Choose a baseline's settings, fit it and measure it on the test artworks.
+
+    Parameters
+    ----------
+    name
+        One of `BASELINES`.
+    task
+        The evaluation task.
+    targets
+        Row of the test artwork of each test user, (n,).
+    seed
+        Seed of ALS.
+
+    Returns
+    -------
+    values, search
+        As `measure_ranking` and `choose_settings` return them.
+    """
+    search = choose_settings(name, task, seed=seed)
+    model = fit_baseline(name, search.settings, task, seed=seed)
+    exclude = task.excluded_pairs(with_hidden=True)
+    return measure_ranking(model, task.test_user_rows, targets, exclude=exclude)[0], search
 
 
 def build_baseline(name: str, settings: Settings, seed: int) -> Baseline:
@@ -122,7 +139,7 @@ def interaction_matrix(histories: Sequences, artwork_count: int, learn_from: str
     matrix = seen_matrix(histories, artwork_count)
     if learn_from == POSITIVE:
         owners = np.repeat(np.arange(histories.user_count), histories.lengths)[histories.positive]
-        columns = histories.works[histories.positive]
+        columns = histories.artworks[histories.positive]
         matrix = csr_array((np.ones(len(owners), np.float32), (owners, columns)), shape=matrix.shape)
         matrix.sum_duplicates()
     matrix.data[:] = 1

@@ -52,7 +52,7 @@ def resolve(base: str, cache: str | Path) -> Path:
     )
 
 
-def prepared(base: str, cache: str | Path) -> Path:
+def prepare_base(base: str, cache: str | Path) -> Path:
     """As `resolve`, and readable by transformers: a GGUF file is converted once (20-30 s) and kept in the cache."""
     folder = resolve(base, cache)
     if (folder / CONFIG).exists():
@@ -70,12 +70,12 @@ def text_base(model: Model, cache: str | Path, documents: Callable[[], Sequence[
 
     It holds the base model, or with `layers_kept` what is distilled from it on the `documents`, which are read only then.
     """
-    base = prepared(model.base, cache)
+    base = prepare_base(model.base, cache)
     if model.layers_kept is None:
         return base
-    from artrec_core.model.distillation import distilled  # torch: seconds that `fetch` must not take
+    from artrec_core.model.distillation import distill  # torch: seconds that `fetch` must not take
 
-    return distilled(base, documents(), model.layers_kept, Path(cache), max_tokens=model.max_tokens)
+    return distill(base, documents(), model.layers_kept, Path(cache), max_tokens=model.max_tokens)
 
 
 def cache_lock(cache: Path) -> AbstractContextManager[None]:

@@ -18,15 +18,15 @@ from artrec_core.errors import ConfigError
 from artrec_core.model.base_models import cache_lock
 from artrec_core.model.text_encoder import TextEncoder, encode
 
-BATCH = 64
+BATCH_SIZE = 64
 GROUPS = 4
-RATE = 3e-4
-PASSES = 4
+LEARNING_RATE = 3e-4
+EPOCHS = 4
 # Vectors of so many documents teach the rest: a catalogue of a hundred thousand would take hours on a laptop.
-MOST_DOCUMENTS = 20_000
+MAX_DOCUMENTS = 20_000
 
 
-def distilled(
+def distill(
     base: Path,
     documents: Sequence[str],
     layers: int,
@@ -34,7 +34,7 @@ def distilled(
     *,
     max_tokens: int = 64,
     seed: int = 0,
-    passes: int = PASSES,
+    passes: int = EPOCHS,
     advance: Callable[[int], None] = lambda n: None,
 ) -> Path:
     """The folder, in the cache, of the base model's `layers` evenly spaced layers that were taught its vectors.
@@ -43,8 +43,8 @@ def distilled(
     """
     texts = sorted(set(documents))
     random = np.random.default_rng(seed)
-    if len(texts) > MOST_DOCUMENTS:
-        texts = [texts[row] for row in np.sort(random.choice(len(texts), MOST_DOCUMENTS, replace=False))]
+    if len(texts) > MAX_DOCUMENTS:
+        texts = [texts[row] for row in np.sort(random.choice(len(texts), MAX_DOCUMENTS, replace=False))]
     teacher = TextEncoder.load(base, max_tokens=max_tokens, precision="auto")
     made_of = [teacher.digest(), str(layers), str(seed), str(passes), *texts]
     mark = hashlib.blake2b("\0".join(made_of).encode(), digest_size=8).hexdigest()
@@ -56,9 +56,9 @@ def distilled(
             return folder
         building = cache / f".{folder.name}.building"
         shutil.rmtree(building, ignore_errors=True)
-        student = shallow(teacher, layers, building)
+        student = select_layers(teacher, layers, building)
         torch.manual_seed(seed)
-        teach(student, texts, encode(teacher, texts), passes=passes, random=random, advance=advance)
+        train_student(student, texts, encode(teacher, texts), passes=passes, random=random, advance=advance)
         shutil.rmtree(building)
         student.backbone.save_pretrained(building)  # type: ignore[operator]
         student.tokenizer.save_pretrained(building)
@@ -66,7 +66,7 @@ def distilled(
     return folder
 
 
-def shallow(teacher: TextEncoder, layers: int, folder: Path) -> TextEncoder:
+def select_layers(teacher: TextEncoder, layers: int, folder: Path) -> TextEncoder:
     """The teacher with so many of its layers, the first and the last among them; goes through `folder`.
 
     Raises `ConfigError` where the teacher has fewer.
@@ -98,7 +98,7 @@ def shallow(teacher: TextEncoder, layers: int, folder: Path) -> TextEncoder:
     return TextEncoder.load(folder, **settings, precision=teacher.precision)
 
 
-def teach(
+def train_student(
     student: TextEncoder,
     texts: Sequence[str],
     vectors: np.ndarray[Any, np.dtype[np.float32]],
@@ -110,9 +110,9 @@ def teach(
     """Train the student to give each text its vector (texts, dim): the loss is one less their cosine."""
     tokens = student.tokens(texts)
     wanted = torch.from_numpy(vectors)
-    steps = passes * -(-len(texts) // BATCH)
-    optimizer = torch.optim.AdamW(student.parameters(), lr=RATE, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=max(steps, 2), pct_start=0.1)
+    steps = passes * -(-len(texts) // BATCH_SIZE)
+    optimizer = torch.optim.AdamW(student.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=max(steps, 2), pct_start=0.1)
     # Dropout would only blur what is to be copied.
     student.eval()
     for _ in range(passes):

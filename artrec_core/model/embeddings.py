@@ -118,3 +118,9 @@ def user_vectors(
     vectors = torch.from_numpy(artworks) if len(artworks) else torch.zeros(1, tower.shape.dim)
     with torch.inference_mode():
         return encode_users(tower, vectors, interests, interest_of, sequences, np.arange(len(user_ids))).numpy()
+
+
+def text_lookup(texts: Sequence[str], vectors: Float32Array) -> Callable[[list[str]], Float32Array]:
+    """A `text_of` for `user_vectors` that looks vectors up: `vectors` (texts, text_dim) are those of `texts`."""
+    rows = {text: row for row, text in enumerate(texts)}
+    return lambda wanted_texts: np.array(vectors[[rows[text] for text in wanted_texts]], np.float32)

@@ -67,7 +67,7 @@ def open_client(url: str) -> Any:
     from mlflow.tracking import MlflowClient
 
     set_up(url)
-    with advice(url):
+    with explain_errors(url):
         return _AdvisingClient(MlflowClient(tracking_uri=url, registry_uri=url), url)
 
 
@@ -79,7 +79,7 @@ def set_up(url: str) -> None:
     path = database_file(url)
     if path is None:
         return
-    with advice(url):
+    with explain_errors(url):
         if _is_current(path):
             return
         lock = path.with_name(f".{path.name}.lock")
@@ -89,7 +89,7 @@ def set_up(url: str) -> None:
 
 
 @contextmanager
-def advice(url: str) -> Iterator[None]:
+def explain_errors(url: str) -> Iterator[None]:
     """Turn trouble with MLflow's store into an `ArtrecError` of one line; answers of MLflow are raised as they are."""
     try:
         yield
@@ -113,7 +113,7 @@ class _AdvisingClient:
 
         @wraps(method)
         def call(*arguments: Any, **settings: Any) -> Any:
-            with advice(self._url):
+            with explain_errors(self._url):
                 return method(*arguments, **settings)
 
         return call

@@ -58,7 +58,7 @@ class Version:
         return self.tags[_FOLDER]
 
 
-class AnotherChampion(ArtrecError):
+class ChampionChanged(ArtrecError):
     """The champion is not the one that was decided about."""
 
 
@@ -127,7 +127,7 @@ class Registry:
 
         with suppress(MlflowException):  # it is there already; trouble comes as an `ArtrecError`
             self.client.create_registered_model(MODEL)
-        sizes = {str(file.relative_to(folder)): file.stat().st_size for file in files_of(folder)}
+        sizes = {str(file.relative_to(folder)): file.stat().st_size for file in model_files(folder)}
         every = {**tags, _FOLDER: model_digest, _FILES: json.dumps(sizes), _FIGURES: json.dumps(figures)}
         # A server of MLflow refuses a path of this machine as a source; where the files are, a tag says.
         served = self.store.mlflow.startswith(("http://", "https://"))
@@ -164,7 +164,7 @@ class Registry:
             champion = self.champion()
             served = champion.name if champion else None
             if instead_of is not ... and instead_of != served:
-                raise AnotherChampion(
+                raise ChampionChanged(
                     f"version {found.name} was to take the place of {instead_of or 'none'}, but the champion is {served or 'none'}"
                     " now; look at `artrec models` and decide again"
                 )
@@ -356,7 +356,7 @@ class Registry:
         self.client.set_terminated(run_id, status)
 
 
-def files_of(folder: Path) -> list[Path]:
+def model_files(folder: Path) -> list[Path]:
     """The files of a model, in the order of their names."""
     return sorted(file for file in folder.rglob("*") if file.is_file())
 
@@ -364,7 +364,7 @@ def files_of(folder: Path) -> list[Path]:
 def folder_digest(folder: Path) -> str:
     """A digest of a model's files: their names and what they hold."""
     digest = hashlib.blake2b(digest_size=12)
-    for file in files_of(folder):
+    for file in model_files(folder):
         with open(file, "rb") as raw:
             digest.update(str(file.relative_to(folder)).encode() + b"\0" + hashlib.file_digest(raw, "sha256").digest())
     return digest.hexdigest()

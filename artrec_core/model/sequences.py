@@ -28,7 +28,7 @@ class Sequences:
     ----------
     starts
         (users + 1,) first event of each user.
-    works
+    artworks
         (events,) rows of the artworks in the catalogue.
     signals
         (events,) event kind and strength, below `SIGNAL_COUNT`.
@@ -41,7 +41,7 @@ class Sequences:
     """
 
     starts: Int64Array
-    works: Int64Array
+    artworks: Int64Array
     signals: Int64Array
     gaps: Int64Array
     positive: BoolArray
@@ -62,19 +62,21 @@ class Sequences:
         rows = _ranges(self.starts[users], self.lengths[users])
         starts = np.concatenate([[0], np.cumsum(self.lengths[users])])
         return Sequences(
-            starts, self.works[rows], self.signals[rows], self.gaps[rows], self.positive[rows], self.new[rows]
+            starts, self.artworks[rows], self.signals[rows], self.gaps[rows], self.positive[rows], self.new[rows]
         )
 
     def shuffle_events(self, random: np.random.Generator) -> "Sequences":
         """The same users with their events in random order; all gaps become bucket 0."""
         owners = np.repeat(np.arange(self.user_count), self.lengths)
         order = np.lexsort((random.random(len(owners)), owners))
-        works = self.works[order]
-        new = np.zeros(len(works), bool)
+        artworks = self.artworks[order]
+        new = np.zeros(len(artworks), bool)
         # `unique` returns the first place of each (user, artwork).
-        pairs = owners * (int(works.max(initial=0)) + 1) + works
+        pairs = owners * (int(artworks.max(initial=0)) + 1) + artworks
         new[np.unique(pairs, return_index=True)[1]] = True
-        return Sequences(self.starts, works, self.signals[order], np.zeros_like(self.gaps), self.positive[order], new)
+        return Sequences(
+            self.starts, artworks, self.signals[order], np.zeros_like(self.gaps), self.positive[order], new
+        )
 
     def targets(self, *, positive: bool) -> Int64Array:
         """The next artwork that the user has not seen yet, at each position of each history.
@@ -93,12 +95,12 @@ class Sequences:
             target follows.
         """
         is_target = self.new & self.positive if positive else self.new
-        targets = np.full(len(self.works) + self.user_count, NO_ROW)
+        targets = np.full(len(self.artworks) + self.user_count, NO_ROW)
         # Event e of user i follows position e + i. Its artwork is also the target of the positions before, up to the
         # previous target.
         owners = np.repeat(np.arange(self.user_count), self.lengths)
         events = np.flatnonzero(is_target)
-        targets[events + owners[events]] = self.works[events]
+        targets[events + owners[events]] = self.artworks[events]
         return _fill_backward(targets, np.repeat(np.arange(self.user_count), self.lengths + 1))
 
 
@@ -116,7 +118,7 @@ def build_sequences(histories: pl.DataFrame, user_ids: list[str], artwork_ids: l
     user_ids
         Users of the result, in this order; users without rows get no events.
     artwork_ids
-        The catalogue: `works` are places in this list.
+        The catalogue: `artworks` are places in this list.
     """
     artwork_rows = pl.DataFrame(
         {ARTWORK_ID: artwork_ids, "artwork": np.arange(len(artwork_ids))}, schema_overrides={ARTWORK_ID: pl.String}
@@ -157,7 +159,7 @@ def build_sequences(histories: pl.DataFrame, user_ids: list[str], artwork_ids: l
     )
     return Sequences(
         starts=np.concatenate([[0], np.cumsum(counts)]),
-        works=events["artwork"].to_numpy().astype(np.int64),
+        artworks=events["artwork"].to_numpy().astype(np.int64),
         signals=events["signal"].to_numpy().astype(np.int64),
         gaps=gaps.astype(np.int64),
         positive=events["positive"].to_numpy().astype(bool),
@@ -211,11 +213,11 @@ def pad_histories(histories: Sequences, users: Int64Array, max_history: int) -> 
     columns = np.arange(max(int(lengths.max(initial=0)), 1))
     is_event = columns < lengths[:, None]
     rows = np.where(is_event, (histories.starts[users + 1] - lengths)[:, None] + columns, 0)
-    if len(histories.works) == 0:
+    if len(histories.artworks) == 0:
         empty = np.zeros(rows.shape, np.int64)
         return PaddedHistories(empty, empty, empty, lengths)
     artworks, signals, gaps = (
-        np.where(is_event, values[rows], 0) for values in (histories.works, histories.signals, histories.gaps)
+        np.where(is_event, values[rows], 0) for values in (histories.artworks, histories.signals, histories.gaps)
     )
     return PaddedHistories(artworks, signals, gaps, lengths)
 

@@ -18,7 +18,7 @@ from artrec_core.processor import multiplies_bfloat16
 ROWS_IN_BLOCK = 128
 
 
-def next_work_loss(
+def next_artwork_loss(
     states: Tensor, works: Tensor, negatives: Tensor, offsets: Tensor | None, inputs: Tensor, targets: Tensor
 ) -> Tensor:
     """Mean cross-entropy of the next works, each against the negatives that its person has not seen before.

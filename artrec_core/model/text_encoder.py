@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from artrec_core.model.cpu.onednn import can_pack, packed
-from artrec_core.model.cpu.threads import one_thread_each
+from artrec_core.model.cpu.onednn import can_pack, pack_backbone
+from artrec_core.model.cpu.threads import torch_thread_pool
 from artrec_core.processor import auto_precision, multiplies_bfloat16, precision_notice
 
 log = logging.getLogger("artrec.model")
@@ -29,7 +29,7 @@ Precision = Literal["float32", "bfloat16", "int8"]
 BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
 
 
-class Group(NamedTuple):
+class TextGroup(NamedTuple):
     """Texts of like lengths, padded together: which `rows` of the batch they are, `ids` and `mask` (rows, longest)."""
 
     rows: Tensor
@@ -83,7 +83,7 @@ class TextEncoder(nn.Module):
         if (folder / SETTINGS).exists():
             settings = json.loads((folder / SETTINGS).read_text())
         else:
-            kind = pooling_of(backbone.config) if pooling == "auto" else pooling
+            kind = choose_pooling(backbone.config) if pooling == "auto" else pooling
             settled = auto_precision(device) if precision == "auto" else precision
             settings = {"pooling": kind, "max_tokens": max_tokens, "precision": settled}
         if notice := precision_notice(settings["precision"], device):
@@ -164,12 +164,12 @@ class TextEncoder(nn.Module):
             mask[row, : len(one)] = 1
         return ids, mask
 
-    def pad_groups(self, tokens: Sequence[list[int]], groups: int) -> list[Group]:
+    def pad_groups(self, tokens: Sequence[list[int]], groups: int) -> list[TextGroup]:
         """The texts in exactly so many groups (or one a text, where there are fewer texts) with the least padding."""
         parts = groups_by_length([len(ids) for ids in tokens], groups)
-        return [Group(torch.tensor(rows), *self.pad([tokens[row] for row in rows])) for rows in parts]
+        return [TextGroup(torch.tensor(rows), *self.pad([tokens[row] for row in rows])) for rows in parts]
 
-    def encode_groups(self, groups: Sequence[Group]) -> Tensor:
+    def encode_groups(self, groups: Sequence[TextGroup]) -> Tensor:
         """(texts, dim) in the order of the rows, each group encoded by itself; gradients flow."""
         device = next(self.parameters()).device
         # All groups' tokens are looked up at once: the gradient of each lookup is as large as the table.
@@ -200,11 +200,13 @@ class TextEncoder(nn.Module):
 
     def _fast_backbone(self) -> nn.Module:
         if self.precision == "int8":
-            from artrec_core.model.cpu.int8 import in_int8  # numba: half a second that the other precisions do not need
+            from artrec_core.model.cpu.int8 import (
+                quantize_backbone,  # numba: half a second that the other precisions do not need
+            )
 
-            return in_int8(self.backbone)
+            return quantize_backbone(self.backbone)
         has_half = self.precision == "bfloat16" and multiplies_bfloat16()
-        return packed(self.backbone, torch.bfloat16 if has_half else torch.float32)
+        return pack_backbone(self.backbone, torch.bfloat16 if has_half else torch.float32)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(texts, tokens) ids and mask -> (texts, dim) float32 of unit length."""
@@ -222,7 +224,7 @@ class TextEncoder(nn.Module):
         return F.normalize(pooled, dim=-1)
 
 
-def pooling_of(config: Any) -> Pooling:
+def choose_pooling(config: Any) -> Pooling:
     """Mean over the tokens for models that see both ways, the last token for those that see only the past."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
@@ -230,7 +232,7 @@ def pooling_of(config: Any) -> Pooling:
     return "mean" if both_ways else "last"
 
 
-def tune(
+def prepare_training(
     encoder: TextEncoder, tuning: Literal["full", "lora", "frozen"], *, lora_rank: int, checkpointing: bool
 ) -> None:
     """Make ready for training: which weights move, and whether activations are computed again to save memory."""
@@ -283,7 +285,7 @@ def encode(
     batches = list(batches_by_length([len(ids) for ids in tokens], most))
     # The products of a small model are too small to share. A large one (no copy is made of it) fills all threads by itself.
     threads = 1 if copied is encoder else min(torch.get_num_threads(), len(batches))
-    with one_thread_each(threads) if threads > 1 else contextlib.nullcontext() as pool:
+    with torch_thread_pool(threads) if threads > 1 else contextlib.nullcontext() as pool:
         for rows, found in zip(batches, (pool.map if pool else map)(encoded, batches), strict=True):
             vectors[rows] = found
             advance(int(counts[rows].sum()))

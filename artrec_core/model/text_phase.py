@@ -9,16 +9,16 @@ from torch import Tensor, nn
 
 from artrec_core.arrays import Int64Array
 from artrec_core.model.augmentation import augment_document, swap_synonyms
-from artrec_core.model.text_encoder import Group, TextEncoder
+from artrec_core.model.text_encoder import TextEncoder, TextGroup
 from artrec_core.model.training_data import TrainingData
 
 TEMPERATURE = 0.05
 # How many of a person's latest positive works (those of the batch) say what comes next.
 WINDOW = 4
 # A person brings at most so many works to a batch, else one person of thousands would be the batch.
-WORKS_A_PERSON = 8
-EXAMPLES_A_STEP = 1024
-QUERIES_SHARE = 0.5
+ARTWORKS_PER_USER = 8
+EXAMPLES_PER_STEP = 1024
+QUERY_SHARE = 0.5
 # Texts of a step are encoded in so many groups of like lengths. Padding is 30 to 45 % of the tokens in one group, 12 % of
 # museums' records in four, 5 % in eight. The number is the same on every worker: under ZeRO-3 each call of the model gathers
 # its weights from all workers, and a worker with one call less would wait for ever. (Gathering is hidden behind the products
@@ -36,7 +36,7 @@ class TextBatch:
     `log_popularity` (works,) corrects for popular works being drawn more often.
     """
 
-    texts: list[Group]
+    texts: list[TextGroup]
     works: int
     contexts: Tensor
     targets: Tensor
@@ -105,7 +105,7 @@ class TextBatches:
         # Only first events with works that became positive: a person's taste as a sequence of distinct works.
         kept = histories.positive & histories.new
         owners = np.repeat(np.arange(histories.user_count), histories.lengths)
-        self.works, self.owners = histories.works[kept], owners[kept]
+        self.works, self.owners = histories.artworks[kept], owners[kept]
         self.starts = np.searchsorted(self.owners, np.arange(histories.user_count + 1))
         popularity = np.bincount(self.works, minlength=len(data.documents)) + 1.0
         self.log_popularity = np.log(popularity / popularity.sum()).astype(np.float32)
@@ -157,9 +157,9 @@ class TextBatches:
         found: dict[int, None] = {}
         for person in random.permutation(len(self.people)):
             first, last = self.starts[person], self.starts[person + 1]
-            if last - first > WORKS_A_PERSON:
-                first = random.integers(first, last - WORKS_A_PERSON + 1)
-                last = first + WORKS_A_PERSON
+            if last - first > ARTWORKS_PER_USER:
+                first = random.integers(first, last - ARTWORKS_PER_USER + 1)
+                last = first + ARTWORKS_PER_USER
             found.update(dict.fromkeys(self.works[first:last].tolist()))
             if len(found) >= self.size:
                 break
@@ -172,8 +172,8 @@ class TextBatches:
         owners, columns = self.owners[rows], place[self.works[rows]]
         # A target needs a work of the same person before it.
         targets = np.flatnonzero(np.r_[False, owners[1:] == owners[:-1]]) if len(rows) else rows
-        if len(targets) > EXAMPLES_A_STEP:
-            targets = np.sort(random.choice(targets, EXAMPLES_A_STEP, replace=False))
+        if len(targets) > EXAMPLES_PER_STEP:
+            targets = np.sort(random.choice(targets, EXAMPLES_PER_STEP, replace=False))
         contexts = np.zeros((len(targets), many), np.float32)
         for back in range(1, WINDOW + 1):
             there = (targets >= back) & (owners[np.maximum(targets - back, 0)] == owners[targets])
@@ -189,7 +189,7 @@ class TextBatches:
         self, place: Int64Array, many: int, random: np.random.Generator
     ) -> tuple[list[list[int]], Tensor, Tensor]:
         rows = np.flatnonzero(place[self.query_works] >= 0)
-        most = max(1, int(QUERIES_SHARE * self.size))
+        most = max(1, int(QUERY_SHARE * self.size))
         if len(rows) > most:
             rows = np.sort(random.choice(rows, most, replace=False))
         targets = place[self.query_works[rows]]

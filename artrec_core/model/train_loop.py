@@ -20,13 +20,13 @@ from artrec_core.arrays import Int64Array
 from artrec_core.files import write_atomically
 from artrec_core.model.auto_settings import text_steps, text_steps_in_epoch
 from artrec_core.model.distributed.checkpoints import Checkpoints
-from artrec_core.model.distributed.engines import engine_for, weights_kept_in
+from artrec_core.model.distributed.engines import build_engine, weight_dtype
 from artrec_core.model.run import CHECKPOINTS, MODEL, VECTORS, Evaluator, Run, learning_rate_factor
-from artrec_core.model.text_encoder import TextEncoder, encode, tune
+from artrec_core.model.text_encoder import TextEncoder, encode, prepare_training
 from artrec_core.model.text_phase import TextBatches, TextPhase
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TEXT
-from artrec_core.model.user_loop import train_user
+from artrec_core.model.user_loop import train_user_tower
 
 
 def train(run: Run, data: TrainingData, evaluator: Evaluator) -> None:
@@ -37,10 +37,10 @@ def train(run: Run, data: TrainingData, evaluator: Evaluator) -> None:
         return
     building = run.folder / "building"
     begun = time.monotonic()
-    digest, vectors = train_text_side(run, data)
+    digest, vectors = run_text_phase(run, data)
     run.note(phase="text", done=True, seconds=round(time.monotonic() - begun, 2))
     begun = time.monotonic()
-    tower = train_user(run, data, torch.from_numpy(np.array(vectors)), evaluator)
+    tower = train_user_tower(run, data, torch.from_numpy(np.array(vectors)), evaluator)
     tower.text_tower_digest = digest
     run.note(phase="user", done=True, seconds=round(time.monotonic() - begun, 2))
     if run.workers.rank == 0:
@@ -49,7 +49,7 @@ def train(run: Run, data: TrainingData, evaluator: Evaluator) -> None:
     run.workers.barrier()
 
 
-def train_text_side(run: Run, data: TrainingData) -> tuple[str, NDArray[np.float32]]:
+def run_text_phase(run: Run, data: TrainingData) -> tuple[str, NDArray[np.float32]]:
     """The text tower's digest and the vectors of its `data.texts`; both are left in the run's folder."""
     building = run.folder / "building"
     digest = _text_tower(run, data, building)
@@ -66,10 +66,10 @@ def _text_tower(run: Run, data: TrainingData, building: Path) -> str:
             max_tokens=run.model.max_tokens,
             precision=run.model.precision,
             device=run.workers.device,
-            weights=weights_kept_in(run),
+            weights=weight_dtype(run),
         )
         if run.model.tuning != "frozen" and run.train.text_epochs != 0:
-            train_text(run, data, encoder, folder)
+            train_text_tower(run, data, encoder, folder)
         elif run.workers.rank == 0:
             encoder.save(folder)
         if run.workers.rank == 0:
@@ -108,10 +108,12 @@ def _text_vectors(run: Run, data: TrainingData, building: Path) -> NDArray[np.fl
     return found
 
 
-def train_text(run: Run, data: TrainingData, encoder: TextEncoder, folder: Path) -> None:
+def train_text_tower(run: Run, data: TrainingData, encoder: TextEncoder, folder: Path) -> None:
     """The text tower end to end: recent positive works -> the next one, and what a work may be asked for by -> the work."""
     train, world = run.train, run.workers
-    tune(encoder, run.model.tuning, lora_rank=run.model.lora_rank, checkpointing=run.model.gradient_checkpointing)
+    prepare_training(
+        encoder, run.model.tuning, lora_rank=run.model.lora_rank, checkpointing=run.model.gradient_checkpointing
+    )
     phase = TextPhase(encoder, train.matching).to(world.device)
     batches = TextBatches(
         data,
@@ -128,7 +130,7 @@ def train_text(run: Run, data: TrainingData, encoder: TextEncoder, folder: Path)
     of = {"steps": steps, "epochs": math.ceil(steps / in_epoch)}
     kept = Checkpoints(run.folder / CHECKPOINTS, world.rank, world.size, train.checkpoint_steps, world.barrier)
     kept.load_weights(phase)
-    engine = engine_for(run, phase, train.text_learning_rate)
+    engine = build_engine(run, phase, train.text_learning_rate)
     done = kept.resume(engine, steps)
     run.note(phase="text", engine=engine.described, steps=steps, shards=_shards(run, batches.people))
     phase.train()

@@ -9,15 +9,19 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from artrec_core.arrays import Int64Array
-from artrec_core.model.sequences import Sequences
+from artrec_core.columns import ARTWORK_ID, DOCUMENT, USER_ID
+from artrec_core.data.people import distinct_interests
+from artrec_core.data.rows import row_numbers
+from artrec_core.model.sequences import Sequences, build_sequences
 
 # All query texts of a large catalogue would take as long to encode as its documents.
 MAX_QUERY_TEXTS = 20_000
 _REFIT = "refit_"
-_SEQUENCES = ("starts", "works", "signals", "gaps", "positive", "new")
+_SEQUENCES = ("starts", "artworks", "signals", "gaps", "positive", "new")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,49 @@ class TrainingData:
     text_vectors: NDArray[np.float32] | None = None
     user_ids: list[str] = field(default_factory=list)
     refit: Sequences | None = None
+
+    @classmethod
+    def from_frames(
+        cls,
+        catalogue: pl.DataFrame,
+        users: pl.DataFrame,
+        queries: list[tuple[str, int]],
+        *,
+        train: pl.DataFrame,
+        validation: pl.DataFrame,
+        before_test: pl.DataFrame | None = None,
+    ) -> "TrainingData":
+        """Assemble the data of a training from tables.
+
+        Parameters
+        ----------
+        catalogue
+            ARTWORK_ID and DOCUMENT. Its rows number the artworks.
+        users
+            USER_ID and INTERESTS. Its rows number the users.
+        queries
+            (text, artwork row) pairs.
+        train
+            HISTORY rows without the validation and test artworks.
+        validation
+            USER_ID and ARTWORK_ID of the validation split.
+        before_test
+            HISTORY rows without the test artworks, where training ends with a refit on them.
+        """
+        artwork_ids, user_ids = catalogue[ARTWORK_ID].to_list(), users[USER_ID].to_list()
+        interests, interest_of = distinct_interests(users)
+        validation_rows = row_numbers(validation[USER_ID], user_ids), row_numbers(validation[ARTWORK_ID], artwork_ids)
+        return cls(
+            artwork_ids=artwork_ids,
+            documents=catalogue[DOCUMENT].to_list(),
+            interests=interests,
+            interest_of=interest_of,
+            queries=queries,
+            histories=build_sequences(train, user_ids, artwork_ids),
+            validation=np.stack(validation_rows, 1),
+            user_ids=user_ids,
+            refit=None if before_test is None else build_sequences(before_test, user_ids, artwork_ids),
+        )
 
     @cached_property
     def texts(self) -> list[str]:
@@ -111,7 +158,7 @@ class TrainingData:
                 text_vectors=np.load(vectors, mmap_mode="r") if vectors.exists() else None,
                 user_ids=texts["people"],
                 refit=Sequences(*(arrays[_REFIT + name] for name in _SEQUENCES))
-                if _REFIT + "works" in arrays
+                if _REFIT + "artworks" in arrays
                 else None,
             )
 

@@ -18,7 +18,7 @@ from artrec_core.model.two_tower import Shape, TwoTower
 from artrec_core.model.user_phase import UserPhase, encode_users
 
 
-def train_user(run: Run, data: TrainingData, vectors: Tensor, evaluator: Evaluator) -> TwoTower:
+def train_user_tower(run: Run, data: TrainingData, vectors: Tensor, evaluator: Evaluator) -> TwoTower:
     """The user tower, the projection and the id vectors on cached text vectors (those of `data.texts`, text_dim).
 
     The weights that validated best are kept; with `train.refit` they go once more through the last quarter of their passes,

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from artrec_core.arrays import Int64Array
 from artrec_core.model.sequences import NO_ROW, Sequences, pad_histories, pad_targets
-from artrec_core.model.softmax_loss import next_work_loss
+from artrec_core.model.softmax_loss import next_artwork_loss
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
 
@@ -66,7 +66,7 @@ class UserPhase(nn.Module):
         has_target[owners[self._orders[0][1][-1] != NO_ROW]] = True
         self.has_target = has_target
         self.negatives = negatives
-        counts = torch.from_numpy(np.bincount(data.histories.works, minlength=artwork_count)).double()
+        counts = torch.from_numpy(np.bincount(data.histories.artworks, minlength=artwork_count)).double()
         uniform = torch.full((artwork_count,), 1.0 / artwork_count, dtype=torch.float64)
         popularity = (counts + 1) / (counts + 1).sum()
         mixture = POPULARITY_SHARE * popularity + (1 - POPULARITY_SHARE) * uniform
@@ -90,7 +90,7 @@ class UserPhase(nn.Module):
         # Not by indexing: its gradient is summed in the order of the threads, which changes from run to run.
         artworks = F.embedding(inputs, vectors)
         states = self.tower.user_vectors(interests, has_interest, artworks, signals, gaps)
-        losses = [next_work_loss(states, vectors, negatives, offsets, inputs, rows) for rows in history_targets]
+        losses = [next_artwork_loss(states, vectors, negatives, offsets, inputs, rows) for rows in history_targets]
         if len(query_targets):
             texts = self.vectors[self.query_texts[queries].to(device)]
             no_events = torch.zeros(len(query_targets), 0, dtype=torch.long, device=device)
@@ -99,7 +99,9 @@ class UserPhase(nn.Module):
             query_states = self.tower.user_vectors(texts, has_text, no_artworks, no_events, no_events)
             # Each query weighs `matching` positions: with long histories, the positions decide.
             weight = self.matching * len(query_targets) / (int(batch.lengths.sum()) + len(users))
-            losses.append(weight * next_work_loss(query_states, vectors, negatives, offsets, no_events, query_targets))
+            losses.append(
+                weight * next_artwork_loss(query_states, vectors, negatives, offsets, no_events, query_targets)
+            )
         return torch.stack(losses).sum()
 
     def _query_count(self, user_count: int) -> int:

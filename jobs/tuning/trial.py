@@ -94,7 +94,7 @@ def _train(order: Order, recipe: Recipe, reports: _Reports) -> None:
     from artrec_core.evaluation.ranking import held_out_ndcg
     from artrec_core.model.run import Run, WorkerGroup
     from artrec_core.model.training_data import TrainingData
-    from artrec_core.model.user_loop import train_user
+    from artrec_core.model.user_loop import train_user_tower
 
     class Reported(Run):
         def note(self, **values: object) -> None:
@@ -107,7 +107,7 @@ def _train(order: Order, recipe: Recipe, reports: _Reports) -> None:
     world = WorkerGroup(device="cuda" if recipe.train.use_gpu else "cpu")
     # One process a trial: how many workers share a batch of the user tower changes its time, not what it learns.
     run = Reported(order.folder, order.folder, recipe.model, recipe.train, recipe.encode, world)
-    train_user(run, data, torch.from_numpy(np.array(vectors)), held_out_ndcg)
+    train_user_tower(run, data, torch.from_numpy(np.array(vectors)), held_out_ndcg)
 
 
 def text_vectors(folder: Path, recipe: Recipe, data: "TrainingData") -> "NDArray[np.float32]":

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from artrec_core.columns import DOCUMENT
-from artrec_core.model.base_models import prepared
+from artrec_core.model.base_models import prepare_base
 from artrec_core.model.cpu.onednn import ROWS, PackedLinear
-from artrec_core.model.cpu.threads import one_thread_each
-from artrec_core.model.distillation import distilled
+from artrec_core.model.cpu.threads import torch_thread_pool
+from artrec_core.model.distillation import distill
 from artrec_core.model.text_encoder import BATCH_TOKENS, TextEncoder, batches_by_length, encode
 from artrec_core.processor import describe_machine
 from tests.benchmarks.museum_works import MUSEUMS, Data, museum_works
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--distil", type=int, metavar="LAYERS")
     arguments = parser.parsed()
     torch.set_num_threads(arguments.threads)
-    base = prepared(arguments.base, arguments.models)
+    base = prepare_base(arguments.base, arguments.models)
     many = museum_documents(arguments.data, arguments.documents + arguments.unseen, seed=0)
     order = np.random.default_rng(0).permutation(len(many))
     texts, unseen = ([many[row] for row in rows] for rows in np.split(order, [len(many) - arguments.unseen]))
@@ -139,7 +139,7 @@ def engines(base: Path, texts: list[str], arguments: argparse.Namespace) -> dict
                 found[f"artrec {one}, {batch_tokens} a batch"] = ours(base, settings[0], one, batch_tokens)
     if arguments.distil:
         begun = time.monotonic()
-        student = distilled(base, texts, arguments.distil, Path(arguments.models), max_tokens=arguments.max_tokens)
+        student = distill(base, texts, arguments.distil, Path(arguments.models), max_tokens=arguments.max_tokens)
         print(f"{arguments.distil} layers distilled on {len(texts)} documents in {time.monotonic() - begun:.0f} s")
         for one in ("float32", "bfloat16", "int8"):
             found[f"artrec {arguments.distil} layers, {one}"] = ours(student, settings[0], one, settings[1])
@@ -158,7 +158,7 @@ def linear_maps_alone(base: Path, precision: str, tokens: int) -> float:
             for one, width in zip(maps, widths, strict=True):
                 one(rows[width])
 
-    with one_thread_each(torch.get_num_threads()) as pool:
+    with torch_thread_pool(torch.get_num_threads()) as pool:
         for _ in range(2):
             begun = time.perf_counter()
             list(pool.map(batch, range(batches)))

@@ -23,9 +23,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import AutoModel, LlamaConfig, PreTrainedTokenizerFast, Qwen3Config
 
-from artrec_core.model.distributed.engines import Plain
+from artrec_core.model.distributed.engines import PlainEngine
 from artrec_core.model.sequences import Sequences
-from artrec_core.model.text_encoder import TextEncoder, encode, tune
+from artrec_core.model.text_encoder import TextEncoder, encode, prepare_training
 from artrec_core.model.text_phase import TextBatch, TextBatches, TextPhase
 from artrec_core.model.training_data import TrainingData
 from artrec_core.processor import describe_machine
@@ -193,10 +193,10 @@ def time_training(
     try:
         model = language_model(shape, device, weights)
         encoder = TextEncoder(model, tokenizer(), pooling="last", max_tokens=max_tokens, precision="bfloat16")
-        tune(encoder, "full", lora_rank=8, checkpointing=checkpointing)
+        prepare_training(encoder, "full", lora_rank=8, checkpointing=checkpointing)
         data = world(documents(sizes.text_batch * (sizes.steps + 2), max_tokens, seed=2))
         batches = TextBatches(data, encoder, sizes.text_batch, 0, 1, seed=0)
-        engine = Plain(TextPhase(encoder).train(), 1e-5, 0.1)
+        engine = PlainEngine(TextPhase(encoder).train(), 1e-5, 0.1)
         for step in range(2):
             engine.step(batches.draw(step))
         wait(device)

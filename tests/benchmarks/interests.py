@@ -81,10 +81,10 @@ def main() -> None:
     people = split.people.filter(pl.col(USER_ID).is_in(asked)).sort(USER_ID)
     liked = build_sequences(split.held_out.before_test.filter(POSITIVE), people[USER_ID].to_list(), split.artwork_ids)
     right = csr_array(
-        (np.ones(len(liked.works), np.float32), liked.works, liked.starts), (people.height, len(data.documents))
+        (np.ones(len(liked.artworks), np.float32), liked.artworks, liked.starts), (people.height, len(data.documents))
     )
     right.sum_duplicates()
-    counts = np.bincount(data.histories.works, minlength=len(data.documents))
+    counts = np.bincount(data.histories.artworks, minlength=len(data.documents))
     found = {"popularity": [np.tile(counts, (people.height, 1))]}
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 from artrec_core.columns import DOCUMENT
-from artrec_core.model.base_models import prepared
-from artrec_core.model.distributed.engines import Plain
+from artrec_core.model.base_models import prepare_base
+from artrec_core.model.distributed.engines import PlainEngine
 from artrec_core.model.text_encoder import TextEncoder
 from artrec_core.model.text_phase import GROUPS, TextBatch, TextPhase
 from artrec_core.processor import describe_machine
@@ -134,7 +134,7 @@ def ours(
     torch.manual_seed(arguments.seed)
     encoder = TextEncoder.load(base, max_tokens=arguments.max_tokens, precision="bfloat16" if half else "float32")
     phase = TextPhase(encoder, matching=1.0).train()
-    engine = Plain(phase, RATE, DECAY)
+    engine = PlainEngine(phase, RATE, DECAY)
     done = Steps()
     for step, (asked, documents) in enumerate(batches):
         read = [texts[tokens] for tokens in (*documents, *asked)]
@@ -207,7 +207,7 @@ def main() -> None:
     clock: Callable[[], float] = time.process_time if arguments.processor else time.perf_counter
     arguments.clock = clock
     torch.set_num_threads(arguments.threads)
-    base = prepared(arguments.base, arguments.models)
+    base = prepare_base(arguments.base, arguments.models)
     pairs = museum_pairs(arguments.data, (arguments.steps + WARM_UP + 1) * arguments.batch * 5 // 4, arguments.seed)
     found: dict[str, Steps] = {}
     for _ in range(arguments.rounds):

@@ -228,8 +228,8 @@ def test_without_a_holdout_the_workers_get_every_event(recipe: Recipe):
     assert (len(held.test_users), len(whole.test_users), whole.validation.shape) == (8, 0, (0, 2))
     told = Lake(recipe.store.lake).read("histories", DAY)
     assert whole.held_out.train.equals(told)
-    assert len(whole.before_test.works) == told.height
-    assert len(held.before_test.works) < told.height
+    assert len(whole.before_test.artworks) == told.height
+    assert len(held.before_test.artworks) < told.height
 
 
 def test_a_night_after_a_rollback_is_served_by_the_version_that_came_back(recipe: Recipe):

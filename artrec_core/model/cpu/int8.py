@@ -85,7 +85,7 @@ def rescale(products: Any, of_rows: Any, of_outputs: Any, bias: Any, out: Any) -
             out[row, place] = np.float32(products[row, place]) * of_rows[row] * of_outputs[place] + bias[place]
 
 
-def in_int8(backbone: nn.Module) -> nn.Module:
+def quantize_backbone(backbone: nn.Module) -> nn.Module:
     """A copy of the language model with every linear map in eight bits; embeddings, norms and attention stay float32."""
     found = copy.deepcopy(backbone).eval().requires_grad_(False)
     replace_linear(found, lambda linear, gelu: Int8Linear(linear, gelu=gelu))

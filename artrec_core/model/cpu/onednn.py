@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # The copy holds the linear maps once more: of a larger model that is too much memory for the time it saves.
-MOST_WEIGHTS = 500_000_000
+MAX_WEIGHTS = 500_000_000
 # Rows that the layout is chosen for; it serves any number of them.
 ROWS = 2048
 
@@ -59,10 +59,10 @@ def can_pack(backbone: nn.Module) -> bool:
     """Whether the model is float32 on the CPU and not too large."""
     weights = list(backbone.parameters())
     plain = all(weight.dtype == torch.float32 and weight.device.type == "cpu" for weight in weights)
-    return plain and sum(map(torch.numel, weights)) <= MOST_WEIGHTS
+    return plain and sum(map(torch.numel, weights)) <= MAX_WEIGHTS
 
 
-def packed(backbone: nn.Module, dtype: torch.dtype) -> nn.Module:
+def pack_backbone(backbone: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy of the language model with every linear map packed; whatever else it has is shared with it, not copied."""
     shared = {id(one): one for one in (*backbone.parameters(), *backbone.buffers())}
     found = copy.deepcopy(backbone, shared).eval()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def one_thread_each(threads: int) -> Iterator[ThreadPoolExecutor]:
+def torch_thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
     """A pool of threads in each of which torch runs on one; torch's own setting is put back afterwards."""
     import torch
 

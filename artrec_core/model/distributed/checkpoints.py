@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from artrec_core.files import write_atomically
 
-LAST = "last.json"
+LATEST = "last.json"
 PLAIN = "plain.pt"
 
 
@@ -29,7 +29,7 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
-class Last:
+class Checkpoint:
     """The newest checkpoint that was written whole."""
 
     name: str
@@ -43,8 +43,8 @@ class Checkpoints:
 
     def __init__(self, folder: Path, rank: int, workers: int, every: int, barrier: Callable[[], None]) -> None:
         self.folder, self.rank, self.workers, self.every, self.barrier = folder, rank, workers, every, barrier
-        mark = folder / LAST
-        self.last = Last(**json.loads(mark.read_text())) if mark.exists() else None
+        mark = folder / LATEST
+        self.last = Checkpoint(**json.loads(mark.read_text())) if mark.exists() else None
 
     def load_weights(self, phase: nn.Module) -> None:
         """Before the engine is made: the weights of a checkpoint that another number of workers wrote.
@@ -52,7 +52,7 @@ class Checkpoints:
         Their optimizer's shards do not fit; it starts afresh.
         """
         if self.last is not None and self.last.workers != self.workers:
-            found = weights(self.folder / self.last.name)
+            found = read_weights(self.folder / self.last.name)
             moving = {name for name, weight in phase.named_parameters() if weight.requires_grad}
             left_out = moving - found.keys()
             if left_out:
@@ -72,7 +72,7 @@ class Checkpoints:
         """After the given step, where a checkpoint is due: every worker writes, then the checkpoint counts."""
         if step % self.every or step == steps:
             return
-        last = Last(f"step-{step:07d}", step, steps, self.workers)
+        last = Checkpoint(f"step-{step:07d}", step, steps, self.workers)
         if self.rank == 0:
             shutil.rmtree(self.folder / last.name, ignore_errors=True)  # a kill may have left half of it
             (self.folder / last.name).mkdir(parents=True)
@@ -80,7 +80,7 @@ class Checkpoints:
         engine.write(self.folder / last.name)
         self.barrier()
         if self.rank == 0:
-            with write_atomically(self.folder / LAST) as building:
+            with write_atomically(self.folder / LATEST) as building:
                 building.write_text(json.dumps(asdict(last)))
             for old in self.folder.glob("step-*"):
                 if old.name != last.name:
@@ -111,7 +111,7 @@ def read_deepspeed(folder: Path, engine: Any) -> None:
     engine.load_checkpoint(str(folder.parent), tag=folder.name, load_module_strict=False)
 
 
-def weights(folder: Path) -> dict[str, Tensor]:
+def read_weights(folder: Path) -> dict[str, Tensor]:
     """The whole weights in a checkpoint of any number of workers: of one process, of ZeRO-0, or gathered from ZeRO's shards."""
     if (folder / PLAIN).exists():
         found: dict[str, Tensor] = torch.load(folder / PLAIN, weights_only=True, map_location="cpu")["weights"]

@@ -15,7 +15,7 @@ from artrec_core.model.distributed.deepspeed_import import import_deepspeed
 from artrec_core.model.run import Run
 
 
-class Plain:
+class PlainEngine:
     """One process, no DeepSpeed."""
 
     described = "torch"
@@ -48,7 +48,7 @@ class Plain:
         save()
 
 
-class DeepSpeed:
+class DeepSpeedEngine:
     """DeepSpeed's engine at the ZeRO stage of the recipe's file."""
 
     def __init__(self, run: Run, phase: nn.Module, rate: float) -> None:
@@ -89,14 +89,14 @@ class DeepSpeed:
         self.engine.destroy()
 
 
-def engine_for(run: Run, phase: nn.Module, rate: float) -> Plain | DeepSpeed:
+def build_engine(run: Run, phase: nn.Module, rate: float) -> PlainEngine | DeepSpeedEngine:
     """What the run trains this phase with, at this learning rate at first."""
     if _is_plain(run):
-        return Plain(phase, rate, run.train.weight_decay)
-    return DeepSpeed(run, phase, rate)
+        return PlainEngine(phase, rate, run.train.weight_decay)
+    return DeepSpeedEngine(run, phase, rate)
 
 
-def weights_kept_in(run: Run) -> torch.dtype:
+def weight_dtype(run: Run) -> torch.dtype:
     """bfloat16 where DeepSpeed's file says so: it makes a float32 copy of its own, shared out over the workers."""
     if _is_plain(run):
         return torch.float32

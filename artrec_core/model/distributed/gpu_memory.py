@@ -19,15 +19,15 @@ GIB = 2**30
 WHOLE_LAYER = 34
 LAYER_INPUT = 2
 # DeepSpeed's defaults, in elements: what ZeRO-3 keeps gathered at most, and the bucket that gradients are reduced in.
-LIVE = 1_000_000_000
-BUCKET = 500_000_000
+MAX_GATHERED = 1_000_000_000
+BUCKET_ELEMENTS = 500_000_000
 # Texts a step encodes for each document: half as many queries beside it.
-TEXTS_A_DOCUMENT = 1.5
-MOST_GPUS = 4096
+TEXTS_PER_DOCUMENT = 1.5
+MAX_GPUS = 4096
 
 
 @dataclass(frozen=True)
-class Size:
+class ModelSize:
     """A language model: its parameters, layers and width, and inputs plus outputs summed over the layers' linear maps."""
 
     parameters: int
@@ -36,7 +36,7 @@ class Size:
     linear_ends: int
 
     @classmethod
-    def of(cls, config: Any) -> "Size":
+    def of(cls, config: Any) -> "ModelSize":
         """Of a transformers configuration; no weight is made."""
         import torch
         from transformers import AutoModel
@@ -57,7 +57,7 @@ class Size:
 
 
 def training_memory(
-    size: Size,
+    size: ModelSize,
     *,
     tokens: int,
     stage: int,
@@ -79,29 +79,29 @@ def training_memory(
     stored = LAYER_INPUT if checkpointing else WHOLE_LAYER
     layers = stored * size.layers + (WHOLE_LAYER if checkpointing else 0)
     shard = [workers if stage >= least else 1 for least in (3, 2, 1)]
-    buffers = width * min(BUCKET, moving) if stage >= 1 else 0
+    buffers = width * min(BUCKET_ELEMENTS, moving) if stage >= 1 else 0
     return {
         "weights": width * every // shard[0],
         "gradients": width * moving // shard[1],
         "optimizer": state * moving // shard[2],
         "activations": layers * tokens * size.hidden * width // 2,
-        "buffers": buffers + (width * min(LIVE, every) if stage == 3 else 0),
+        "buffers": buffers + (width * min(MAX_GATHERED, every) if stage == 3 else 0),
         "export": width * every if stage == 3 else 0,
     }
 
 
-def peak(parts: dict[str, int]) -> int:
+def peak_bytes(parts: dict[str, int]) -> int:
     """The most that is needed at once: in a step, or while the model is saved."""
     standing = parts["weights"] + parts["optimizer"]
     return standing + max(parts["gradients"] + parts["activations"] + parts["buffers"], parts["export"])
 
 
-def recipe_memory(model: Model, train: Train, size: Size, *, workers: int | None = None) -> dict[str, int]:
+def recipe_memory(model: Model, train: Train, size: ModelSize, *, workers: int | None = None) -> dict[str, int]:
     """`training_memory` of a recipe's settings, on its own number of workers unless another is given."""
     settings = json.loads(Path(train.deepspeed).read_text())
     return training_memory(
         size,
-        tokens=int(train.text_batch * model.max_tokens * TEXTS_A_DOCUMENT),
+        tokens=int(train.text_batch * model.max_tokens * TEXTS_PER_DOCUMENT),
         stage=int(settings.get("zero_optimization", {}).get("stage", 0)),
         workers=train.workers if workers is None else workers,
         tuning=model.tuning,
@@ -111,14 +111,14 @@ def recipe_memory(model: Model, train: Train, size: Size, *, workers: int | None
     )
 
 
-def fewest_gpus(model: Model, train: Train, size: Size, gpu_bytes: int) -> int:
+def fewest_gpus(model: Model, train: Train, size: ModelSize, gpu_bytes: int) -> int:
     """The fewest GPUs of this memory (a tenth is left for CUDA and fragments) that the recipe's training fits on.
 
     Raises `ArtrecError` where no number does: what a GPU holds alone is too much.
     """
     workers = 1
-    while workers <= MOST_GPUS:
-        if peak(recipe_memory(model, train, size, workers=workers)) <= 0.9 * gpu_bytes:
+    while workers <= MAX_GPUS:
+        if peak_bytes(recipe_memory(model, train, size, workers=workers)) <= 0.9 * gpu_bytes:
             return workers
         workers *= 2
     raise ArtrecError(
@@ -127,7 +127,7 @@ def fewest_gpus(model: Model, train: Train, size: Size, gpu_bytes: int) -> int:
     )
 
 
-def told(parts: dict[str, int], workers: int) -> str:
+def describe_memory(parts: dict[str, int], workers: int) -> str:
     """In one line: "about 41 GiB a GPU on 8: weights 1.8, gradients 1.8, ..."."""
     each = ", ".join(f"{name} {one / GIB:.1f}" for name, one in parts.items() if one)
-    return f"about {peak(parts) / GIB:.0f} GiB a GPU on {workers}: {each}"
+    return f"about {peak_bytes(parts) / GIB:.0f} GiB a GPU on {workers}: {each}"

@@ -21,8 +21,8 @@ log = logging.getLogger("artrec.model")
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
 # A cluster that ends with its only run: nobody preempts it, and watching for that takes another process. The processes that Ray
 # starts in advance would go unused: Ray Train's own each have an environment of their own.
-OWN_CLUSTER = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", "RAY_prestart_worker_first_driver": "0"}
-HELPERS = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
+OWN_CLUSTER_ENVIRONMENT = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", "RAY_prestart_worker_first_driver": "0"}
+UNUSED_CALLBACKS = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
 
 
 def launch(recipe: Recipe, folder: Path, base: Path, evaluator: Any) -> None:
@@ -54,12 +54,12 @@ def _launch(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
         _work(settings, rank=0, size=1, device="cuda" if recipe.train.use_gpu else "cpu")
         return
     # Said here: the workers' own log does not reach this terminal.
-    for notice in slow_products(recipe):
+    for notice in slow_product_notices(recipe):
         log.info(notice)
     _launch_ray(recipe, folder, settings)
 
 
-def slow_products(recipe: Recipe) -> list[str]:
+def slow_product_notices(recipe: Recipe) -> list[str]:
     """What the training of this recipe asks of a processor without instructions for it, a line each."""
     if recipe.train.use_gpu:
         return []
@@ -68,16 +68,16 @@ def slow_products(recipe: Recipe) -> list[str]:
     return [one for one in notices if one is not None]
 
 
-def ray_for(recipe: Recipe) -> AbstractContextManager[None]:
+def training_cluster(recipe: Recipe) -> AbstractContextManager[None]:
     """Ray, where the recipe trains with it (`ray_running`)."""
     if recipe.train.launcher != "ray":
         return nullcontext()
     # One processor more than workers: Ray Train's own actors wait for one.
-    return ray_running(recipe, recipe.train.workers + 1)
+    return ray_cluster(recipe, recipe.train.workers + 1)
 
 
 @contextmanager
-def ray_running(recipe: Recipe, processors: int, object_store_bytes: int | None = OBJECT_STORE_BYTES) -> Iterator[None]:
+def ray_cluster(recipe: Recipe, processors: int, object_store_bytes: int | None = OBJECT_STORE_BYTES) -> Iterator[None]:
     """Join the cluster of ARTREC_RAY_ADDRESS, or start one of so many processors here; Ray is left as it was found.
 
     A cluster of our own takes orders from this process alone; one that is joined is joined as its owner says (RAY_AUTH_MODE and
@@ -111,7 +111,7 @@ def _start_ray(recipe: Recipe, processors: int, object_store_bytes: int | None) 
         os.environ.update(environment)
         ray.init(address=address, runtime_env={"env_vars": environment}, log_to_driver=False, configure_logging=False)
         return True
-    os.environ.update(environment | OWN_CLUSTER)
+    os.environ.update(environment | OWN_CLUSTER_ENVIRONMENT)
     # It listens on every interface: who gives it orders has to show a token, by default one that nobody else has.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray.init(
@@ -152,7 +152,7 @@ def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
     # A run that was killed leaves Ray Train's own state behind; this loop resumes from its own files instead.
     shutil.rmtree(folder / "ray", ignore_errors=True)
     try:
-        with ray_for(recipe):
+        with training_cluster(recipe):
             trainer.fit()
     except ray.train.TrainingFailedError as error:
         raise ArtrecError(f"training failed: {error}; the workers' logs are in {folder / 'ray'}") from error
@@ -167,7 +167,7 @@ def _leave_out_helpers(trainer: Any) -> None:
     No data go through Ray, and nothing is left to clean of a cluster that ends with its only run.
     """
     every = trainer._create_default_callbacks
-    trainer._create_default_callbacks = lambda: [one for one in every() if type(one).__name__ not in HELPERS]
+    trainer._create_default_callbacks = lambda: [one for one in every() if type(one).__name__ not in UNUSED_CALLBACKS]
 
 
 def _ray_work(settings: dict[str, Any]) -> None:
@@ -188,8 +188,8 @@ def _work(settings: dict[str, Any], *, rank: int, size: int, device: str) -> Non
 
     from artrec_core.config import Encode, Model, Train
     from artrec_core.model.run import Run, WorkerGroup
+    from artrec_core.model.train_loop import run_text_phase
     from artrec_core.model.train_loop import train as train_model
-    from artrec_core.model.train_loop import train_text_side
     from artrec_core.model.training_data import TrainingData
 
     if device == "cpu" and size > 1:
@@ -206,6 +206,6 @@ def _work(settings: dict[str, Any], *, rank: int, size: int, device: str) -> Non
     run.note(phase="start")
     data = TrainingData.load(folder / "data")
     if settings.get("text_only"):
-        train_text_side(run, data)
+        run_text_phase(run, data)
     else:
         train_model(run, data, settings["evaluator"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from artrec_core.errors import ConfigError
-from artrec_core.model.distillation import distilled, shallow
+from artrec_core.model.distillation import distill, select_layers
 from artrec_core.model.text_encoder import TextEncoder, encode
 from tests.artrec_core.model.worlds import WORDS, tiny_model
 
@@ -17,26 +17,26 @@ def test_a_student_learns_its_teacher_s_vectors(kind: str, tmp_path: Path):
     base = tiny_model(tmp_path / "base", kind)
     teacher = TextEncoder.load(base)
     wanted = encode(teacher, TEXTS)
-    untaught = encode(shallow(teacher, 1, tmp_path / "shallow"), TEXTS)
+    untaught = encode(select_layers(teacher, 1, tmp_path / "shallow"), TEXTS)
     assert np.array_equal(encode(teacher, TEXTS), wanted)  # the teacher is as it was
     taught: list[int] = []
-    folder = distilled(base, TEXTS, 1, tmp_path, passes=6, advance=taught.append)
+    folder = distill(base, TEXTS, 1, tmp_path, passes=6, advance=taught.append)
     student = TextEncoder.load(folder)
     assert student.backbone.config.num_hidden_layers == 1  # type: ignore[union-attr]
     made = encode(student, TEXTS)
     assert 1 - (made * wanted).sum(1).mean() < (1 - (untaught * wanted).sum(1).mean()) / 3
     assert sum(taught) == 6 * len(set(TEXTS))
-    assert distilled(base, TEXTS, 1, tmp_path, passes=6, advance=taught.append) == folder
+    assert distill(base, TEXTS, 1, tmp_path, passes=6, advance=taught.append) == folder
     assert sum(taught) == 6 * len(set(TEXTS))
-    assert distilled(base, TEXTS[:-1], 1, tmp_path, passes=1) != folder
+    assert distill(base, TEXTS[:-1], 1, tmp_path, passes=1) != folder
 
 
 def test_all_layers_are_the_teacher(tmp_path: Path):
     teacher = TextEncoder.load(tiny_model(tmp_path / "base"))
-    whole = shallow(teacher, 2, tmp_path / "whole")
+    whole = select_layers(teacher, 2, tmp_path / "whole")
     assert all(torch.equal(weight, whole.state_dict()[name]) for name, weight in teacher.state_dict().items())
 
 
 def test_more_layers_than_there_are_is_an_error(tmp_path: Path):
     with pytest.raises(ConfigError, match="2 layers"):
-        distilled(tiny_model(tmp_path / "base"), TEXTS, 3, tmp_path)
+        distill(tiny_model(tmp_path / "base"), TEXTS, 3, tmp_path)

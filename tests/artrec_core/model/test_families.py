@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from artrec_core.model.text_encoder import TextEncoder, encode, tune
+from artrec_core.model.text_encoder import TextEncoder, encode, prepare_training
 from artrec_core.model.text_phase import TextBatches, TextPhase
 from tests.artrec_core.model.worlds import DECODERS, ENCODERS, small_data, tiny_model
 
@@ -37,7 +37,7 @@ def test_a_step_lowers_the_loss_and_the_trained_model_comes_back_from_its_folder
 ):
     encoder = loaded(tmp_path, family)
     before = encode(encoder, TEXTS)
-    tune(encoder, tuning, lora_rank=2, checkpointing=True)  # type: ignore[arg-type]
+    prepare_training(encoder, tuning, lora_rank=2, checkpointing=True)  # type: ignore[arg-type]
     phase = TextPhase(encoder).train()
     batch = TextBatches(small_data(), encoder, 12, 0, 1, seed=0).draw(0)
     optimizer = torch.optim.AdamW([one for one in phase.parameters() if one.requires_grad], lr=RATES[tuning])

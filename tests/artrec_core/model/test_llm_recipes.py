@@ -12,10 +12,10 @@ import torch.distributed as dist
 from transformers import Qwen3Config
 
 from artrec_core.config import Encode, Recipe, load
-from artrec_core.model.distributed.gpu_memory import GIB, Size, fewest_gpus, peak, recipe_memory
+from artrec_core.model.distributed.gpu_memory import GIB, ModelSize, fewest_gpus, peak_bytes, recipe_memory
 from artrec_core.model.run import Run, WorkerGroup
 from artrec_core.model.text_encoder import TextEncoder, encode
-from artrec_core.model.train_loop import train_text
+from artrec_core.model.train_loop import train_text_tower
 from tests.artrec_core.model.worlds import small_data, tiny_model
 from tests.conftest import ROOT
 
@@ -34,9 +34,9 @@ def recipe(name: str, *overrides: str) -> Recipe:
 def gibibytes(name: str, tuning: str, workers: int) -> int:
     settings = recipe(name, f"model.tuning={tuning}")
     train = settings.train.model_copy(update={"deepspeed": str(ROOT / settings.train.deepspeed)})
-    size = Size.of(Qwen3Config(**QWEN3, **SIZES[name]))
+    size = ModelSize.of(Qwen3Config(**QWEN3, **SIZES[name]))
     assert fewest_gpus(settings.model, train, size, 80 * GIB) <= 2
-    return round(peak(recipe_memory(settings.model, train, size, workers=workers)) / GIB)
+    return round(peak_bytes(recipe_memory(settings.model, train, size, workers=workers)) / GIB)
 
 
 def test_the_arithmetic_that_the_recipes_tell():
@@ -69,7 +69,7 @@ def worker(rank: int, folder: Path, name: str, tuning: str) -> None:
     train = settings.train.model_copy(update={"deepspeed": str(ROOT / settings.train.deepspeed)})
     run = Run(folder, folder / "base", settings.model, train, Encode(), WorkerGroup())
     encoder = TextEncoder.load(run.base, max_tokens=16, precision="bfloat16", weights=torch.bfloat16)
-    train_text(run, small_data(), encoder, folder / "saved")
+    train_text_tower(run, small_data(), encoder, folder / "saved")
     dist.destroy_process_group()
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from artrec_core.errors import ArtrecError
 from artrec_core.model import mlflow_store
-from artrec_core.model.mlflow_store import advice, open_client, set_up
+from artrec_core.model.mlflow_store import explain_errors, open_client, set_up
 from tests.conftest import ROOT
 
 
@@ -172,7 +172,7 @@ def _find_no_space(path: Path) -> None:
     ],
 )
 def test_trouble_says_what_to_do(path: Path, doing: Callable[[Path], None], told: str) -> None:
-    with pytest.raises(ArtrecError, match=told), advice(url(path)):
+    with pytest.raises(ArtrecError, match=told), explain_errors(url(path)):
         doing(path)
 
 

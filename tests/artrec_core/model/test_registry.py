@@ -6,7 +6,7 @@ import pytest
 
 from artrec_core.config import Store
 from artrec_core.errors import ArtrecError
-from artrec_core.model.registry import CHALLENGER, CHAMPION, AnotherChampion, Registry
+from artrec_core.model.registry import CHALLENGER, CHAMPION, ChampionChanged, Registry
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_of_two_that_decide_at_once_one_promotes(registry: Registry, tmp_path: P
     versions(registry, tmp_path, 3)
     registry.promote("1", "the first", instead_of=None)
     registry.promote("2", "better", instead_of="1")
-    with pytest.raises(AnotherChampion, match="was to take the place of 1, but the champion is 2 now"):
+    with pytest.raises(ChampionChanged, match="was to take the place of 1, but the champion is 2 now"):
         registry.promote("3", "better", instead_of="1")
     assert registry.promote("2", "once more", instead_of="1").aliases == (CHAMPION,)
 
@@ -205,7 +205,7 @@ def test_what_is_registered_and_promoted_at_once_is_one_version_and_one_champion
         own.start_run("artrec", {"fingerprint": f"{number}"}, {})
         try:
             own.promote(own.register(folder, {}, {"fingerprint": f"own {number}"}), "first", instead_of=None)
-        except AnotherChampion:
+        except ChampionChanged:
             return version.name, False
         return version.name, True
 
@@ -236,5 +236,5 @@ def test_a_step_back_is_taken_from_the_champion_that_was_looked_at(
         assert registry.roll_back(None, "complaints").name == "2"
         assert len(registry.promotions()) == 4
     else:
-        with pytest.raises(AnotherChampion, match="but the champion is 4 now"):
+        with pytest.raises(ChampionChanged, match="but the champion is 4 now"):
             registry.roll_back(None, "complaints")

@@ -16,12 +16,12 @@ import torch.distributed as dist
 from artrec_core.config import Encode, Model, Train, load
 from artrec_core.evaluation.ranking import held_out_ndcg
 from artrec_core.model.distributed import engines
-from artrec_core.model.distributed.checkpoints import Checkpoints, weights
+from artrec_core.model.distributed.checkpoints import Checkpoints, read_weights
 from artrec_core.model.distributed.launch import launch
 from artrec_core.model.run import Run, WorkerGroup
-from artrec_core.model.text_encoder import TextEncoder, encode, tune
+from artrec_core.model.text_encoder import TextEncoder, encode, prepare_training
 from artrec_core.model.text_phase import TextPhase
-from artrec_core.model.train_loop import train_text
+from artrec_core.model.train_loop import train_text_tower
 from tests.artrec_core.model.worlds import small_data, tiny_model
 from tests.conftest import ROOT
 
@@ -50,20 +50,20 @@ def worker(rank: int, size: int, folder: Path, stage: int, tuning: str, killed_a
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
     if rank == 1 and killed_at is not None:
-        step, done = engines.DeepSpeed.step, []
+        step, done = engines.DeepSpeedEngine.step, []
 
-        def killed(engine: engines.DeepSpeed, batch: object) -> float:
+        def killed(engine: engines.DeepSpeedEngine, batch: object) -> float:
             done.append(batch)
             if len(done) == killed_at:
                 os.kill(os.getpid(), signal.SIGKILL)
             return step(engine, batch)
 
-        engines.DeepSpeed.step = killed  # type: ignore[method-assign]
+        engines.DeepSpeedEngine.step = killed  # type: ignore[method-assign]
     model = Model(**MODEL, tuning=tuning, lora_rank=2)
     train = Train(**TRAIN, text_epochs=PASSES[stage], deepspeed=str(ROOT / "infra" / "deepspeed" / f"zero{stage}.json"))
     run = Run(folder, folder / "base", model, train, Encode(), WorkerGroup(rank, size))
     torch.manual_seed(0)
-    train_text(run, small_data(), TextEncoder.load(run.base, max_tokens=16), folder / "saved")
+    train_text_tower(run, small_data(), TextEncoder.load(run.base, max_tokens=16), folder / "saved")
     dist.destroy_process_group()
 
 
@@ -120,10 +120,10 @@ def test_lora_under_zero_3_goes_on_after_a_kill_and_its_weights_fit_any_number_o
         two_workers(tmp_path / "killed", 3, "lora", killed_at=13)
     checkpoint = tmp_path / "killed" / "checkpoints" / "step-0000008"
     encoder = TextEncoder.load(tmp_path / "killed" / "base", max_tokens=16)
-    tune(encoder, "lora", lora_rank=2, checkpointing=False)
+    prepare_training(encoder, "lora", lora_rank=2, checkpointing=False)
     phase = TextPhase(encoder)
     moving = {name: weight.shape for name, weight in phase.named_parameters() if weight.requires_grad}
-    gathered = weights(checkpoint)
+    gathered = read_weights(checkpoint)
     assert {name: weight.shape for name, weight in gathered.items()} == moving
     Checkpoints(checkpoint.parent, 0, 1, 8, lambda: None).load_weights(phase)
     assert all(torch.equal(phase.state_dict()[name], weight) for name, weight in gathered.items())

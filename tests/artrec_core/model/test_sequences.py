@@ -30,7 +30,7 @@ def small_sequences():
 def test_a_view_and_the_like_after_it_are_one_event():
     sequences = small_sequences()
     assert sequences.starts.tolist() == [0, 3, 3, 4]
-    assert sequences.works.tolist() == [0, 1, 2, 2]
+    assert sequences.artworks.tolist() == [0, 1, 2, 2]
     assert sequences.signals.tolist() == [LIKE, VIEW, LIKE, VIEW]
     assert sequences.gaps[0] == sequences.gaps[3] == 0
 
@@ -53,13 +53,13 @@ def test_padding_keeps_the_latest_events_and_their_targets():
 def test_taking_users_keeps_their_events():
     sequences = small_sequences().take(np.array([2, 0]))
     assert sequences.starts.tolist() == [0, 1, 4]
-    assert sequences.works.tolist() == [2, 0, 1, 2]
+    assert sequences.artworks.tolist() == [2, 0, 1, 2]
 
 
 def test_shuffling_keeps_each_user_s_artworks():
     sequences = small_sequences()
     shuffled = sequences.shuffle_events(np.random.default_rng(1))
-    assert sorted(shuffled.works[:3].tolist()) == [0, 1, 2]
+    assert sorted(shuffled.artworks[:3].tolist()) == [0, 1, 2]
     assert shuffled.new.all()
 
 

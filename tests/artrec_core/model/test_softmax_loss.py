@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from artrec_core.model.softmax_loss import next_work_loss
+from artrec_core.model.softmax_loss import next_artwork_loss
 
 NONE = -1
 
@@ -45,7 +45,7 @@ def world(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, T
 def test_equals_the_loss_written_out_and_its_gradients(rows_in_block: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("artrec_core.model.softmax_loss.ROWS_IN_BLOCK", rows_in_block)
     one, other = world(), world()
-    loss, expected = next_work_loss(*one), written_out(*other)
+    loss, expected = next_artwork_loss(*one), written_out(*other)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
     loss.backward()
     expected.backward()
@@ -56,7 +56,7 @@ def test_equals_the_loss_written_out_and_its_gradients(rows_in_block: int, monke
 def gradients_differ_by() -> float:
     """One less the least cosine of the gradients in float32 to those written out in float64."""
     one, other = world(torch.float32), world()
-    next_work_loss(*one).backward()
+    next_artwork_loss(*one).backward()
     written_out(*other).backward()
     cosines = []
     for found, wanted in zip(one[:2], other[:2], strict=True):
@@ -79,14 +79,14 @@ def test_works_seen_before_are_no_candidates():
     # Everything but the target has been seen: nothing is left that could win, whatever the logits.
     states, works = torch.randn(1, 3, 2), torch.randn(3, 2)
     targets = torch.tensor([[NONE, NONE, 2]])
-    loss = next_work_loss(states, works, torch.arange(3), None, torch.tensor([[0, 1]]), targets)
+    loss = next_artwork_loss(states, works, torch.arange(3), None, torch.tensor([[0, 1]]), targets)
     assert loss.item() == 0
 
 
 def test_equal_logits_cost_the_logarithm_of_how_many_are_left():
     states, works = torch.zeros(1, 3, 2), torch.ones(5, 2)
     targets = torch.tensor([[0, 1, 4]])  # five, four and three works are left
-    loss = next_work_loss(states, works, torch.arange(5), None, torch.tensor([[0, 1]]), targets)
+    loss = next_artwork_loss(states, works, torch.arange(5), None, torch.tensor([[0, 1]]), targets)
     assert loss.item() == pytest.approx((math.log(5) + math.log(4) + math.log(3)) / 3)
 
 
@@ -94,7 +94,7 @@ def test_huge_logits_stay_finite():
     states = torch.full((1, 2, 1), 1e4, requires_grad=True)
     works = torch.tensor([[1.0], [-1.0]])
     arguments = (torch.arange(2), None, torch.tensor([[1]]), torch.tensor([[1, 0]]))
-    loss = next_work_loss(states, works, *arguments)
+    loss = next_artwork_loss(states, works, *arguments)
     loss.backward()
     assert loss.item() == pytest.approx(1e4)  # the first target is the far one, 20,000 below; the second stands alone
     assert states.grad is not None
@@ -104,7 +104,7 @@ def test_huge_logits_stay_finite():
 def test_no_target_costs_nothing():
     states = torch.ones(1, 2, 3, requires_grad=True)
     empty = torch.tensor([[NONE, NONE]])
-    loss = next_work_loss(states, torch.ones(4, 3), torch.arange(4), None, torch.tensor([[0]]), empty)
+    loss = next_artwork_loss(states, torch.ones(4, 3), torch.arange(4), None, torch.tensor([[0]]), empty)
     loss.backward()
     assert loss.item() == 0
     assert states.grad is not None

@@ -7,7 +7,7 @@ import torch
 
 from artrec_core import processor
 from artrec_core.model import text_encoder
-from artrec_core.model.text_encoder import TextEncoder, batches_by_length, encode, tune
+from artrec_core.model.text_encoder import TextEncoder, batches_by_length, encode, prepare_training
 from artrec_core.processor import InstructionSets
 from tests.artrec_core.model.worlds import tiny_model
 
@@ -93,7 +93,7 @@ def test_saved_and_loaded_it_gives_the_same_vectors_and_digest(encoder: TextEnco
 
 
 def test_lora_moves_few_weights_and_is_merged_when_saved(encoder: TextEncoder, tmp_path: Path):
-    tune(encoder, "lora", lora_rank=2, checkpointing=True)
+    prepare_training(encoder, "lora", lora_rank=2, checkpointing=True)
     moving = [weight for weight in encoder.parameters() if weight.requires_grad]
     assert 0 < sum(weight.numel() for weight in moving) < sum(weight.numel() for weight in encoder.parameters()) / 2
     for weight in moving:

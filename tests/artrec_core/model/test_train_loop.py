@@ -176,7 +176,7 @@ def test_training_data_comes_back_as_it_was_saved(tmp_path: Path):
     loaded = TrainingData.load(tmp_path)
     assert data.refit is not None
     assert loaded.refit is not None
-    assert np.array_equal(loaded.refit.works, data.refit.works)
-    assert np.array_equal(loaded.histories.works, data.histories.works)
+    assert np.array_equal(loaded.refit.artworks, data.refit.artworks)
+    assert np.array_equal(loaded.histories.artworks, data.histories.artworks)
     # The validation works, one a person with history, are what the second training has more.
-    assert len(data.refit.works) == len(data.histories.works) + len(data.validation)
+    assert len(data.refit.artworks) == len(data.histories.artworks) + len(data.validation)

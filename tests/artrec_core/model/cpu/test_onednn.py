@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from artrec_core.model.cpu.onednn import PackedLinear, can_pack, packed
+from artrec_core.model.cpu.onednn import PackedLinear, can_pack, pack_backbone
 from artrec_core.model.text_encoder import TextEncoder, encode
 from tests.artrec_core.model.worlds import DECODERS, ENCODERS, tiny_model
 
@@ -69,7 +69,7 @@ def test_every_family_s_vectors_stay(kind: str, packing: str, tmp_path: Path):
 
 def test_the_copy_shares_what_is_not_a_linear_map(tmp_path: Path):
     backbone = TextEncoder.load(tiny_model(tmp_path / "base")).backbone
-    found = packed(backbone, torch.float32)
+    found = pack_backbone(backbone, torch.float32)
     theirs = {id(weight) for weight in backbone.parameters()}
     assert {id(weight) for weight in found.parameters()} < theirs
     assert any(isinstance(one, torch.nn.Linear) for one in backbone.modules())

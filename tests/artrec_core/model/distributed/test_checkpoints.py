@@ -12,7 +12,7 @@ from artrec_core.model.distributed.checkpoints import Checkpoints
 from artrec_core.model.run import Run, WorkerGroup
 from artrec_core.model.text_encoder import TextEncoder
 from artrec_core.model.text_phase import TextPhase
-from artrec_core.model.train_loop import train_text
+from artrec_core.model.train_loop import train_text_tower
 from tests.artrec_core.model.worlds import small_data, tiny_model
 
 MODEL = Model(dim=16, layers=1, max_tokens=16)
@@ -35,17 +35,17 @@ def text_phase(folder: Path, model: Model = MODEL, *, killed_at: int | None = No
     run = Run(folder, tiny_model(folder / "base"), model, TRAIN, Encode(), WorkerGroup())
     saved = folder / "saved"
     with pytest.MonkeyPatch.context() as patch:
-        step = engines.Plain.step
+        step = engines.PlainEngine.step
         steps = []
 
-        def killed(engine: engines.Plain, batch: object) -> float:
+        def killed(engine: engines.PlainEngine, batch: object) -> float:
             steps.append(batch)
             if killed_at is not None and len(steps) == killed_at:
                 raise Killed
             return step(engine, batch)
 
-        patch.setattr(engines.Plain, "step", killed)
-        train_text(run, small_data(), TextEncoder.load(run.base, max_tokens=16), saved)
+        patch.setattr(engines.PlainEngine, "step", killed)
+        train_text_tower(run, small_data(), TextEncoder.load(run.base, max_tokens=16), saved)
     return saved
 
 

@@ -5,12 +5,20 @@ import torch
 
 from artrec_core.config import Model, Train
 from artrec_core.errors import ArtrecError
-from artrec_core.model.distributed.gpu_memory import GIB, Size, fewest_gpus, peak, recipe_memory, told, training_memory
-from artrec_core.model.text_encoder import TextEncoder, tune
+from artrec_core.model.distributed.gpu_memory import (
+    GIB,
+    ModelSize,
+    describe_memory,
+    fewest_gpus,
+    peak_bytes,
+    recipe_memory,
+    training_memory,
+)
+from artrec_core.model.text_encoder import TextEncoder, prepare_training
 from tests.artrec_core.model.worlds import DECODERS, ENCODERS, tiny_model
 from tests.conftest import ROOT
 
-PAPER = Size(parameters=7_500_000_000, layers=1, hidden=1, linear_ends=0)
+PAPER = ModelSize(parameters=7_500_000_000, layers=1, hidden=1, linear_ends=0)
 
 
 @pytest.mark.parametrize(("stage", "gigabytes"), [(0, 120.0), (1, 31.4), (2, 16.6), (3, 1.9)])
@@ -27,7 +35,7 @@ def test_float32_takes_as_much_a_parameter_but_shards_less_of_it():
 
 
 def test_activations_by_hand():
-    size = Size(parameters=10, layers=4, hidden=8, linear_ends=0)
+    size = ModelSize(parameters=10, layers=4, hidden=8, linear_ends=0)
     kept, again = (
         training_memory(size, tokens=100, stage=0, workers=1, checkpointing=one)["activations"] for one in (False, True)
     )
@@ -38,10 +46,10 @@ def test_activations_by_hand():
 @pytest.mark.parametrize("kind", [*ENCODERS, *DECODERS])
 def test_what_is_counted_is_what_the_model_has(kind: str, tmp_path: Path):
     encoder = TextEncoder.load(tiny_model(tmp_path, kind))
-    size = Size.of(encoder.backbone.config)
+    size = ModelSize.of(encoder.backbone.config)
     assert size.parameters == sum(weight.numel() for weight in encoder.parameters())
     assert (size.layers, size.hidden) == (2, 32)
-    tune(encoder, "lora", lora_rank=4, checkpointing=False)
+    prepare_training(encoder, "lora", lora_rank=4, checkpointing=False)
     assert size.moving("lora", 4) == sum(weight.numel() for weight in encoder.parameters() if weight.requires_grad)
 
 
@@ -50,7 +58,7 @@ def test_the_tensors_of_a_plain_step_take_what_is_said(tmp_path: Path):
     optimizer = torch.optim.AdamW(encoder.parameters())
     sum(weight.sum() for weight in encoder.parameters()).backward()  # type: ignore[union-attr]
     optimizer.step()
-    parts = training_memory(Size.of(encoder.backbone.config), tokens=0, stage=0, workers=1, sixteen_bit=False)
+    parts = training_memory(ModelSize.of(encoder.backbone.config), tokens=0, stage=0, workers=1, sixteen_bit=False)
     moments = sum(one.nbytes for state in optimizer.state.values() for name, one in state.items() if name != "step")
     assert parts["weights"] == sum(weight.nbytes for weight in encoder.parameters())
     assert parts["gradients"] == sum(weight.grad.nbytes for weight in encoder.parameters() if weight.grad is not None)
@@ -59,11 +67,14 @@ def test_the_tensors_of_a_plain_step_take_what_is_said(tmp_path: Path):
 
 def test_more_gpus_until_it_fits_or_a_word_on_what_to_change():
     train = Train(deepspeed=str(ROOT / "infra/deepspeed/zero3_bf16.json"), text_batch=8)
-    model, size = Model(max_tokens=64), Size(parameters=8_000_000_000, layers=32, hidden=4096, linear_ends=10_000_000)
+    model, size = (
+        Model(max_tokens=64),
+        ModelSize(parameters=8_000_000_000, layers=32, hidden=4096, linear_ends=10_000_000),
+    )
     few = fewest_gpus(model, train, size, 80 * GIB)
-    assert peak(recipe_memory(model, train, size, workers=few)) <= 72 * GIB
-    assert peak(recipe_memory(model, train, size, workers=few // 2)) > 72 * GIB
+    assert peak_bytes(recipe_memory(model, train, size, workers=few)) <= 72 * GIB
+    assert peak_bytes(recipe_memory(model, train, size, workers=few // 2)) > 72 * GIB
     assert fewest_gpus(model.model_copy(update={"tuning": "lora"}), train, size, 80 * GIB) < few
     with pytest.raises(ArtrecError, match="lora"):
         fewest_gpus(model, train, size, 8 * GIB)
-    assert told(recipe_memory(model, train, size, workers=4), 4).startswith("about ")
+    assert describe_memory(recipe_memory(model, train, size, workers=4), 4).startswith("about ")

@@ -11,7 +11,7 @@ import torch
 
 from artrec_core.config import Recipe, load
 from artrec_core.evaluation.ranking import held_out_ndcg
-from artrec_core.model.distributed.launch import launch, slow_products
+from artrec_core.model.distributed.launch import launch, slow_product_notices
 from artrec_core.model.text_encoder import TextEncoder
 from artrec_core.model.two_tower import TwoTower
 from tests.artrec_core.model.worlds import small_data, tiny_model
@@ -35,14 +35,16 @@ def recipe(*overrides: str) -> Recipe:
     ],
 )
 def test_a_training_says_what_the_processor_does_slowly(overrides: list[str], words: list[str], small_processor: None):
-    notices = slow_products(recipe('train.launcher="ray"', *overrides))
+    notices = slow_product_notices(recipe('train.launcher="ray"', *overrides))
     assert len(notices) == len(words)
     assert all(word in notice and "set" in notice for word, notice in zip(words, notices, strict=True))
 
 
 @pytest.mark.fast_products("bfloat16")
 def test_a_processor_with_units_for_it_says_nothing_of_bfloat16():
-    assert not slow_products(recipe('model.precision="bfloat16"', 'train.deepspeed="infra/deepspeed/zero2_bf16.json"'))
+    assert not slow_product_notices(
+        recipe('model.precision="bfloat16"', 'train.deepspeed="infra/deepspeed/zero2_bf16.json"')
+    )
 
 
 @pytest.mark.slow
@@ -105,8 +107,8 @@ def test_training_joins_the_cluster_that_the_environment_names_and_leaves_it_run
 CLOSED = """
 import os, subprocess, sys
 from artrec_core.config import load
-from artrec_core.model.distributed.launch import ray_running
-with ray_running(load("infra/recipes/demo.toml"), 1):
+from artrec_core.model.distributed.launch import ray_cluster
+with ray_cluster(load("infra/recipes/demo.toml"), 1):
     import ray
     assert ray.get(ray.remote(lambda: 1).remote()) == 1
     join = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False)"
