@@ -21,7 +21,7 @@ PANELS = {
     "A whole night": ("nightly",),
     "Its steps, in order": ("crawl", "validate", "prepare", "train", "embed", "score", "publish", "report"),
     "Retraining": ("retrain", "tune", "models"),
-    "Looking": ("show", "evaluate", "doctor", "mlflow"),
+    "Looking": ("show", "evaluate", "doctor", "recipe", "mlflow"),
 }
 
 

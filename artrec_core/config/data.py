@@ -20,7 +20,7 @@ class Source(Section):
     required: bool = Field(True, description="Whether the night stops if the file does not exist.")
     museum: str | None = Field(None, description="Name of the holding museum, for records that do not name it.")
     licence: str | None = Field(None, description="Licence of the metadata, for records that do not state it.")
-    limit: int | None = Field(None, ge=1, description="Number of lines to read, from the start; null: all.")
+    limit: int | None = Field(None, ge=1, description="Number of lines to read, from the start; not set: all.")
     fields: dict[str, str] = Field(
         {},
         description="Only for `jsonl`: our column = dotted path in the record. Lists are joined where the column holds text.",
@@ -124,9 +124,7 @@ class Signals(Section):
     unseen: list[str] = Field(["impression", "search"], description="Kinds of events that do not make an artwork seen.")
     rating_positive_from: float = Field(4.0, description="Lowest rating that is positive.")
     rating_negative_to: float = Field(2.0, description="Highest rating that is negative.")
-    long_view_seconds: float | None = Field(
-        30.0, description="Shortest view that is positive, in seconds; null: no view is positive."
-    )
+    long_view_seconds: float | None = Field(30.0, description="Shortest view that is positive, in seconds.")
 
 
 class Prepare(Section):

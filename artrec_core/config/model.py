@@ -34,7 +34,7 @@ class Model(Section):
     layers_kept: int | None = Field(
         None,
         ge=1,
-        description="Number of layers of a smaller text tower, distilled from the base model on the catalogue's documents. null: the whole model.",
+        description="Number of layers of a smaller text tower, distilled from the base model on the catalogue's documents. Not set: the whole model.",
     )
     dim: int = Field(64, ge=8, description="Dimension of artwork and user vectors.")
     layers: int = Field(
@@ -105,6 +105,10 @@ class Train(Section):
         8, ge=1, description="Number of epochs without a better validation metric after which training stops."
     )
     weight_decay: float = Field(0.1, ge=0, description="Weight decay of both towers.")
+    baselines: list[Literal["popularity", "als", "ease"]] = Field(
+        ["popularity", "als", "ease"],
+        description="Baselines that a new version is compared with on the report page. Their settings are chosen on the validation artworks, which takes long for very many users or artworks.",
+    )
     seed: int = Field(0, description="Random seed.")
     max_failures: int = Field(1, ge=0, description="How often Ray Train starts again after training failed.")
     experiment: str = Field("artrec", description="Name of the MLflow experiment.")
@@ -148,4 +152,4 @@ class Encode(Section):
         "auto",
         description="Tokens per batch, with padding. `auto`: 2,048 on a CPU, where each thread has its own batch; 65,536 on a GPU.",
     )
-    threads: int | None = Field(None, ge=1, description="Threads on a CPU; null: all processors.")
+    threads: int | None = Field(None, ge=1, description="Threads on a CPU; not set: all processors.")

@@ -49,7 +49,7 @@ class Filters(Section):
 
 
 class Block(Section):
-    """Artworks that must not be shown."""
+    """Artworks that must not be shown: in no table (`score.block`), or in no list of a strategy (`strategies.block`)."""
 
     artworks: list[str] = Field([], description="Artwork ids.")
     creators: list[str] = Field([], description="Names of creators, in any case; all their artworks are blocked.")
@@ -63,10 +63,10 @@ class Caps(Section):
     """Maximum number of artworks of one kind in a list."""
 
     creator: int | None = Field(
-        None, ge=1, description="Maximum number of artworks by one named creator in a list; null: no cap."
+        None, ge=1, description="Maximum number of artworks by one named creator in a list; not set: no cap."
     )
     source: int | None = Field(
-        None, ge=1, description="Maximum number of artworks of one source in a list; null: no cap."
+        None, ge=1, description="Maximum number of artworks of one source in a list; not set: no cap."
     )
 
 
@@ -103,7 +103,7 @@ class Floor(Section):
 
     group: str = Field(
         pattern=r"^(source|museum|gender|nationality|movement|culture|classification):.*\S",
-        description="Group of artworks, such as `source:walters` or `gender:female`. Gender and nationality are those of the first creator.",
+        description="Group of artworks as `<kind>:<name>`, such as `gender:female`. Kinds: source, museum, gender, nationality, movement, culture, classification. Gender and nationality are those of the first creator.",
     )
     share: Share = Field(description="Minimum share of the places of a list.")
 
@@ -119,8 +119,8 @@ class Strategy(Section):
     filters: Filters = Field(Filters(), description="Which artworks may be recommended.")
     block: Block = Field(Block(), description="Blocked artworks, in addition to `score.block`.")
     caps: Caps = Field(Caps(), description="Maximum number of artworks of one creator or source in a list.")
-    diversity: Diversity | None = Field(None, description="Diversity of a list; null: none.")
-    exploration: Exploration | None = Field(None, description="Places for new artworks; null: none.")
+    diversity: Diversity | None = Field(None, description="Diversity of a list; not set: none.")
+    exploration: Exploration | None = Field(None, description="Places for new artworks; not set: none.")
     floors: list[Floor] = Field([], max_length=60, description="Exposure floors, the most important first.")
 
     @property
@@ -157,5 +157,5 @@ class Score(Section):
     )
     memory_mb: int = Field(512, ge=1, description="Memory for scoring besides the vectors, in MiB.")
     threads: int | None = Field(
-        None, ge=1, description="Threads per process; null: all processors, shared among the workers."
+        None, ge=1, description="Threads per process; not set: all processors, shared among the workers."
     )

@@ -33,5 +33,5 @@ class Publish(Section):
 
     strategy: str = Field("main", description="Name of the strategy that `recommendations_current` serves.")
     keep_days: int | None = Field(
-        None, ge=1, description="Number of days to keep in the warehouse; older days are removed. null: all."
+        None, ge=1, description="Number of days to keep in the warehouse; older days are removed. Not set: all."
     )
