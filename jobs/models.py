@@ -1,4 +1,4 @@
-"""The versions in the registry, which of them serves the nights, and how another is put in its place."""
+"""`artrec models`: list the model versions, promote one to champion, and roll back to an earlier champion."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,23 +15,24 @@ from jobs.step import SetOption, run_command
 if TYPE_CHECKING:
     from artrec_core.model.registry import Registry, Version
 
-# Figures of the held-out test that are shown, of the model and beside it of the baselines.
-SHOWN = "ndcg@10"
-# So many of the latest promotions are listed.
-LATEST = 10
+# The metric on the held-out split that is listed for the model and for each baseline.
+SHOWN_METRIC = "ndcg@10"
+LATEST_PROMOTIONS = 10
+
+# Modules that import MLflow, torch or SciPy, which take seconds, are imported where they are used: `artrec --help` needs none.
 
 APP = typer.Typer(invoke_without_command=True, add_completion=False, pretty_exceptions_enable=False)
 # `artrec models promote 3 --config F` and `artrec models --config F promote 3` are the same.
 MaybeConfig = Annotated[str | None, typer.Option("--config", "-c", help="The recipe, a TOML file.", metavar="FILE")]
-WhyOption = Annotated[str, typer.Option(help="The reason, kept with the version.", metavar="TEXT")]
+WhyOption = Annotated[str, typer.Option(help="The reason; it is stored with the version.", metavar="TEXT")]
 
 
 @APP.callback()
 def command(context: typer.Context, config: MaybeConfig = None, overrides: SetOption = []) -> None:  # noqa: B006
-    """List the model versions with their figures; the champion is the one that nights are served with."""
+    """List the model versions with their metrics; nights are served with the champion."""
     context.obj = (config, overrides)
     if context.invoked_subcommand is None:
-        _list(_registry(context), config)
+        _list_versions(_registry(context), config)
 
 
 @APP.command()
@@ -44,15 +45,15 @@ def promote(
 ) -> None:
     """Make a version the champion: the next night is served with it."""
     registry = _registry(context, config, overrides)
-    found, champion = registry.version(version), registry.champion()
+    challenger, champion = registry.version(version), registry.champion()
     if champion is not None and champion.name == version:
         typer.echo(f"version {version} is the champion already")
         return
-    check_sound(registry, found)
-    against = _gate(found)[1]
-    registry.promote(found, f"{why}; the gate: {against}" if against else why, by=shell_user())
-    place = "" if champion is None else f" in the place of version {champion.name}"
-    typer.echo(f"version {version} is champion now{place}; the next night is served with it")
+    check_sound(registry, challenger)
+    objections = _gate_verdict(challenger)[1]
+    registry.promote(challenger, f"{why}; the gate: {objections}" if objections else why, by=shell_user())
+    predecessor = "" if champion is None else f" in the place of version {champion.name}"
+    typer.echo(f"version {version} is champion now{predecessor}; the next night is served with it")
 
 
 @APP.command()
@@ -63,66 +64,77 @@ def rollback(
     overrides: SetOption = [],  # noqa: B006
     why: WhyOption = "rolled back by hand",
 ) -> None:
-    """Put the champion's predecessor, or an earlier champion, back in its place."""
+    """Make the champion's predecessor, or an earlier champion V, the champion again."""
     registry = _registry(context, config, overrides)
     champion, earlier = registry.champion(), registry.earlier_champions()
-    check_sound(registry, registry.version(version or earlier[-1])) if version or earlier else None
-    back = registry.roll_back(version, why, by=shell_user())
-    served = "" if champion is None else f" in the place of version {champion.name}"
-    typer.echo(f"version {back.name} is champion again{served}; the next night is served with it")
+    if version or earlier:
+        check_sound(registry, registry.version(version or earlier[-1]))
+    restored = registry.roll_back(version, why, by=shell_user())
+    predecessor = "" if champion is None else f" in the place of version {champion.name}"
+    typer.echo(f"version {restored.name} is champion again{predecessor}; the next night is served with it")
 
 
 def check_sound(registry: "Registry", version: "Version") -> None:
-    """Raises `ArtrecError` where a version must not serve whoever asks: its files are gone or not finite, or the gate found it broken."""
+    """Check that a version can serve, whoever promotes it.
+
+    Raises
+    ------
+    ArtrecError
+        If its files are missing or hold weights that are not finite, or if the gate found the model broken.
+    """
     from artrec_core.model.two_tower import TwoTower
 
     TwoTower.load(registry.fetch(version))
-    fault = next((one["says"] for one in _criteria(version) if one["name"] == "model" and not one["passed"]), None)
+    criteria = _criteria(version)
+    fault = next((item["says"] for item in criteria if item["name"] == "model" and not item["passed"]), None)
     if fault is not None:
         raise ArtrecError(f"version {version.name} must not serve: {fault}")
 
 
 def _registry(context: typer.Context, config: str | None = None, overrides: list[str] | None = None) -> "Registry":
-    from artrec_core.model.registry import Registry  # MLflow takes seconds to import
+    from artrec_core.model.registry import Registry
 
-    given, general = context.obj
-    if (path := config or given) is None:
+    # The options may stand before or after the subcommand.
+    group_config, group_overrides = context.obj
+    if (path := config or group_config) is None:
         raise typer.BadParameter("it is needed: the recipe says where the registry is", param_hint="--config")
-    return Registry(load(path, [*general, *(overrides or [])]).store)
+    return Registry(load(path, [*group_overrides, *(overrides or [])]).store)
 
 
-def _list(registry: "Registry", config: str | None) -> None:
+def _list_versions(registry: "Registry", config: str | None) -> None:
     versions = registry.versions()
     if not versions:
         typer.echo(f"There is no model version yet; `artrec train --config {config} --date DATE` makes one.")
         return
-    rivals = sorted({name for version in versions for name in _measured(version.figures)} - {"model"})
-    table = Table(title=f"{SHOWN} on held-out last positive events", title_justify="left", box=None, pad_edge=False)
-    for column in ("version", "alias", "night", "base", "tuning", "gate", "model", *rivals):
+    baselines = sorted({name for version in versions for name in _metric_values(version.figures)} - {"model"})
+    title = f"{SHOWN_METRIC} on held-out last positive events"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in ("version", "alias", "night", "base", "tuning", "gate", "model", *baselines):
         table.add_column(column, overflow="fold")
     for version in versions:
-        measured = _measured(version.figures)
-        told = [version.tags.get(name, "") for name in ("run_date", "base", "tuning")]
-        scores = [f"{measured[name]:.4f}" if name in measured else "" for name in ("model", *rivals)]
-        table.add_row(*map(Text, (version.name, ", ".join(version.aliases), *told, _gate(version)[0], *scores)))
-    # A log or a pipe is no terminal: its lines need not be folded at 80 letters.
+        values = _metric_values(version.figures)
+        tags = [version.tags.get(name, "") for name in ("run_date", "base", "tuning")]
+        metrics = [f"{values[name]:.4f}" if name in values else "" for name in ("model", *baselines)]
+        row = (version.name, ", ".join(version.aliases), *tags, _gate_verdict(version)[0], *metrics)
+        table.add_row(*map(Text, row))
     make_console().print(table)
-    _tell(registry, versions)
+    _list_promotions(registry, versions)
 
 
-def _tell(registry: "Registry", versions: "list[Version]") -> None:
-    """Who served when and why, the latest last; and what speaks against the versions that do not serve."""
-    for one in registry.promotions()[-LATEST:]:
-        place = "" if one.instead_of is None else f" in the place of {one.instead_of}"
-        typer.echo(f"{one.at}  {one.version} {'came back' if one.back else 'promoted'}{place} by {one.by}: {one.why}")
+def _list_promotions(registry: "Registry", versions: "list[Version]") -> None:
+    """Print the latest promotions with their reasons, the newest last, and the gate's objections to other versions."""
+    for promotion in registry.promotions()[-LATEST_PROMOTIONS:]:
+        predecessor = "" if promotion.instead_of is None else f" in the place of {promotion.instead_of}"
+        action = "came back" if promotion.back else "promoted"
+        typer.echo(f"{promotion.at}  {promotion.version} {action}{predecessor} by {promotion.by}: {promotion.why}")
     for version in versions:
-        verdict, against = _gate(version)
+        verdict, objections = _gate_verdict(version)
         if "champion" not in version.aliases and verdict in ("refused", "doubtful"):
-            typer.echo(f"{version.name} {verdict}: {against}")
+            typer.echo(f"{version.name} {verdict}: {objections}")
 
 
-def _gate(version: "Version") -> tuple[str, str]:
-    """The gate's verdict about a version, and what speaks against it; both empty where it was not asked."""
+def _gate_verdict(version: "Version") -> tuple[str, str]:
+    """The gate's verdict on a version and its objections; both are empty if the gate has not decided on it."""
     from artrec_core.evaluation.gate import Decision
 
     stored = json.loads(version.tags.get("gate", "{}"))
@@ -134,10 +146,12 @@ def _criteria(version: "Version") -> list[dict[str, Any]]:
     return json.loads(stored["decision"])["criteria"] if stored else []
 
 
-def _measured(figures: dict[str, Any]) -> dict[str, float]:
-    """Who was measured -> NDCG@10."""
+def _metric_values(figures: dict[str, Any]) -> dict[str, float]:
+    """SHOWN_METRIC of the model and of each baseline, by name."""
     return {
-        name: float(values[SHOWN]) for name, values in figures.items() if isinstance(values, dict) and SHOWN in values
+        name: float(metrics[SHOWN_METRIC])
+        for name, metrics in figures.items()
+        if isinstance(metrics, dict) and SHOWN_METRIC in metrics
     }
 
 

@@ -1,4 +1,4 @@
-"""A person's history and recommendations side by side, as an app would read them."""
+"""`artrec show`: a user's history and recommendations side by side, as an app reads them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -43,34 +43,38 @@ from jobs.pages import PAGE
 from jobs.step import ConfigOption, SetOption, run_command
 
 LATEST_EVENTS = 12
-# Of each of several people: enough to see what they are like, few enough to fit a screen.
-ROWS_OF_AN_EXAMPLE = 8
-SIDE_BY_SIDE_FROM = 110  # columns of the terminal
-WIDTH_OF_A_LOG = 140
+# Rows for each of several users: enough to see their taste, few enough for one screen.
+ROWS_PER_EXAMPLE = 8
+# The tables are printed side by side if the terminal has at least so many columns.
+MIN_WIDTH_SIDE_BY_SIDE = 110
+LOG_WIDTH = 140
 
 
 def command(
     config: ConfigOption,
     user: Annotated[str | None, typer.Argument(help="A user_id, as in the events.")] = None,
     date: Annotated[
-        str | None, typer.Option("--date", "-d", help="A published night; the one served if left out.", metavar="DATE")
+        str | None,
+        typer.Option("--date", "-d", help="A published night; without it, the night that is served.", metavar="DATE"),
     ] = None,
-    examples_wanted: Annotated[int, typer.Option("--examples", help="Show so many people instead of one.")] = 0,
+    example_count: Annotated[
+        int, typer.Option("--examples", help="Show this many users instead of one.", metavar="N")
+    ] = 0,
     overrides: SetOption = [],  # noqa: B006
 ) -> None:
-    """Show a person's history and recommendations, with the reasons."""
-    if (user is None) == (examples_wanted < 1):
+    """Show a user's history and recommendations, with the reasons."""
+    if (user is None) == (example_count < 1):
         raise ArtrecError("say whom to show, as in `artrec show visitor-7 --config FILE`, or `--examples 3`")
     recipe = load(config, overrides)
     day = None if date is None else day_of(date)
     if user is None:
-        examples(recipe, examples_wanted, day)
+        show_examples(recipe, example_count, day)
     else:
         show(recipe, user, day)
 
 
 def show(recipe: Recipe, user: str, day: str | None = None) -> None:
-    """Print one person as of a published night, the one served by default; `ArtrecError` where there is none."""
+    """Print one user as of a published night, by default the one that is served; `ArtrecError` if the night is not published."""
     try:
         user_id = identifier(user) or user
     except ValueError as error:
@@ -78,10 +82,10 @@ def show(recipe: Recipe, user: str, day: str | None = None) -> None:
     _print(open_night(recipe, day), [user_id], None)
 
 
-def examples(recipe: Recipe, n: int = 3, day: str | None = None) -> None:
-    """Print `n` people of a published night, from one with a long history down to one with none, and where to look on."""
+def show_examples(recipe: Recipe, count: int = 3, day: str | None = None) -> None:
+    """Print `count` users of a published night, from a long history to none, then the addresses of report and warehouse."""
     night = open_night(recipe, day)
-    _print(night, example_people(night, n), ROWS_OF_AN_EXAMPLE)
+    _print(night, example_users(night, count), ROWS_PER_EXAMPLE)
     print()
     if night.lake.read_note(PAGE, night.day) is not None:
         print(f"report:    {night.lake.note_address(PAGE, night.day)}")
@@ -90,7 +94,15 @@ def examples(recipe: Recipe, n: int = 3, day: str | None = None) -> None:
 
 @dataclass(frozen=True)
 class PublishedNight:
-    """A night in the warehouse, and the lake it came from."""
+    """A night in the warehouse, and the lake that it was made from.
+
+    Attributes
+    ----------
+    warehouse : where the night is published
+    lake : where the night's histories and users are
+    publication : the night's row of PUBLICATION
+    failed_since : a later night that could not be published, if there is one and the served night was asked for
+    """
 
     warehouse: Warehouse
     lake: Lake
@@ -103,27 +115,27 @@ class PublishedNight:
         return str(self.publication[RUN_DATE])
 
     def recommendations(self, user: str) -> pl.DataFrame:
-        """The person's rows in the default strategy, by rank."""
+        """The user's rows in the default strategy, by rank."""
         return self._rows("recommendations_v1", f"{STRATEGY} = $2 AND {USER_ID} = $3", self.publication[STRATEGY], user)
 
     def popular(self) -> pl.DataFrame:
         """What an unknown user gets: the artworks that are popular overall."""
         return self._rows("popular_artworks_v1", f"{SEGMENT} = $2", OVERALL)
 
-    def works(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """What is shown of these works."""
-        found = self._rows("artworks_v1", f"{ARTWORK_ID} = ANY($2)", sorted(set(ids)))
-        return {str(row[ARTWORK_ID]): row for row in found.iter_rows(named=True)}
+    def artworks(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The published rows of these artworks, by artwork id."""
+        rows = self._rows("artworks_v1", f"{ARTWORK_ID} = ANY($2)", sorted(set(ids)))
+        return {str(row[ARTWORK_ID]): row for row in rows.iter_rows(named=True)}
 
     def history(self, user: str) -> pl.DataFrame:
-        """The person's events, latest first; none where the lake no longer has the day."""
-        there = self.lake.find_manifest("histories", self.day) is not None
-        frames = self.lake.iterate("histories", self.day) if there else []
-        mine = [frame.filter(pl.col(USER_ID) == user) for frame in frames]
-        return pl.concat([empty_frame(HISTORY), *mine]).sort(OCCURRED_AT, descending=True, maintain_order=True)
+        """The user's events, latest first; empty if the lake no longer has the night."""
+        in_lake = self.lake.find_manifest("histories", self.day) is not None
+        frames = self.lake.iterate("histories", self.day) if in_lake else []
+        events = [frame.filter(pl.col(USER_ID) == user) for frame in frames]
+        return pl.concat([empty_frame(HISTORY), *events]).sort(OCCURRED_AT, descending=True, maintain_order=True)
 
-    def person(self, user: str) -> pl.DataFrame:
-        """What is known of the person besides events: a row, or none."""
+    def user_record(self, user: str) -> pl.DataFrame:
+        """The user's row in the lake table `people`; empty if there is none."""
         return self.lake.read_or_empty("people", self.day).filter(pl.col(USER_ID) == user)
 
     def _rows(self, table: str, condition: str, *parameters: Any) -> pl.DataFrame:
@@ -133,129 +145,133 @@ class PublishedNight:
 
 
 def open_night(recipe: Recipe, day: str | None = None) -> PublishedNight:
-    """The published night of that date, or the one served; `ArtrecError` that names those there are."""
+    """The published night of this date, by default the one that is served; the `ArtrecError` names the published nights."""
     warehouse = open_warehouse(recipe.store.warehouse)
-    log = warehouse.publications()
-    last = log.filter(pl.col(STATUS) != FAILED).unique(RUN_DATE, keep="last", maintain_order=True)
-    there = last.filter(pl.col(STATUS) == PUBLISHED).sort(RUN_DATE)
-    if not there.height:
+    publications = warehouse.publications()
+    last_states = publications.filter(pl.col(STATUS) != FAILED).unique(RUN_DATE, keep="last", maintain_order=True)
+    published = last_states.filter(pl.col(STATUS) == PUBLISHED).sort(RUN_DATE)
+    if not published.height:
         raise ArtrecError(NOTHING_PUBLISHED.format(where=f"the warehouse of {recipe.name}"))
-    wanted = there.filter(pl.col(RUN_DATE) == day) if day is not None else there.tail(1)
-    if not wanted.height:
-        nights = ", ".join(there.get_column(RUN_DATE).tail(5))
+    matches = published.filter(pl.col(RUN_DATE) == day) if day is not None else published.tail(1)
+    if not matches.height:
+        nights = ", ".join(published.get_column(RUN_DATE).tail(5))
         raise ArtrecError(f"{day} is not published; the latest nights are {nights}")
-    publication = wanted.row(0, named=True)
-    attempts = log.filter(pl.col(STATUS).is_in([PUBLISHED, FAILED])).sort(RUN_DATE, maintain_order=True).tail(1)
-    newest = attempts.row(0, named=True)
-    failed_since = str(newest[RUN_DATE]) if day is None and newest[STATUS] == FAILED else None
+    publication = matches.row(0, named=True)
+    attempts = publications.filter(pl.col(STATUS).is_in([PUBLISHED, FAILED])).sort(RUN_DATE, maintain_order=True)
+    latest_attempt = attempts.row(-1, named=True)
+    failed_since = str(latest_attempt[RUN_DATE]) if day is None and latest_attempt[STATUS] == FAILED else None
     return PublishedNight(warehouse, Lake(recipe.store.lake), publication, failed_since)
 
 
-def example_people(night: PublishedNight, n: int) -> list[str]:
-    """`n` served people, spread over the lengths of histories, longest first; the same for the same night."""
+def example_users(night: PublishedNight, count: int) -> list[str]:
+    """`count` users with recommendations, evenly spread over history lengths, longest first; deterministic."""
     statement = f"SELECT DISTINCT {USER_ID} FROM artrec.recommendations_v1 WHERE {RUN_DATE} = $1 AND {STRATEGY} = $2"
-    served = night.warehouse.query(statement, [night.day, night.publication[STRATEGY]])
-    if not served.height:
+    users = night.warehouse.query(statement, [night.day, night.publication[STRATEGY]])
+    if not users.height:
         return []
-    events = night.lake.read_or_empty("histories", night.day).group_by(USER_ID).len("events")
-    ranked = (
-        served.join(events, on=USER_ID, how="left")
+    event_counts = night.lake.read_or_empty("histories", night.day).group_by(USER_ID).len("events")
+    by_history_length = (
+        users.join(event_counts, on=USER_ID, how="left")
         .sort(pl.col("events").fill_null(0), USER_ID, descending=[True, False])
         .get_column(USER_ID)
         .to_list()
     )
-    steps = max(n - 1, 1)
-    places = [round(place * (len(ranked) - 1) / steps) for place in range(min(n, len(ranked)))]
-    return [str(ranked[place]) for place in places]
+    intervals = max(count - 1, 1)
+    last = len(by_history_length) - 1
+    positions = [round(example * last / intervals) for example in range(min(count, len(by_history_length)))]
+    return [str(by_history_length[position]) for position in positions]
 
 
-def _print(night: PublishedNight, users: Sequence[str], most: int | None) -> None:
-    console = make_console(WIDTH_OF_A_LOG)
-    says = f"night of {night.day}, model {night.publication[MODEL_VERSION]}, strategy {night.publication[STRATEGY]}"
-    console.print(Text(says, "dim"))
+def _print(night: PublishedNight, users: Sequence[str], max_rows: int | None) -> None:
+    console = make_console(LOG_WIDTH)
+    title = f"night of {night.day}, model {night.publication[MODEL_VERSION]}, strategy {night.publication[STRATEGY]}"
+    console.print(Text(title, "dim"))
     if night.failed_since is not None:
-        console.print(Text(f"the night of {night.failed_since} failed; what is older is still served", "yellow"))
+        warning = f"the night of {night.failed_since} failed; an older night is still served"
+        console.print(Text(warning, "yellow"))
     for user in users:
         console.print()
-        _print_person(console, night, user, most)
+        _print_user(console, night, user, max_rows)
 
 
-def _print_person(console: Console, night: PublishedNight, user: str, most: int | None) -> None:
-    recommended = night.recommendations(user)
-    served = recommended.height > 0
-    events, person = night.history(user), night.person(user)
-    known = served or events.height > 0 or person.height > 0
-    rows = recommended if known else night.popular()
-    rows = rows if most is None else rows.head(most)
-    works = night.works([*rows.get_column(ARTWORK_ID), *events.head(LATEST_EVENTS).get_column(ARTWORK_ID).drop_nulls()])
-    heading = Text(_plain(user), "bold")
-    if any(frame.get_column(SIMULATED).any() for frame in (rows, events, person)):
-        # What is popular may be so among simulated people, though the asker is not one.
-        heading.append("  SIMULATED" if known else "  popular among SIMULATED visitors", "bold magenta")
+def _print_user(console: Console, night: PublishedNight, user: str, max_rows: int | None) -> None:
+    recommendations = night.recommendations(user)
+    has_recommendations = recommendations.height > 0
+    events, record = night.history(user), night.user_record(user)
+    is_known = has_recommendations or events.height > 0 or record.height > 0
+    rows = recommendations if is_known else night.popular()
+    rows = rows if max_rows is None else rows.head(max_rows)
+    latest_events = events.head(LATEST_EVENTS)
+    artworks = night.artworks([*rows.get_column(ARTWORK_ID), *latest_events.get_column(ARTWORK_ID).drop_nulls()])
+    heading = Text(_printable(user), "bold")
+    if any(frame.get_column(SIMULATED).any() for frame in (rows, events, record)):
+        # The user who asks may be real even if the artworks are popular among simulated users.
+        heading.append("  SIMULATED" if is_known else "  popular among SIMULATED users", "bold magenta")
     console.print(heading)
-    for interests in person.get_column(INTERESTS).drop_nulls():
-        console.print(Text(f"stated interests: {_plain(interests)}"))
-    if not known:
-        console.print(
-            Text("nobody known by this name: this is what somebody unknown gets, the popular works", "yellow")
-        )
-    elif not served:
-        console.print(Text("nothing left to recommend: every work that may be shown was seen", "yellow"))
-    left, right = _history(events, works), _recommendations(rows, works, known)
-    if not known:
-        console.print(right)
-    elif not served:
-        console.print(left)
-    elif console.width < SIDE_BY_SIDE_FROM:
-        console.print(left, right)
+    for interests in record.get_column(INTERESTS).drop_nulls():
+        console.print(Text(f"stated interests: {_printable(interests)}"))
+    if not is_known:
+        console.print(Text("no user has this id; an unknown user gets the popular artworks", "yellow"))
+    elif not has_recommendations:
+        console.print(Text("nothing left to recommend: the user has seen every artwork that may be shown", "yellow"))
+    history_table = _history_table(events, artworks)
+    recommendation_table = _recommendation_table(rows, artworks, is_known)
+    if not is_known:
+        console.print(recommendation_table)
+    elif not has_recommendations:
+        console.print(history_table)
+    elif console.width < MIN_WIDTH_SIDE_BY_SIDE:
+        console.print(history_table, recommendation_table)
     else:
-        both = Table.grid(padding=(0, 3), expand=True)
-        both.add_column(ratio=2)
-        both.add_column(ratio=3)
-        both.add_row(left, right)
-        console.print(both)
+        side_by_side = Table.grid(padding=(0, 3), expand=True)
+        side_by_side.add_column(ratio=2)
+        side_by_side.add_column(ratio=3)
+        side_by_side.add_row(history_table, recommendation_table)
+        console.print(side_by_side)
 
 
-def _history(events: pl.DataFrame, works: dict[str, dict[str, Any]]) -> Group:
-    shown = min(events.height, LATEST_EVENTS)
-    said = f"history: the latest {shown} of {events.height:,} events" if events.height else "history: no events"
+def _history_table(events: pl.DataFrame, artworks: dict[str, dict[str, Any]]) -> Group:
+    latest = events.head(LATEST_EVENTS)
+    title = (
+        f"history: the latest {latest.height} of {events.height:,} events" if events.height else "history: no events"
+    )
     table = Table(box=None, pad_edge=False, show_header=False)
-    for column in ("when", "what", "work"):
-        table.add_column(column, style="dim" if column != "work" else "", no_wrap=column != "work")
-    for row in events.head(LATEST_EVENTS).iter_rows(named=True):
+    for column in ("when", "kind", "artwork"):
+        table.add_column(column, style="dim" if column != "artwork" else "", no_wrap=column != "artwork")
+    for row in latest.iter_rows(named=True):
         when = row[OCCURRED_AT].strftime("%Y-%m-%d") if row[OCCURRED_AT] else ""
-        table.add_row(Text(when), Text(_plain(row[KIND])), _work(row[ARTWORK_ID], works))
-    return Group(Text(said, "underline"), table)
+        table.add_row(Text(when), Text(_printable(row[KIND])), _artwork_text(row[ARTWORK_ID], artworks))
+    return Group(Text(title, "underline"), table)
 
 
-def _recommendations(rows: pl.DataFrame, works: dict[str, dict[str, Any]], known: bool) -> Group:
+def _recommendation_table(rows: pl.DataFrame, artworks: dict[str, dict[str, Any]], is_known: bool) -> Group:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("rank", style="dim", justify="right")
-    table.add_column("work", ratio=1)
-    if known:
-        table.add_column("why", ratio=1, style="dim")
+    table.add_column("artwork", ratio=1)
+    if is_known:
+        table.add_column("reason", ratio=1, style="dim")
     for row in rows.iter_rows(named=True):
-        why = [Text(_plain(row[REASON]))] if known else []
-        table.add_row(str(row[RANK]), _work(row[ARTWORK_ID], works), *why)
-    return Group(Text("recommended, and why" if known else "popular", "underline"), table)
+        reasons = [Text(_printable(row[REASON]))] if is_known else []
+        table.add_row(str(row[RANK]), _artwork_text(row[ARTWORK_ID], artworks), *reasons)
+    return Group(Text("recommended, and why" if is_known else "popular", "underline"), table)
 
 
-def _work(artwork_id: str | None, works: dict[str, dict[str, Any]]) -> Text:
-    """`Sunflowers, Vincent van Gogh (1888)`; a work the warehouse lacks is shown by its id."""
-    work = works.get(artwork_id or "")
-    if work is None:
-        return Text(_plain(artwork_id), "dim")
-    text = Text(_plain(work[TITLE]) or str(artwork_id))
-    if work[CREATORS]:
-        text.append(f", {_plain(work[CREATORS])}", "cyan")
-    if work[DATE_TEXT]:
-        text.append(f" ({_plain(work[DATE_TEXT])})", "dim")
+def _artwork_text(artwork_id: str | None, artworks: dict[str, dict[str, Any]]) -> Text:
+    """`Sunflowers, Vincent van Gogh (1888)`; an artwork that is not in the warehouse is shown by its id."""
+    artwork = artworks.get(artwork_id or "")
+    if artwork is None:
+        return Text(_printable(artwork_id), "dim")
+    text = Text(_printable(artwork[TITLE]) or str(artwork_id))
+    if artwork[CREATORS]:
+        text.append(f", {_printable(artwork[CREATORS])}", "cyan")
+    if artwork[DATE_TEXT]:
+        text.append(f" ({_printable(artwork[DATE_TEXT])})", "dim")
     return text
 
 
-def _plain(value: str | None) -> str:
-    """A crawled text without the control characters that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else " " for letter in value or "")
+def _printable(value: str | None) -> str:
+    """A crawled text with a blank in place of each control character, which a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in value or "")
 
 
 if __name__ == "__main__":
