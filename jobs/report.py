@@ -7,7 +7,7 @@ from importlib.resources import files
 from artrec_core.columns import LAKE, PUBLISHED_AT
 from artrec_core.config import Recipe
 from artrec_core.lake import digest_of
-from artrec_core.urls import redacted
+from artrec_core.urls import redact
 from jobs.pages import PAGE
 from jobs.step import Figures, Night, Step, main
 from jobs.steps import STEPS
@@ -22,7 +22,7 @@ log = logging.getLogger("artrec")
 
 def inputs(night: Night) -> dict[str, str]:
     """Whatever of the night is there: its tables, its steps' manifests and notes, the publications up to it."""
-    from jobs.pages.publication import publications
+    from jobs.pages.publication import read_publications
     from jobs.pages.training import training_note
 
     lake, day = night.lake, night.day
@@ -36,7 +36,7 @@ def inputs(night: Night) -> dict[str, str]:
     notes = {name: lake.read_note(name, day) for name in NOTES}
     made_from |= {f"{name}@{day}": digest_of(raw.decode()) for name, raw in notes.items() if raw is not None}
     made_from["training"] = digest_of(training_note(night))
-    published = publications(night.recipe.store.warehouse, day)
+    published = read_publications(night.recipe.store.warehouse, day)
     made_from["publications"] = digest_of(published.drop(PUBLISHED_AT, strict=False).rows())
     return made_from
 
@@ -58,7 +58,7 @@ def run(night: Night) -> Figures:
             "; ".join(f"{gap.what} (artrec {gap.step})" for gap in values["missing"]),
         )
     coverage = values["coverage"]
-    reached = {"works_reached": coverage.main.reached, "works": coverage.main.works} if coverage else {}
+    reached = {"works_reached": coverage.main.reached, "works": coverage.main.artworks} if coverage else {}
     return {"page_kb": len(page) // 1024, "missing": len(values["missing"]), **reached, "parts_swept": sweep(night)}
 
 
@@ -73,7 +73,7 @@ def settings(recipe: Recipe) -> list[object]:
     """What the page depends on besides the night: the served strategy, and the template and its style."""
     folder = files("jobs.pages")
     shape = [folder.joinpath(name).read_text(encoding="utf-8") for name in (PAGE, "style.css")]
-    return [recipe.name, recipe.publish, redacted(recipe.store.warehouse), digest_of(shape)]
+    return [recipe.name, recipe.publish, redact(recipe.store.warehouse), digest_of(shape)]
 
 
 STEP = Step(

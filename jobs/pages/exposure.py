@@ -1,4 +1,4 @@
-"""Who gets shown what: how much of the catalogue reaches somebody, how evenly, and which kinds of works."""
+"""Exposure: how many artworks are recommended at all, how evenly, and of which groups."""
 
 import math
 from collections.abc import Iterable
@@ -23,181 +23,237 @@ from artrec_core.columns import (
     STRATEGY,
 )
 
-TIMES = "times"
+# The column of the tables (ARTWORK_ID, COUNT) and the like in this folder.
+COUNT = "count"
 GROUPS_SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Tally:
-    """What a table of recommendations adds up to, a part at a time.
+class ExposureCounts:
+    """Counts over a table of recommendations.
 
-    `times` counts (STRATEGY, ARTWORK_ID, TIMES); `people`, `rows` by strategy; `scores` (RANK, SCORE), `because_of`
-    (BECAUSE_OF, TIMES) and `people_simulated` are of the default strategy alone.
+    Attributes
+    ----------
+    artworks : (STRATEGY, ARTWORK_ID, COUNT) in how many lists an artwork is
+    users, rows : number of users and of rows, by strategy
+    scores : (RANK, SCORE) all rows of the default strategy
+    because_of : (BECAUSE_OF, COUNT) rows of the default strategy by what their reason names
+    simulated_users : number of simulated users in the default strategy
+    model_versions : versions that made the rows
     """
 
-    times: pl.DataFrame
-    people: dict[str, int]
+    artworks: pl.DataFrame
+    users: dict[str, int]
     rows: dict[str, int]
     scores: pl.DataFrame
     because_of: pl.DataFrame
-    people_simulated: int
+    simulated_users: int
     model_versions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How recommendations spread over a catalogue of `works`.
+    """How recommendations spread over a catalogue.
 
-    `reached` works go to somebody; `gini` is 0 where all works are shown alike and nears 1 where one gets everything;
-    `top_share` is the share of all recommendations that the `top_works` most shown (1 % of the catalogue) take.
+    Attributes
+    ----------
+    artworks : number of artworks in the catalogue
+    reached : number of artworks that are recommended at least once
+    gini : 0 if all artworks are recommended equally often; near 1 if one artwork gets everything
+    top_artworks : number of artworks in the most recommended 1 %, rounded up
+    top_share : share (0 to 1) of all recommendations that these get
     """
 
-    works: int
+    artworks: int
     reached: int
     gini: float
-    top_works: int
+    top_artworks: int
     top_share: float
 
 
 @dataclass(frozen=True)
-class Group:
-    """Works of one kind: their number, and their share (0 to 1) of the catalogue, of what people liked, and of what is recommended."""
+class GroupShares:
+    """A group of artworks: its size, and its shares (0 to 1).
+
+    Attributes
+    ----------
+    name : name of the group
+    artworks : number of artworks in the group
+    catalogue : share of the artworks in the catalogue
+    liked : share of the users' positive events; None if there are none
+    recommended : share of the recommendations
+    """
 
     name: str
-    works: int
+    artworks: int
     catalogue: float
     liked: float | None
     recommended: float
 
     @property
-    def top(self) -> float:
+    def largest(self) -> float:
         """The largest share."""
         return max(self.catalogue, self.liked or 0.0, self.recommended)
 
 
-def tally(parts: Iterable[pl.DataFrame], strategy: str) -> Tally:
-    """Add up recommendations part by part; a part is never held with another."""
-    times, because, scores, versions = [], [], [], set()
-    people: dict[str, int] = {}
+def count_exposure(parts: Iterable[pl.DataFrame], strategy: str) -> ExposureCounts:
+    """Count over the parts of the table `recommendations`, with only one of them in memory.
+
+    Parameters
+    ----------
+    parts
+        The parts.
+    strategy
+        The default strategy.
+    """
+    artworks, because_of, scores = [], [], []
+    model_versions: set[str] = set()
+    users: dict[str, int] = {}
     rows: dict[str, int] = {}
-    simulated = 0
+    simulated_users = 0
     for part in parts:
-        times.append(part.group_by(STRATEGY, ARTWORK_ID).len(TIMES))
-        for name, all_rows, firsts in (
-            part.group_by(STRATEGY).agg(pl.len(), (pl.col(RANK) == 1).sum().alias("firsts")).iter_rows()
-        ):
-            rows[name] = rows.get(name, 0) + all_rows
-            people[name] = people.get(name, 0) + firsts
-        own = part.filter(pl.col(STRATEGY) == strategy)
-        scores.append(own.select(RANK, SCORE))
-        because.append(own.group_by(BECAUSE_OF).len(TIMES))
-        simulated += own.filter((pl.col(RANK) == 1) & pl.col(SIMULATED)).height
-        versions |= set(part.get_column(MODEL_VERSION).unique().drop_nulls().to_list())
-    return Tally(
-        times=_summed(times, [STRATEGY, ARTWORK_ID]),
-        people=dict(sorted(people.items())),
+        artworks.append(part.group_by(STRATEGY, ARTWORK_ID).len(COUNT))
+        # Every user has one row of rank 1.
+        counts = part.group_by(STRATEGY).agg(pl.len(), (pl.col(RANK) == 1).sum().alias("users"))
+        for name, row_count, user_count in counts.iter_rows():
+            rows[name] = rows.get(name, 0) + row_count
+            users[name] = users.get(name, 0) + user_count
+        own_rows = part.filter(pl.col(STRATEGY) == strategy)
+        scores.append(own_rows.select(RANK, SCORE))
+        because_of.append(own_rows.group_by(BECAUSE_OF).len(COUNT))
+        simulated_users += own_rows.filter((pl.col(RANK) == 1) & pl.col(SIMULATED)).height
+        model_versions |= set(part.get_column(MODEL_VERSION).unique().drop_nulls().to_list())
+    return ExposureCounts(
+        artworks=_sum_counts(artworks, [STRATEGY, ARTWORK_ID]),
+        users=dict(sorted(users.items())),
         rows=dict(sorted(rows.items())),
         scores=pl.concat(scores) if scores else pl.DataFrame(schema={RANK: pl.Int32(), SCORE: pl.Float32()}),
-        because_of=_summed(because, [BECAUSE_OF]),
-        people_simulated=simulated,
-        model_versions=tuple(sorted(versions)),
+        because_of=_sum_counts(because_of, [BECAUSE_OF]),
+        simulated_users=simulated_users,
+        model_versions=tuple(sorted(model_versions)),
     )
 
 
-def per_work(catalogue: pl.DataFrame, times: pl.DataFrame) -> npt.NDArray[np.int64]:
-    """(works,) how often each work of the catalogue occurs in `times` (ARTWORK_ID, TIMES), in the catalogue's order."""
+def counts_per_artwork(catalogue: pl.DataFrame, counts: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """(artworks,) the counts (ARTWORK_ID, COUNT) in the catalogue's order, 0 for artworks without a count."""
     joined = catalogue.select(ARTWORK_ID).join(
-        times.select(ARTWORK_ID, TIMES), on=ARTWORK_ID, how="left", maintain_order="left"
+        counts.select(ARTWORK_ID, COUNT), on=ARTWORK_ID, how="left", maintain_order="left"
     )
-    return joined.get_column(TIMES).fill_null(0).cast(pl.Int64).to_numpy()
+    return joined.get_column(COUNT).fill_null(0).cast(pl.Int64).to_numpy()
 
 
-def spread(times: npt.NDArray[np.int64]) -> Spread:
-    """The spread of (works,) counts; Gini by the mean difference formula over the sorted counts."""
-    works, total = len(times), int(times.sum())
-    top = math.ceil(works / 100)
-    if works == 0 or total == 0:
-        return Spread(works, 0, 0.0, top, 0.0)
-    ordered = np.sort(times)
-    places = np.arange(1, works + 1)
-    gini = float(2 * (places * ordered).sum() / (works * total) - (works + 1) / works)
-    return Spread(works, int((times > 0).sum()), gini, top, float(ordered[works - top :].sum() / total))
+def measure_spread(counts: npt.NDArray[np.int64]) -> Spread:
+    """The spread of (artworks,) counts. Gini is 2 * sum(i * x_i) / (n * sum(x)) - (n + 1) / n over sorted counts x."""
+    artworks, total = len(counts), int(counts.sum())
+    top_artworks = math.ceil(artworks / 100)
+    if artworks == 0 or total == 0:
+        return Spread(artworks, 0, 0.0, top_artworks, 0.0)
+    ascending = np.sort(counts)
+    positions = np.arange(1, artworks + 1)
+    gini = float(2 * (positions * ascending).sum() / (artworks * total) - (artworks + 1) / artworks)
+    top_share = float(ascending[artworks - top_artworks :].sum() / total)
+    return Spread(artworks, int((counts > 0).sum()), gini, top_artworks, top_share)
 
 
-def lorenz(times: npt.NDArray[np.int64], points: int = 100) -> list[tuple[float, float]]:
-    """The Lorenz curve: (percent of works, the least shown first; percent of recommendations they get together)."""
-    works, total = len(times), int(times.sum())
-    if works == 0 or total == 0:
-        return []
-    running = np.concatenate([[0], np.cumsum(np.sort(times))])
-    at = np.unique(np.linspace(0, works, min(points, works) + 1).round().astype(int))
-    return [(100 * float(i) / works, 100 * float(running[i]) / total) for i in at]
+def lorenz_curve(counts: npt.NDArray[np.int64], points: int = 100) -> list[tuple[float, float]]:
+    """The Lorenz curve of (artworks,) counts; empty if all counts are 0.
 
-
-def groups(catalogue: pl.DataFrame, by: pl.Expr, recommended: pl.DataFrame, liked: pl.DataFrame) -> list[Group]:
-    """Shares by kind of work, the largest of the catalogue first and those beyond the first few as one.
-
-    Empty where the catalogue tells no work's kind, or all works are of one kind.
+    A point is (percent of the artworks, percent of the recommendations that these get). The artworks that are
+    recommended least come first.
     """
-    works = catalogue.select(ARTWORK_ID, by.str.strip_chars().replace("", None).alias("group"))
-    if works.get_column("group").drop_nulls().n_unique() < 2:
+    artworks, total = len(counts), int(counts.sum())
+    if artworks == 0 or total == 0:
         return []
-    for name, times in (("recommended", recommended), ("liked", liked)):
-        works = works.join(times.select(ARTWORK_ID, pl.col(TIMES).alias(name)), on=ARTWORK_ID, how="left")
-    sums = works.group_by("group").agg(
-        pl.len().alias("works"), pl.sum("recommended").fill_null(0), pl.sum("liked").fill_null(0)
+    cumulative = np.concatenate([[0], np.cumsum(np.sort(counts))])
+    places = np.unique(np.linspace(0, artworks, min(points, artworks) + 1).round().astype(int))
+    return [(100 * float(place) / artworks, 100 * float(cumulative[place]) / total) for place in places]
+
+
+def group_shares(
+    catalogue: pl.DataFrame, group: pl.Expr, recommended: pl.DataFrame, liked: pl.DataFrame
+) -> list[GroupShares]:
+    """Shares of groups of artworks. The largest groups of the catalogue come first; the rest are one group.
+
+    Parameters
+    ----------
+    catalogue
+        The catalogue.
+    group
+        The name of an artwork's group, as an expression on the catalogue.
+    recommended, liked
+        (ARTWORK_ID, COUNT) how often an artwork is recommended, and how often it is liked.
+
+    Returns
+    -------
+    list of GroupShares
+        Empty if fewer than two groups are known.
+    """
+    artworks = catalogue.select(ARTWORK_ID, group.str.strip_chars().replace("", None).alias("group"))
+    if artworks.get_column("group").drop_nulls().n_unique() < 2:
+        return []
+    for name, counts in (("recommended", recommended), ("liked", liked)):
+        artworks = artworks.join(counts.select(ARTWORK_ID, pl.col(COUNT).alias(name)), on=ARTWORK_ID, how="left")
+    sums = artworks.group_by("group").agg(
+        pl.len().alias("artworks"), pl.sum("recommended").fill_null(0), pl.sum("liked").fill_null(0)
     )
-    named = sums.filter(pl.col("group").is_not_null()).sort("works", "group", descending=[True, False])
-    rest = named.slice(GROUPS_SHOWN)
-    few = [*named.head(GROUPS_SHOWN).iter_rows()]
+    known_groups = sums.filter(pl.col("group").is_not_null()).sort("artworks", "group", descending=[True, False])
+    rest = known_groups.slice(GROUPS_SHOWN)
+    rows = [*known_groups.head(GROUPS_SHOWN).iter_rows()]
     if rest.height:
-        few.append((f"{rest.height} others", *rest.select("works", "recommended", "liked").sum().row(0)))
-    few += [("not known", *row[1:]) for row in sums.filter(pl.col("group").is_null()).iter_rows()]
-    all_works, all_recommended, all_liked = (sum(row[at] for row in few) for at in (1, 2, 3))
+        rows.append((f"{rest.height} others", *rest.select("artworks", "recommended", "liked").sum().row(0)))
+    rows += [("not known", *row[1:]) for row in sums.filter(pl.col("group").is_null()).iter_rows()]
+    total_artworks, total_recommended, total_liked = (sum(row[column] for row in rows) for column in (1, 2, 3))
     return [
-        Group(
+        GroupShares(
             name=name,
-            works=own,
-            catalogue=own / all_works,
-            liked=own_liked / all_liked if all_liked else None,
-            recommended=own_recommended / all_recommended if all_recommended else 0.0,
+            artworks=artwork_count,
+            catalogue=artwork_count / total_artworks,
+            liked=liked_count / total_liked if total_liked else None,
+            recommended=recommended_count / total_recommended if total_recommended else 0.0,
         )
-        for name, own, own_recommended, own_liked in few
+        for name, artwork_count, recommended_count, liked_count in rows
     ]
 
 
-def kinds() -> dict[str, pl.Expr]:
-    """How works are grouped: what the page calls it, and the expression on the catalogue."""
-    first = pl.col(CREATORS).list.first()
+def groupings() -> dict[str, pl.Expr]:
+    """The ways to group artworks: heading on the page -> expression on the catalogue."""
+    first_creator = pl.col(CREATORS).list.first()
     return {
         "Museum": pl.coalesce(MUSEUM, SOURCE),
         "Source": pl.col(SOURCE),
         "Movement": pl.col(MOVEMENT),
-        "Gender of the first creator": first.struct.field("gender"),
-        "Nationality of the first creator": first.struct.field("nationality"),
+        "Gender of the first creator": first_creator.struct.field("gender"),
+        "Nationality of the first creator": first_creator.struct.field("nationality"),
     }
 
 
-def liked_times(histories: pl.DataFrame) -> pl.DataFrame:
-    """(ARTWORK_ID, TIMES) how often people's events speak for a work."""
-    return histories.filter(pl.col(POSITIVE)).group_by(ARTWORK_ID).len(TIMES).sort(ARTWORK_ID)
+def liked_counts(histories: pl.DataFrame) -> pl.DataFrame:
+    """(ARTWORK_ID, COUNT) the number of positive events of each artwork."""
+    return histories.filter(pl.col(POSITIVE)).group_by(ARTWORK_ID).len(COUNT).sort(ARTWORK_ID)
 
 
 def score_bins(scores: pl.DataFrame, bins: int = 40) -> tuple[list[float], dict[str, list[float]]]:
-    """(edges (bins + 1), percent of the rows in each bin) of all recommendations, and of the first of each person."""
-    values = scores.filter(pl.col(SCORE).is_finite())
-    if values.is_empty():
+    """Histograms of the scores (RANK, SCORE) of all recommendations, and of those of rank 1.
+
+    Returns
+    -------
+    edges : list of bins + 1 floats
+    layers : dict of name -> percent of the rows in each bin
+        Both are empty if no score is finite.
+    """
+    rows = scores.filter(pl.col(SCORE).is_finite())
+    if rows.is_empty():
         return [], {}
-    ends = (float(values[SCORE].min()), float(values[SCORE].max()))  # type: ignore[arg-type]
-    edges = np.linspace(*(ends if ends[1] > ends[0] else (ends[0] - 0.5, ends[0] + 0.5)), bins + 1)
-    layers = {"all recommendations": values, "each person's first": values.filter(pl.col(RANK) == 1)}
+    low, high = float(rows[SCORE].min()), float(rows[SCORE].max())  # type: ignore[arg-type]
+    edges = np.linspace(*((low, high) if high > low else (low - 0.5, low + 0.5)), bins + 1)
+    layers = {"all recommendations": rows, "each visitor's first": rows.filter(pl.col(RANK) == 1)}
     return edges.tolist(), {
-        name: (100 * np.histogram(frame[SCORE].to_numpy(), edges)[0] / max(1, frame.height)).tolist()
-        for name, frame in layers.items()
+        name: (100 * np.histogram(layer[SCORE].to_numpy(), edges)[0] / max(1, layer.height)).tolist()
+        for name, layer in layers.items()
     }
 
 
-def _summed(counts: list[pl.DataFrame], by: list[str]) -> pl.DataFrame:
+def _sum_counts(counts: list[pl.DataFrame], keys: list[str]) -> pl.DataFrame:
     if not counts:
-        return pl.DataFrame(schema={**dict.fromkeys(by, pl.String()), TIMES: pl.UInt32()})
-    return pl.concat(counts).group_by(by).agg(pl.sum(TIMES)).sort(by)
+        return pl.DataFrame(schema={**dict.fromkeys(keys, pl.String()), COUNT: pl.UInt32()})
+    return pl.concat(counts).group_by(keys).agg(pl.sum(COUNT)).sort(keys)

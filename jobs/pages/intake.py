@@ -1,4 +1,4 @@
-"""What came in, what the gates threw out, and what each step took."""
+"""What arrived, what the gates put into the quarantine, and what each step needed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from expectations.verdict import KEPT, Counts, Validation
 from jobs.step import StepManifest
 
 RAW_TABLES = ("raw_artworks", "raw_events", "raw_users")
-# What `prepare` may do with a row -> how the page says it.
-TERMS = {
+# What `prepare` does with a row -> how the page calls it.
+OUTCOMES = {
     "kept": "kept",
-    "duplicates": "known better from a later record",
+    "duplicates": "replaced by a later record",
     "later": "after the end of the day",
-    "without_consent": "of people who refuse consent",
-    "over_max_history": "older than a history reaches back",
+    "without_consent": "of visitors who refuse consent",
+    "over_max_history": "older than what a history keeps",
 }
 VALIDATION = "validation.json"
 AUDIT = "audit.json"
@@ -24,38 +24,47 @@ AUDIT = "audit.json"
 
 @dataclass(frozen=True)
 class Arrival:
-    """What a source brought for a day, and on the latest day before (None: it was not there)."""
+    """Rows that a source sent for a day. `rows_before` are those of the latest day before, None if it sent nothing."""
 
     table: str
     source: str
     rows: int
-    before: int | None
+    rows_before: int | None
 
 
 @dataclass(frozen=True)
-class Thrown:
-    """Rows of a table that one rule threw out."""
+class QuarantinedRows:
+    """Number of rows of a table that one rule put into the quarantine. `sentence` is the rule in words, or empty."""
 
     table: str
     rule: str
-    says: str
+    sentence: str
     rows: int
 
 
 @dataclass(frozen=True)
 class Gate:
-    """A table through its gate; `rules` counts what Great Expectations held it to, `failed` names what it broke."""
+    """The gate of one table.
+
+    Attributes
+    ----------
+    table : name of the table
+    counts : the conservation sum
+    rules : number of rules that were checked
+    failed : rules that stopped the night, as sentences
+    unchecked : rules for which the validator itself failed, as sentences
+    """
 
     table: str
     counts: Counts
     rules: int
     failed: tuple[str, ...]
-    broken: tuple[str, ...]
+    unchecked: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Sum:
-    """What `prepare` made of a table's checked rows, of all nights so far: they are its `terms` together."""
+class ConservationSum:
+    """What `prepare` did with the checked rows of all nights so far: `rows_in` is the sum of the `terms`."""
 
     table: str
     rows_in: int
@@ -69,16 +78,16 @@ class Sum:
 
 @dataclass(frozen=True)
 class Checks:
-    """The night through its gates: the conservation sums, and what was thrown out, the most first."""
+    """The gates of a night. Of `quarantined`, the rules with the most rows come first."""
 
     verdict: str
     gates: tuple[Gate, ...]
-    thrown: tuple[Thrown, ...]
+    quarantined: tuple[QuarantinedRows, ...]
 
 
 @dataclass(frozen=True)
-class StepRow:
-    """A step of the night as its manifest tells it; `share` sets its seconds against the longest step's."""
+class StepSummary:
+    """A step of the night. `share` is its time divided by the time of the longest step."""
 
     name: str
     seconds: float
@@ -89,74 +98,83 @@ class StepRow:
 
 
 def arrivals(lake: Lake, day: str) -> list[Arrival]:
-    """Rows a source, in the tables' order and by name."""
-    found = []
+    """What each source sent, in the order of the tables and by name."""
+    rows = []
     for table in RAW_TABLES:
         manifest = lake.find_manifest(table, day)
         if manifest is None:
             continue
-        earlier = [one for one in lake.days(table, day) if one < day]
-        before = lake.manifest(table, earlier[-1]).writers if earlier else {}
+        earlier_days = [earlier for earlier in lake.days(table, day) if earlier < day]
+        writers_before = lake.manifest(table, earlier_days[-1]).writers if earlier_days else {}
         for source in sorted(manifest.writers):
-            rows = sum(part.rows for part in manifest.writers[source])
-            then = sum(part.rows for part in before[source]) if source in before else None
-            found.append(Arrival(table.removeprefix("raw_"), source, rows, then))
-    return found
+            row_count = sum(part.rows for part in manifest.writers[source])
+            count_before = sum(part.rows for part in writers_before[source]) if source in writers_before else None
+            rows.append(Arrival(table.removeprefix("raw_"), source, row_count, count_before))
+    return rows
 
 
-def checks(lake: Lake, day: str, note: str = VALIDATION) -> Checks | None:
-    """What `validate` (or the audit of `publish`) noted of the night; None where it left no note."""
+def read_checks(lake: Lake, day: str, note: str = VALIDATION) -> Checks | None:
+    """What `validate` noted of the night (or `publish`, for the note AUDIT); None if there is no note."""
     raw = lake.read_note(note, day)
     if raw is None:
         return None
-    night = Validation.from_json(raw)
+    validation = Validation.from_json(raw)
     gates = tuple(
         Gate(
             table=table.table,
             counts=table.counts,
             rules=len(table.results),
-            failed=tuple(f"{one.name} is {one.observed}, allowed is {one.allowed}" for one in table.failed_rules),
-            broken=tuple(f"{one.name}: {one.error}" for one in table.unchecked_rules),
+            failed=tuple(
+                f"{result.name} is {result.observed}, allowed is {result.allowed}" for result in table.failed_rules
+            ),
+            unchecked=tuple(f"{result.name}: {result.error}" for result in table.unchecked_rules),
         )
-        for table in night.tables
+        for table in validation.tables
     )
-    thrown = [
-        Thrown(table.table, rule, table.says.get(rule, ""), rows)
-        for table in night.tables
+    quarantined = [
+        QuarantinedRows(table.table, rule, table.says.get(rule, ""), rows)
+        for table in validation.tables
         for rule, rows in table.quarantined.items()
     ]
-    return Checks(night.verdict, gates, _most_first(thrown))
+    return Checks(validation.verdict, gates, _sort_by_rows(quarantined))
 
 
-def sums(prepared: StepManifest | None) -> list[Sum]:
-    """The conservation sums of `prepare`, in the order it tells them; none where it left no figures."""
+def conservation_sums(prepared: StepManifest | None) -> list[ConservationSum]:
+    """The conservation sums of `prepare`, in the order of its figures; none if it left no figures."""
     figures = {} if prepared is None else prepared.figures
     return [
-        Sum(
+        ConservationSum(
             table,
-            rows["rows_in"],
-            tuple((said, rows.get(name, 0)) for name, said in TERMS.items() if rows.get(name) or name == KEPT),
+            counts["rows_in"],
+            tuple((text, counts.get(name, 0)) for name, text in OUTCOMES.items() if counts.get(name) or name == KEPT),
         )
-        for table, rows in figures.items()
-        if isinstance(rows, dict) and "rows_in" in rows
+        for table, counts in figures.items()
+        if isinstance(counts, dict) and "rows_in" in counts
     ]
 
 
-def quarantine(lake: Lake, day: str) -> tuple[Thrown, ...]:
-    """What the table `quarantine` holds, for a night that has no note of its validation."""
+def read_quarantine(lake: Lake, day: str) -> tuple[QuarantinedRows, ...]:
+    """Count the table `quarantine`, for a night without a note of its validation."""
     counts = lake.read_or_empty("quarantine", day).group_by(TABLE, RULE).len()
-    return _most_first(Thrown(table or "", rule or "", "", rows) for table, rule, rows in counts.iter_rows())
+    return _sort_by_rows(QuarantinedRows(table or "", rule or "", "", rows) for table, rule, rows in counts.iter_rows())
 
 
-def step_rows(manifests: Iterable[StepManifest]) -> list[StepRow]:
-    """The steps in their order, with the longest as the measure."""
-    done = list(manifests)
-    longest = max((one.seconds for one in done), default=0.0) or 1.0
+def step_summaries(manifests: Iterable[StepManifest]) -> list[StepSummary]:
+    """The steps in their order."""
+    manifests = list(manifests)
+    longest = max((manifest.seconds for manifest in manifests), default=0.0) or 1.0
     return [
-        StepRow(one.step, one.seconds, one.seconds / longest, one.peak_memory_mb, one.unchanged, one.figures)
-        for one in done
+        StepSummary(
+            name=manifest.step,
+            seconds=manifest.seconds,
+            share=manifest.seconds / longest,
+            memory_mb=manifest.peak_memory_mb,
+            unchanged=manifest.unchanged,
+            figures=manifest.figures,
+        )
+        for manifest in manifests
     ]
 
 
-def _most_first(thrown: Iterable[Thrown]) -> tuple[Thrown, ...]:
-    return tuple(sorted(thrown, key=lambda one: (-one.rows, one.table, one.rule)))
+def _sort_by_rows(quarantined: Iterable[QuarantinedRows]) -> tuple[QuarantinedRows, ...]:
+    return tuple(sorted(quarantined, key=lambda group: (-group.rows, group.table, group.rule)))

@@ -1,4 +1,4 @@
-"""What apps read: whether the night was published, and which night is served."""
+"""Whether the night was published, and which night applications read."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,45 +8,56 @@ import polars as pl
 from artrec_core.columns import CHECKSUM, MODEL_VERSION, PEOPLE, PUBLISHED_AT, ROWS, RUN_DATE, STATUS
 from artrec_core.errors import ArtrecError
 from artrec_core.warehouse import open_warehouse
-
-PUBLISHED = "published"
+from artrec_core.warehouse.schema import PUBLISHED
 
 
 @dataclass(frozen=True)
 class Publication:
-    """The latest attempt at a night; all but `served` is None where there was none.
+    """The latest attempt to publish a night.
 
-    `served` is the night apps read, as far as the nights up to this one tell: this night, an older one (what is served
-    is stale), or None.
+    Attributes
+    ----------
+    status : `published`, `failed` or `removed`; None if nobody tried to publish the night, as for the next five
+    model_version : version that made the rows
+    rows, users : number of published rows and of served users
+    checksum : checksum of the rows
+    published_at : time of the attempt
+    served_day : latest published day up to this one, None if there is none; if it is an older day, the tables are stale
     """
 
     status: str | None
     model_version: str | None
     rows: int | None
-    people: int | None
+    users: int | None
     checksum: str | None
-    at: datetime | None
-    served: str | None
+    published_at: datetime | None
+    served_day: str | None
 
 
-def publications(url: str, up_to: str) -> pl.DataFrame:
-    """The warehouse's publications of the nights up to this one, oldest first; none where it cannot be reached."""
+def read_publications(url: str, day: str) -> pl.DataFrame:
+    """The publications of the nights up to `day`, the oldest first; no rows if the warehouse cannot be reached."""
     try:
-        return open_warehouse(url).publications().filter(pl.col(RUN_DATE) <= up_to)
+        return open_warehouse(url).publications().filter(pl.col(RUN_DATE) <= day)
     except (ArtrecError, OSError, ImportError):
         return pl.DataFrame()
 
 
-def publication(rows: pl.DataFrame, day: str) -> Publication | None:
-    """What became of the night; None where nothing was ever published up to it."""
-    if rows.is_empty():
+def publication_of(publications: pl.DataFrame, day: str) -> Publication | None:
+    """The publication of a night; None if nothing was published up to it."""
+    if publications.is_empty():
         return None
-    good = rows.filter(pl.col(STATUS) == PUBLISHED).get_column(RUN_DATE)
-    served = str(good.max()) if len(good) else None
-    own = rows.filter(pl.col(RUN_DATE) == day).tail(1)
-    if own.is_empty():
-        return Publication(None, None, None, None, None, None, served)
-    last = own.row(0, named=True)
+    published_days = publications.filter(pl.col(STATUS) == PUBLISHED).get_column(RUN_DATE)
+    served_day = str(published_days.max()) if len(published_days) else None
+    attempts = publications.filter(pl.col(RUN_DATE) == day)
+    if attempts.is_empty():
+        return Publication(None, None, None, None, None, None, served_day)
+    latest = attempts.row(-1, named=True)
     return Publication(
-        last[STATUS], last[MODEL_VERSION], last[ROWS], last[PEOPLE], last[CHECKSUM], last[PUBLISHED_AT], served
+        status=latest[STATUS],
+        model_version=latest[MODEL_VERSION],
+        rows=latest[ROWS],
+        users=latest[PEOPLE],
+        checksum=latest[CHECKSUM],
+        published_at=latest[PUBLISHED_AT],
+        served_day=served_day,
     )

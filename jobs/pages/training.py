@@ -1,4 +1,4 @@
-"""How the model was trained and how good it is, from the note `training.json` that `train` leaves."""
+"""How the model was trained and how good it is, from the note `training.json` of `train`."""
 
 import json
 import math
@@ -15,191 +15,214 @@ from jobs.pages import plots, words
 from jobs.step import Night
 
 TRAINING = "training.json"
-# Figures by name that are of no method.
+# Entries of the note's figures that hold figures by name, and no metrics of a method.
 NOT_METHODS = ("seconds",)
-OURS = "model"
+MODEL = "model"
 CEILING = "oracle"
-METHODS = {"model": "artrec's model", "als": "ALS", "ease": "EASE", "oracle": "ceiling: the true tastes"}
-# (phase, clock, figure) of a line of training -> title of its plot, label of its upright axis.
+METHOD_NAMES = {"model": "artrec's model", "als": "ALS", "ease": "EASE", "oracle": "ceiling: the true tastes"}
+# (phase, clock, figure) of a line of the training log -> title of its plot, label of the y axis.
 PLOTS = {
-    ("text", "step", "loss"): ("Language model: how training went", "loss (nats)"),
-    ("user", "epoch", "loss"): ("User tower: how training went", "loss (nats)"),
-    ("user", "epoch", "validation"): ("User tower: people held out", "validation (higher is better)"),
+    ("text", "step", "loss"): ("Language model: training loss", "loss (nats)"),
+    ("user", "epoch", "loss"): ("User tower: training loss", "loss (nats)"),
+    ("user", "epoch", "validation"): ("User tower: held-out visitors", "validation NDCG@10 (higher is better)"),
 }
-CLOCKS = {"step": "step", "epoch": "pass over the data"}
-# From so many points on, a curve is too restless to read without its running mean.
-NOISY = 60
-# What is drawn large, where it is there.
-MAIN = ("hr@10", "ndcg@10")
-# How metrics are called and what they say; a metric that is not here goes by its own name.
-METRICS = {
-    "hr": ("Hit rate", "share of people whose next liked work is among the first {k}"),
-    "ndcg": ("NDCG", "the same, and the nearer the top the better (first {k})"),
-    "mrr": ("MRR", "mean of 1 / rank of the next liked work"),
-    "recall": ("Recall", "share of the next liked works among the first {k}"),
+# A curve with at least this many points is too noisy to read without its running mean.
+NOISY_POINTS = 60
+MAIN_METRICS = ("hr@10", "ndcg@10")
+# Metric -> name, and what it says. A metric that is not here keeps its own name.
+METRIC_TEXTS = {
+    "hr": ("Hit rate", "share of visitors whose next liked artwork is among the first {k}"),
+    "ndcg": ("NDCG", "as the hit rate, with more weight near the top (first {k})"),
+    "mrr": ("MRR", "mean of 1 / rank of the next liked artwork"),
+    "recall": ("Recall", "share of the next liked artworks among the first {k}"),
 }
 
 
 @dataclass(frozen=True)
-class Value:
-    """A method's figure; `ours` is the model, `ceiling` what nobody can beat."""
+class MethodScore:
+    """A metric of one method: of the model, of a baseline, or of the ceiling, which no method can beat."""
 
     name: str
     value: float
-    ours: bool
-    ceiling: bool
+    is_model: bool
+    is_ceiling: bool
 
 
 @dataclass(frozen=True)
-class Measure:
-    """One metric, the best method first."""
+class MetricScores:
+    """One metric of all methods, the best method first."""
 
     metric: str
     name: str
-    says: str
-    values: tuple[Value, ...]
+    description: str
+    scores: tuple[MethodScore, ...]
 
     @property
-    def top(self) -> float:
-        """The largest figure."""
-        return max((one.value for one in self.values), default=0.0)
+    def largest(self) -> float:
+        """The largest value."""
+        return max((score.value for score in self.scores), default=0.0)
 
 
 @dataclass(frozen=True)
-class Curve:
-    """What training measured as it went, drawn."""
+class TrainingCurve:
+    """A plot of a figure of the training log."""
 
     title: str
     plot: Markup
 
 
 @dataclass(frozen=True)
-class Training:
-    """A model version: a few sentences, its curves, its metrics beside its rivals', and all else that is known of it.
+class TrainingSummary:
+    """A model version.
 
-    `measures` are drawn large; `others` are the same at other lengths of list.
+    Attributes
+    ----------
+    text : a few sentences
+    curves : plots of the training log
+    main_metrics, other_metrics : metrics of the model and the baselines; the other ones are for other list lengths
+    facts : all other figures and tags
     """
 
-    says: str
-    curves: tuple[Curve, ...]
-    measures: tuple[Measure, ...]
-    others: tuple[Measure, ...]
+    text: str
+    curves: tuple[TrainingCurve, ...]
+    main_metrics: tuple[MetricScores, ...]
+    other_metrics: tuple[MetricScores, ...]
     facts: Mapping[str, Any]
 
 
 def training_note(night: Night) -> dict[str, Any] | None:
-    """What is noted of the version that serves the night, else of the latest one trained up to it; None if nothing is.
+    """The note on the version that serves the night, else on the latest version trained up to it; None without a note.
 
-    The version may have been trained on an earlier day, or on a later one where the night is filled in afterwards: then
-    the registry still knows its figures, though not its curves.
+    The version may be from an earlier day. On a backfilled night, it may be from a later day: then the registry has its
+    metrics, but not its curves.
     """
     scored = night.lake.find_manifest("recommendations", night.day)
-    served = None if scored is None else scored.model_version
+    version = None if scored is None else scored.model_version
     vectors = night.lake.find_manifest("item_vectors", night.day)
-    # A registry that was made anew calls another model version 1 too.
-    model = None if served is None or vectors is None else vectors.made_from.get(CHAMPION)
+    # The name of a version is not enough: a registry that was created anew has a version 1 too.
+    model_digest = None if version is None or vectors is None else vectors.made_from.get(CHAMPION)
     latest: dict[str, Any] | None = None
     for day in reversed(night.lake.days("catalogue", night.day)):
         raw = night.lake.read_note(TRAINING, day)
         if raw is None:
             continue
         note: dict[str, Any] = json.loads(raw)
-        if served in (None, note.get("version")) and model in (None, note.get("model", model)):
+        if version in (None, note.get("version")) and model_digest in (None, note.get("model", model_digest)):
             return note
-        if served != note.get("version"):
+        if version != note.get("version"):
             latest = latest or note
-    return _registered(night.recipe.store, served, model) or latest
+    return _registry_note(night.recipe.store, version, model_digest) or latest
 
 
-def _registered(store: Store, version: str | None, model: str | None) -> dict[str, Any] | None:
-    """The registry's figures of a version; None where it does not know it or cannot be asked."""
+def _registry_note(store: Store, version: str | None, model_digest: str | None) -> dict[str, Any] | None:
+    """The registry's figures of a version; None if it does not have the version or cannot be reached."""
     if version is None:
         return None
+    # The registry brings mlflow, which most nights do not need here.
     from artrec_core.model.registry import Registry
 
     try:
-        found = [one for one in Registry(store).versions() if one.name == version and model in (None, one.model_digest)]
+        entries = [
+            entry
+            for entry in Registry(store).versions()
+            if entry.name == version and model_digest in (None, entry.model_digest)
+        ]
     except (ArtrecError, OSError):
         return None
-    return {"version": version, "figures": found[0].figures, "tags": found[0].tags} if found else None
+    return {"version": version, "figures": entries[0].figures, "tags": entries[0].tags} if entries else None
 
 
-def training(note: Mapping[str, Any], served: Sequence[str]) -> Training:
-    """The note as the page shows it, on a night that the versions `served` made."""
+def summarize_training(note: Mapping[str, Any], served_versions: Sequence[str]) -> TrainingSummary:
+    """The note as the page shows it.
+
+    Parameters
+    ----------
+    note
+        The note `training.json`.
+    served_versions
+        The versions that made the night's recommendations.
+    """
     figures, tags = note.get("figures") or {}, note.get("tags") or {}
-    # Methods are the figures that hold figures by the metrics' names.
-    metrics = {name: one for name, one in figures.items() if isinstance(one, dict) and name not in NOT_METHODS}
-    measures = tuple(measures_of(metrics))
-    main = [one for one in measures if one.metric in MAIN] or list(measures[:2])
-    return Training(
-        says=_sentence(note, served, figures.get("people_tested")),
-        curves=tuple(curves_of(note.get("lines") or [])),
-        measures=tuple(main),
-        others=tuple(one for one in measures if one not in main),
-        facts={**tags, **{name: one for name, one in figures.items() if name not in metrics}},
+    metrics_by_method = {
+        name: figure for name, figure in figures.items() if isinstance(figure, dict) and name not in NOT_METHODS
+    }
+    metrics = tuple(compare_methods(metrics_by_method))
+    main_metrics = [metric for metric in metrics if metric.metric in MAIN_METRICS] or list(metrics[:2])
+    return TrainingSummary(
+        text=_summary_text(note, served_versions, figures.get("people_tested")),
+        curves=tuple(training_curves(note.get("lines") or [])),
+        main_metrics=tuple(main_metrics),
+        other_metrics=tuple(metric for metric in metrics if metric not in main_metrics),
+        facts={**tags, **{name: figure for name, figure in figures.items() if name not in metrics_by_method}},
     )
 
 
-def _sentence(note: Mapping[str, Any], served: Sequence[str], tested: int | None) -> str:
-    version = note.get("version", "of no name")
+def _summary_text(note: Mapping[str, Any], served_versions: Sequence[str], tested_users: int | None) -> str:
+    version = note.get("version", "without a name")
     day = (note.get("tags") or {}).get("run_date")
-    said = f"Version {version}" + (f" was trained on the night of {day}." if day else ".")
-    if tested:
-        said += f" It was measured on the last liked work of {tested:,} people, which training never saw, beside three simpler methods that were given the same."
-    if served and version not in served:
-        said += f" This night is served by version {', '.join(served)}, of which nothing is noted."
-    return said
+    text = f"Version {version}" + (f" was trained on the night of {day}." if day else ".")
+    if tested_users:
+        text += (
+            f" It was measured on {tested_users:,} visitors: the last artwork that each liked was held out from training."
+            " The baselines were measured on the same task."
+        )
+    if served_versions and version not in served_versions:
+        text += f" This night is served by version {', '.join(served_versions)}, on which there is no note."
+    return text
 
 
-def measures_of(metrics: Mapping[str, Mapping[str, Any]]) -> Iterable[Measure]:
-    """One measure a metric from {method: {metric: figure}}; what is no finite number is left out."""
-    names = list(dict.fromkeys(metric for figures in metrics.values() for metric in figures))
-    for metric in names:
-        values = [
-            value for method, figures in metrics.items() if (value := _value(method, figures.get(metric))) is not None
+def compare_methods(metrics_by_method: Mapping[str, Mapping[str, Any]]) -> Iterable[MetricScores]:
+    """Turn {method: {metric: value}} into one comparison for each metric. Values that are no finite number are left out."""
+    metrics = list(dict.fromkeys(metric for values in metrics_by_method.values() for metric in values))
+    for metric in metrics:
+        scores = [
+            score
+            for method, values in metrics_by_method.items()
+            if (score := _method_score(method, values.get(metric))) is not None
         ]
-        if values:
-            name, says = metric_words(metric)
-            yield Measure(metric, name, says, tuple(sorted(values, key=lambda one: (-one.value, one.name))))
+        if scores:
+            name, description = metric_text(metric)
+            scores.sort(key=lambda score: (-score.value, score.name))
+            yield MetricScores(metric, name, description, tuple(scores))
 
 
-def _value(method: str, figure: Any) -> Value | None:
-    if not isinstance(figure, int | float) or not math.isfinite(figure):
+def _method_score(method: str, value: Any) -> MethodScore | None:
+    if not isinstance(value, int | float) or not math.isfinite(value):
         return None
-    return Value(METHODS.get(method, words(method)), float(figure), method == OURS, method == CEILING)
+    return MethodScore(METHOD_NAMES.get(method, words(method)), float(value), method == MODEL, method == CEILING)
 
 
-def metric_words(metric: str) -> tuple[str, str]:
-    """What a metric such as `hr@10` is called and says."""
+def metric_text(metric: str) -> tuple[str, str]:
+    """The name of a metric such as `hr@10`, and what it says."""
     kind, _, k = metric.lower().partition("@")
-    name, says = METRICS.get(kind, (metric, ""))
-    return (f"{name} at {k}" if k and kind in METRICS else name), says.format(k=k or "few")
+    name, description = METRIC_TEXTS.get(kind, (metric, ""))
+    return (f"{name} at {k}" if k and kind in METRIC_TEXTS else name), description.format(k=k or "few")
 
 
-def curves_of(lines: Sequence[Mapping[str, Any]]) -> Iterable[Curve]:
-    """The plots of what training noted line by line: {"phase", "step" or "epoch", "loss", "validation"}."""
-    for (phase, clock, figure), (title, label) in PLOTS.items():
+def training_curves(lines: Sequence[Mapping[str, Any]]) -> Iterable[TrainingCurve]:
+    """The plots of a training log, whose lines are {"phase", "step" or "epoch", "loss", "validation"}."""
+    for (phase, clock, figure), (title, y_label) in PLOTS.items():
         points = [
             (float(line[clock]), float(line[figure]))
             for line in lines
             if line.get("phase") == phase and isinstance(line.get(figure), int | float) and clock in line
         ]
         if points:
-            yield Curve(title, _plot(points, figure, CLOCKS[clock], label, title))
+            yield TrainingCurve(title, _plot(points, figure, clock, y_label, title))
 
 
-def _plot(points: list[tuple[float, float]], figure: str, across: str, up: str, title: str) -> Markup:
-    lines = [plots.Line(up, points)]
-    if len(points) >= NOISY:
+def _plot(points: list[tuple[float, float]], figure: str, clock: str, y_label: str, title: str) -> Markup:
+    lines = [plots.Line(y_label, points)]
+    if len(points) >= NOISY_POINTS:
         lines = [plots.Line("each step", points, "noise"), plots.Line("running mean", running_mean(points))]
     elif figure == "validation":
-        lines.append(plots.Line("the pass that was kept", [max(points, key=lambda point: point[1])]))
-    x = plots.axis(across, [x for x, _ in points], whole=True)
-    return plots.line_plot(lines, x, plots.axis(up, [y for _, y in points]), title)
+        lines.append(plots.Line("the epoch that was kept", [max(points, key=lambda point: point[1])]))
+    x_axis = plots.make_axis(clock, [x for x, _ in points], whole=True)
+    return plots.line_plot(lines, x_axis, plots.make_axis(y_label, [y for _, y in points]), title)
 
 
 def running_mean(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Each point's mean with those around it, a twentieth of them all."""
+    """The mean of each point and its neighbours, over a window of a twentieth of all points."""
     reach = max(1, len(points) // 40)
-    around = [points[max(0, at - reach) : at + reach + 1] for at in range(len(points))]
-    return [(x, sum(y for _, y in near) / len(near)) for (x, _), near in zip(points, around, strict=True)]
+    windows = [points[max(0, place - reach) : place + reach + 1] for place in range(len(points))]
+    return [(x, sum(y for _, y in window) / len(window)) for (x, _), window in zip(points, windows, strict=True)]

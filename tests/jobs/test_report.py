@@ -1,4 +1,4 @@
-"""The curator's page over a small night: six works, four people, three of them recommended two works each."""
+"""The curator's page over a small night: six artworks and four users, of whom three get two recommendations each."""
 
 import json
 import os
@@ -43,7 +43,7 @@ WORKS = [
 ]
 PEOPLE = [("u:1", None), ("u:2", None), ("u:3", 'rivers "><img src=x onerror=alert(3)>'), ("u:4", "  ")]
 EVENTS = [("u:1", "a:1"), ("u:1", "a:2"), ("u:1", "a:3"), ("u:1", "a:4"), ("u:2", "a:5")]
-# Four rows to a:5, one to a:6, one to a:3: half of the works reach somebody.
+# Four rows have a:5, one a:6, one a:3: half of the artworks are recommended.
 RECOMMENDED = [
     ("u:1", 1, "a:5", 2.0, "Because you liked " + ATTACK, "a:1"),
     ("u:1", 2, "a:6", 1.0, "Because you liked Snow", "a:4"),
@@ -150,7 +150,7 @@ def text_of(page: str) -> str:
 
 def test_the_sum_of_a_table_is_shown_with_its_reasons(recipe: Recipe, night: Night) -> None:
     text = text_of(page_of(recipe))
-    assert "9 in = 6 kept + 2 set aside + 1 merged" in text
+    assert "9 in = 6 kept + 2 in quarantine + 1 merged" in text
     assert "✓ the sum is right" in text
     assert "has a title titled artworks 2" in text
 
@@ -166,7 +166,7 @@ def test_a_sum_that_does_not_add_up_is_shown(recipe: Recipe, night: Night) -> No
 def test_the_sum_of_what_prepare_did_is_shown(recipe: Recipe, night: Night) -> None:
     figures = {"histories": {"rows_in": 9, "kept": 5, "duplicates": 0, "later": 3, "without_consent": 1}}
     note_step(night, "prepare", figures)
-    assert "9 in = 5 kept + 3 after the end of the day + 1 of people who refuse consent" in text_of(page_of(recipe))
+    assert "9 in = 5 kept + 3 after the end of the day + 1 of visitors who refuse consent" in text_of(page_of(recipe))
 
 
 def test_the_version_that_serves_the_night_is_the_one_shown(recipe: Recipe, night: Night) -> None:
@@ -180,8 +180,8 @@ def test_the_version_that_serves_the_night_is_the_one_shown(recipe: Recipe, nigh
     night.commit("recommendations", scored.writers, model_version="7")
     text = text_of(page_of(recipe))
     assert "Version 7 was trained on the night of 2026-03-29" in text
-    assert "measured on the last liked work of 2 people" in text
-    assert "0.300 Hit rate at 10; popularity reaches 0.100" in text
+    assert "measured on 2 visitors: the last artwork that each liked was held out from training" in text
+    assert "0.300 Hit rate at 10; the best baseline, popularity, has 0.100" in text
 
 
 def note_step(night: Night, name: str, figures: dict[str, Any]) -> None:
@@ -205,13 +205,13 @@ def note_training(night: Night, version: str, hit_rate: float) -> None:
     night.lake.write_note("training.json", night.day, json.dumps(note).encode())
 
 
-def test_coverage_counts_the_works_that_reach_somebody(recipe: Recipe, night: Night) -> None:
+def test_coverage_counts_the_recommended_artworks(recipe: Recipe, night: Night) -> None:
     text = text_of(page_of(recipe))
-    assert "3 of 6 works (50.0 %) are recommended to somebody" in text
-    assert "The most shown 1 % (1 work) take 66.7 % of all recommendations" in text
+    assert "3 of 6 artworks (50.0 %) are recommended to at least one visitor" in text
+    assert "The most recommended 1 % (1 artwork) gets 66.7 % of all recommendations" in text
 
 
-def test_people_are_chosen_by_kind_and_shown_with_both_sides(recipe: Recipe, night: Night) -> None:
+def test_visitors_are_shown_with_histories_and_recommendations(recipe: Recipe, night: Night) -> None:
     text = text_of(page_of(recipe))
     for kind, user in (
         ("A long history", "u:1"),
@@ -220,16 +220,16 @@ def test_people_are_chosen_by_kind_and_shown_with_both_sides(recipe: Recipe, nig
         ("Nothing known", "u:4"),
     ):
         assert f"{kind} {user}" in text
-    assert "Nothing is recommended to this person" in text
+    assert "This visitor gets no recommendations" in text
     assert "富春山居圖" in text
     assert "12 BC" in text
 
 
-def test_simulated_people_are_said_to_be_simulated(recipe: Recipe, night: Night) -> None:
-    assert "Every person on this page, with their events and tastes, is made up by a program" in page_of(recipe)
+def test_simulated_visitors_are_marked(recipe: Recipe, night: Night) -> None:
+    assert "A program made up every visitor on this page, with their events and tastes" in page_of(recipe)
 
 
-def test_real_people_are_not_said_to_be_simulated(recipe: Recipe, night: Night) -> None:
+def test_real_visitors_are_not_marked_as_simulated(recipe: Recipe, night: Night) -> None:
     for table in ("people", "histories", "recommendations"):
         rows = night.lake.read(table, DAY).with_columns(pl.lit(False).alias("simulated"))
         night.commit(table, {"all": [night.lake.write_part(table, DAY, rows)]})
@@ -280,7 +280,7 @@ def test_a_new_publication_makes_a_new_page(recipe: Recipe, night: Night) -> Non
     open_warehouse(recipe.store.warehouse).record(conform(pl.DataFrame([row]), PUBLICATION))
     text = text_of(page_of(recipe))
     assert "published 2026-03-31 02:05 UTC" in text
-    assert "Apps that read the warehouse get this night" in text
+    assert "Applications read this night from the warehouse" in text
 
 
 def test_old_parts_that_no_manifest_names_are_swept(recipe: Recipe, night: Night, tmp_path: Path) -> None:
