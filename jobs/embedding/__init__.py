@@ -1,1 +1,1 @@
-"""Helpers of `embed`, and of whoever needs its text vectors."""
+"""Helpers of `embed`, and of other commands that need its text vectors."""

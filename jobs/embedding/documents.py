@@ -1,108 +1,138 @@
-"""Text vectors of documents: encoded once, kept in the lake, and taken over by later nights."""
+"""Text vectors of documents: encoded once, stored in the lake, and taken over by later nights."""
 
 import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
+from artrec_core.columns import (
+    CONTENT_HASH,
+    DOCUMENT,
+    INTEREST_VECTOR,
+    INTERESTS,
+    TEXT_TOWER,
+    TEXT_VECTOR,
+    VECTOR,
+    conform,
+)
 from artrec_core.lake import Part
 from jobs.progress import progress
 from jobs.step import Night
 
 if TYPE_CHECKING:
-    import polars as pl
-
+    from artrec_core.arrays import Float32Array
     from artrec_core.model.text_encoder import TextEncoder
     from artrec_core.model.two_tower import TwoTower
 
-# A killed night takes up after the last shard that was written: 4,096 documents are some 20 seconds of encoding.
+# A killed run resumes after the last shard that was written. Encoding 4,096 documents takes about 20 seconds.
 DOCUMENTS_IN_SHARD = 4096
 ROWS_IN_PART = 65536
-# The model, among what vectors were made from.
+# The key of the model's digest in a manifest's `made_from`.
 CHAMPION = "champion"
-# Vectors are looked for in so many earlier nights.
+# In how many nights, this one included, vectors are looked for.
 NIGHTS_BACK = 7
 
 
 def encode_documents(
-    night: Night, encoder: "TextEncoder | TwoTower", digest: str, catalogue: "pl.DataFrame"
+    night: Night, encoder: "TextEncoder | TwoTower", digest: str, catalogue: pl.DataFrame
 ) -> tuple[dict[str, list[Part]], int, int]:
-    """The parts of text_vectors, a row a distinct content, and how many were encoded now and taken over.
+    """Make the parts of text_vectors, one row for each distinct content of the catalogue.
 
-    What this night or an earlier one encoded with the same text tower is taken over. Documents to encode go in shards of
-    like lengths, each committed as it is done.
+    Vectors that the same text tower made on this night or an earlier one are taken over. The other documents are sorted
+    by length and encoded in shards. Each shard is committed when it is done.
+
+    Parameters
+    ----------
+    night
+        The night whose text_vectors are made. Its day is not committed here.
+    encoder
+        Encodes the documents.
+    digest
+        The digest of the encoder's text tower.
+    catalogue
+        CONTENT_HASH and DOCUMENT of each artwork.
+
+    Returns
+    -------
+    The parts by writer, the number of documents encoded now, and the number of documents taken over.
     """
-    import polars as pl
-
-    from artrec_core.columns import CONTENT_HASH, DOCUMENT, TEXT_TOWER, TEXT_VECTOR, VECTOR, conform
     from artrec_core.model.text_encoder import encode
     from artrec_core.model.two_tower import TwoTower
 
-    wanted = catalogue.select(CONTENT_HASH, DOCUMENT).unique(CONTENT_HASH, keep="first", maintain_order=True)
-    known = known_documents(night, digest)
-    taken = wanted.join(known, on=DOCUMENT, how="inner", maintain_order="left").sort(CONTENT_HASH)
-    missing = wanted.join(known, on=DOCUMENT, how="anti").sort(pl.col(DOCUMENT).str.len_bytes(), DOCUMENT, CONTENT_HASH)
+    contents = catalogue.select(CONTENT_HASH, DOCUMENT).unique(CONTENT_HASH, keep="first", maintain_order=True)
+    earlier = earlier_document_vectors(night, digest)
+    reused_rows = contents.join(earlier, on=DOCUMENT, how="inner", maintain_order="left").sort(CONTENT_HASH)
+    new_contents = contents.join(earlier, on=DOCUMENT, how="anti")
+    new_contents = new_contents.sort(pl.col(DOCUMENT).str.len_bytes(), DOCUMENT, CONTENT_HASH)
     tower_name = pl.lit(digest).alias(TEXT_TOWER)
     parts: dict[str, list[Part]] = {}
-    if taken.height:
+    if reused_rows.height:
         parts["reused"] = [
-            night.lake.write_part("text_vectors", night.day, conform(some.with_columns(tower_name), TEXT_VECTOR))
-            for some in taken.iter_slices(ROWS_IN_PART)
+            night.lake.write_part("text_vectors", night.day, conform(piece.with_columns(tower_name), TEXT_VECTOR))
+            for piece in reused_rows.iter_slices(ROWS_IN_PART)
         ]
-    # The work that shards hold decides their fingerprint: a rerun after a kill takes over those that stand.
-    with progress("encode documents", missing.height) as advance:
-        for number, shard in enumerate(missing.iter_slices(DOCUMENTS_IN_SHARD)):
+    with progress("encode documents", new_contents.height) as advance:
+        for number, shard in enumerate(new_contents.iter_slices(DOCUMENTS_IN_SHARD)):
             writer = f"encoded-{number:06d}"
             documents = shard[DOCUMENT].to_list()
-            mark = digest_values([digest, *shard[CONTENT_HASH].to_list(), *documents])
-            done = night.lake.find_writer("text_vectors", night.day, writer, mark)
-            if done is None:
-                text = encoder.text_encoder if isinstance(encoder, TwoTower) else encoder
-                made = encode(text, documents, batch_tokens=night.recipe.encode.batch_tokens, advance=advance)
-                rows = shard.with_columns(tower_name, pl.Series(VECTOR, list(made), dtype=pl.List(pl.Float32)))
+            # The contents of a shard are its fingerprint: a rerun after a kill takes over the shards that were committed.
+            fingerprint = digest_values([digest, *shard[CONTENT_HASH].to_list(), *documents])
+            manifest = night.lake.find_writer("text_vectors", night.day, writer, fingerprint)
+            if manifest is None:
+                text_encoder = encoder.text_encoder if isinstance(encoder, TwoTower) else encoder
+                batch_tokens = night.recipe.encode.batch_tokens
+                vectors = encode(text_encoder, documents, batch_tokens=batch_tokens, advance=advance)
+                rows = shard.with_columns(tower_name, pl.Series(VECTOR, list(vectors), dtype=pl.List(pl.Float32)))
                 part = night.lake.write_part("text_vectors", night.day, conform(rows, TEXT_VECTOR))
-                done = night.lake.commit_writer("text_vectors", night.day, writer, [part], mark)
+                manifest = night.lake.commit_writer("text_vectors", night.day, writer, [part], fingerprint)
             else:
                 advance(shard.height)
-            parts[writer] = done.parts
-    return parts, missing.height, taken.height
+            parts[writer] = manifest.parts
+    return parts, new_contents.height, reused_rows.height
 
 
-def keep_trained(night: Night, digest: str, catalogue: "pl.DataFrame", interests: list[str], vectors: Any) -> None:
-    """Commit the text vectors that a training made, so that this night's embed need not make them again.
+def commit_trained_vectors(
+    night: Night, digest: str, catalogue: pl.DataFrame, interests: list[str], vectors: "Float32Array"
+) -> None:
+    """Commit the text vectors that a training made, so that `embed` need not make them again on this night.
 
-    `vectors` (works + interests and more, text_dim) begin with the catalogue's documents in its order and the stated interests.
+    Parameters
+    ----------
+    night
+        The night whose text_vectors and interest_vectors are committed.
+    digest
+        The digest of the text tower.
+    catalogue
+        CONTENT_HASH of each artwork.
+    interests
+        The distinct statements of interest.
+    vectors
+        (artworks + interests + others, text_dim): first the catalogue's documents in its order, then the interests.
     """
-    import polars as pl
-
-    from artrec_core.columns import CONTENT_HASH, INTEREST_VECTOR, INTERESTS, TEXT_TOWER, TEXT_VECTOR, VECTOR, conform
-
-    kind = pl.Array(pl.Float32, vectors.shape[1])
-    told = pl.DataFrame({INTERESTS: interests}, schema={INTERESTS: pl.String})
+    dtype = pl.Array(pl.Float32, vectors.shape[1])
+    statements = pl.DataFrame({INTERESTS: interests}, schema={INTERESTS: pl.String})
     tables = {
         "text_vectors": (catalogue, CONTENT_HASH, TEXT_VECTOR),
-        "interest_vectors": (told, INTERESTS, INTEREST_VECTOR),
+        "interest_vectors": (statements, INTERESTS, INTEREST_VECTOR),
     }
     begin = 0
     for table, (texts, key, schema) in tables.items():
-        made = pl.Series(VECTOR, vectors[begin : begin + texts.height], dtype=kind).cast(pl.List(pl.Float32))
-        rows = texts.select(key, pl.lit(digest).alias(TEXT_TOWER), made).unique(key, keep="first").sort(key)
-        shards = conform(rows, schema).iter_slices(ROWS_IN_PART)
-        night.commit(table, {"trained": [night.lake.write_part(table, night.day, one) for one in shards]})
+        column = pl.Series(VECTOR, vectors[begin : begin + texts.height], dtype=dtype).cast(pl.List(pl.Float32))
+        rows = texts.select(key, pl.lit(digest).alias(TEXT_TOWER), column).unique(key, keep="first").sort(key)
+        pieces = conform(rows, schema).iter_slices(ROWS_IN_PART)
+        night.commit(table, {"trained": [night.lake.write_part(table, night.day, piece) for piece in pieces]})
         begin += texts.height
 
 
-def known_documents(night: Night, text_tower: str) -> "pl.DataFrame":
-    """DOCUMENT -> VECTOR of this text tower, from this night and the ones before.
+def earlier_document_vectors(night: Night, text_tower: str) -> pl.DataFrame:
+    """DOCUMENT and VECTOR of this text tower, from this night and the nights before.
 
-    A night counts where its text_vectors were made from the catalogue that stands there now: the hash of a work's content
-    alone would not tell that its document is put together another way.
+    A night counts only if its text_vectors were made from the catalogue that the lake has now. The content hash would
+    not show that a document is built in another way.
     """
-    import polars as pl
-
-    from artrec_core.columns import CONTENT_HASH, DOCUMENT, TEXT_TOWER, VECTOR
-
-    found = [pl.DataFrame(schema={DOCUMENT: pl.String, VECTOR: pl.List(pl.Float32)})]
-    for day in whole_days(night, "text_vectors"):
+    frames = [pl.DataFrame(schema={DOCUMENT: pl.String, VECTOR: pl.List(pl.Float32)})]
+    for day in complete_days(night, "text_vectors"):
         manifest, catalogue = night.lake.manifest("text_vectors", day), night.lake.find_manifest("catalogue", day)
         if catalogue is None or manifest.made_from.get(f"catalogue@{day}") != catalogue.digest:
             continue
@@ -110,18 +140,19 @@ def known_documents(night: Night, text_tower: str) -> "pl.DataFrame":
             continue
         vectors = night.lake.read("text_vectors", day).filter(pl.col(TEXT_TOWER) == text_tower)
         documents = night.lake.read("catalogue", day).select(CONTENT_HASH, DOCUMENT).unique(CONTENT_HASH, keep="first")
-        found.append(documents.join(vectors, on=CONTENT_HASH).select(DOCUMENT, VECTOR))
-    return pl.concat(found).unique(DOCUMENT, keep="first", maintain_order=True)
+        frames.append(documents.join(vectors, on=CONTENT_HASH).select(DOCUMENT, VECTOR))
+    return pl.concat(frames).unique(DOCUMENT, keep="first", maintain_order=True)
 
 
-def whole_days(night: Night, table: str) -> Iterator[str]:
-    """The days to look in, this one first: those whose parts are all there."""
+def complete_days(night: Night, table: str) -> Iterator[str]:
+    """The latest days up to this night's on which all parts of the table exist, newest first."""
     for day in reversed(night.lake.days(table, night.day)[-NIGHTS_BACK:]):
         if night.lake.holds(table, day, night.lake.manifest(table, day).parts):
             yield day
 
 
 def digest_values(values: list[Any]) -> str:
+    """A digest of values by their `repr`."""
     digest = hashlib.blake2b(digest_size=12)
     for value in values:
         digest.update(repr(value).encode() + b"\0")

@@ -60,30 +60,26 @@ class Protocol:
 
 def asked(night: Night, protocol: Protocol) -> tuple["EvaluationTask", "GroundTruth"]:
     """What the models are told, and what they are marked by. `ArtrecError` where nothing can be held out."""
-    from artrec_core.columns import ARTWORK_ID, DOCUMENT
-    from artrec_core.data.holdout import in_catalogue, leave_one_out, time_split
-    from artrec_core.data.people import all_users
-    from artrec_core.data.queries import artwork_queries
+    from artrec_core.columns import DOCUMENT
+    from artrec_core.data.holdout import leave_one_out, time_split
     from artrec_core.evaluation.report import ground_truth
     from artrec_core.evaluation.task import EvaluationTask
     from artrec_core.model.base_models import text_base
+    from artrec_core.model.training_split import read_split
 
-    catalogue = night.lake.read("catalogue", night.day).sort(ARTWORK_ID)
-    histories = in_catalogue(night.lake.read("histories", night.day), catalogue)
-    people = all_users(night.lake.read("people", night.day), histories)
-    held_out = (leave_one_out if protocol.name == LEAVE_ONE_OUT else time_split)(histories)
-    if not held_out.test.height:
+    split = read_split(night.lake, night.day, leave_one_out if protocol.name == LEAVE_ONE_OUT else time_split)
+    if not len(split.test_users):
         raise ArtrecError(
             f"nobody on {night.day} has enough positive events to hold one out; look at [signals] in the recipe, "
             "or at the histories of a later day"
         )
-    held_out, hidden = _hiding(held_out, catalogue, protocol)
-    recipe = night.recipe
-    base = text_base(recipe.model, recipe.store.models, lambda: catalogue[DOCUMENT].to_list())
-    question = EvaluationTask.from_holdout(held_out, catalogue, people, artwork_queries(catalogue), hidden_ids=hidden)
-    vectors = base_vectors(night, base, question.texts)
-    question = replace(question, text_vectors=vectors)
-    return question, ground_truth(question, held_out, vectors[: catalogue.height])
+    held_out, hidden_ids = _hiding(split.held_out, split.catalogue, protocol)
+    split, recipe = replace(split, held_out=held_out), night.recipe
+    base = text_base(recipe.model, recipe.store.models, lambda: split.catalogue[DOCUMENT].to_list())
+    task = EvaluationTask.from_split(split, hidden_ids=hidden_ids)
+    vectors = base_vectors(night, base, task.texts)
+    task = replace(task, text_vectors=vectors)
+    return task, ground_truth(task, held_out, vectors[: split.catalogue.height])
 
 
 def _hiding(held_out: "Holdout", catalogue: "pl.DataFrame", protocol: Protocol) -> tuple["Holdout", list[str]]:
@@ -115,7 +111,7 @@ def base_vectors(night: Night, base: Path, texts: Sequence[str]) -> "NDArray[np.
 
     from artrec_core.columns import DOCUMENT, VECTOR
     from artrec_core.model.text_encoder import TextEncoder, encode
-    from jobs.embedding.documents import known_documents
+    from jobs.embedding.documents import earlier_document_vectors
 
     recipe = night.recipe
     if recipe.encode.threads is not None:
@@ -125,7 +121,7 @@ def base_vectors(night: Night, base: Path, texts: Sequence[str]) -> "NDArray[np.
     path = Path(recipe.store.work).resolve() / "evaluate" / f"text-{digest_of([encoder.digest(), texts])}.npy"
     if not path.exists():
         wanted = pl.DataFrame({DOCUMENT: pl.Series(texts, dtype=pl.String)}).unique(maintain_order=True)
-        known = wanted.join(known_documents(night, encoder.digest()), on=DOCUMENT)
+        known = wanted.join(earlier_document_vectors(night, encoder.digest()), on=DOCUMENT)
         new = wanted.join(known, on=DOCUMENT, how="anti")[DOCUMENT].to_list()
         found = dict(zip(new, encode(encoder, new, batch_tokens=recipe.encode.batch_tokens), strict=True))
         found |= {text: np.array(vector, np.float32) for text, vector in known.select(DOCUMENT, VECTOR).iter_rows()}
@@ -139,10 +135,11 @@ def marked(question: "EvaluationTask", exam: "GroundTruth", folder: Path) -> "Us
     """The figures of the lists that lie in a model's folder."""
     from artrec_core.columns import USER_ID
     from artrec_core.evaluation.lists import read_lists
+    from artrec_core.evaluation.ranking import LONGEST_LIST
     from artrec_core.evaluation.report import measure_lists
 
     ids = [
-        read_lists(folder / name, question.test_users[USER_ID].to_list(), question.artwork_ids, answer.LONGEST_LIST)
+        read_lists(folder / name, question.test_users[USER_ID].to_list(), question.artwork_ids, LONGEST_LIST)
         for name in (answer.LISTS, answer.HIDDEN_LISTS, answer.AMONG_HIDDEN_LISTS)
         if (folder / name).exists()
     ]
