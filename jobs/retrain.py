@@ -11,7 +11,7 @@ from rich.text import Text
 
 from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError, ConfigError, GateFailed
-from artrec_core.lake import day_of, digest_of
+from artrec_core.lake import parse_day, digest_of
 from jobs.console import make_console, shell_user
 from jobs.step import ConfigOption, DateOption, SetOption, night_of, run_command, run_step
 from jobs.steps import find_step
@@ -58,7 +58,7 @@ def command(
     Exit status: 0 where it was promoted (or --no-promote), 3 where the gate refused it, 4 where it waits for a person, 1 on an error.
     Run again, it goes on where it was: one version, one decision.
     """
-    recipe, day = load(config, overrides), day_of(date)
+    recipe, day = load(config, overrides), parse_day(date)
     if only in (Part.GATE, Part.PROMOTE) and version is None:
         raise typer.BadParameter(f"--only {only} needs --version")
     if only in (None, Part.SETTINGS):
@@ -118,9 +118,9 @@ def _gate(recipe: Recipe, day: str, name: str) -> "tuple[Version, Decision | Non
     if stored.get("key") == key:
         decision = Decision.from_json(stored["decision"])
     else:
-        from jobs.training.comparison import compared
+        from jobs.training.comparison import compare_versions
 
-        decision = compared(night, registry, challenger)
+        decision = compare_versions(night, registry, challenger)
         told = {"key": key, "night": day, "against": against, "verdict": decision.verdict}
         registry.note_decision(challenger, json.dumps({**told, "decision": decision.to_json()}))
     _show(decision, challenger.name, against)

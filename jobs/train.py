@@ -12,7 +12,7 @@ import typer
 
 from artrec_core.config import Recipe, load
 from artrec_core.errors import GateFailed
-from artrec_core.lake import day_of, digest_of
+from artrec_core.lake import parse_day, digest_of
 from jobs.step import ConfigOption, DateOption, Figures, Night, SetOption, Step, code_version, run_command, run_step
 from jobs.training.mlflow_follower import followed, passes_of, seconds_of
 from jobs.training.tags import BASELINE_SETTINGS, HOLDOUT, REFIT, SETTINGS
@@ -358,7 +358,7 @@ def command(
 
     The first version becomes the champion; `artrec retrain` trains later ones and promotes those that pass the gate.
     """
-    run_step(IF_NEEDED if if_needed else STEP, load(config, overrides), day_of(date))
+    run_step(IF_NEEDED if if_needed else STEP, load(config, overrides), parse_day(date))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from artrec_core.arrays import Float32Array, Float64Array, Int32Array, Int64Array
-from artrec_core.evaluation.metrics import rank_accuracy, ranks
-from artrec_core.evaluation.ranking import seen_matrix
+from artrec_core.evaluation.ranking import VectorModel, measure_ranking, seen_matrix
 from artrec_core.model.sequences import Sequences
-from artrec_core.recs.interaction_models import Popularity, users_per_item
+from artrec_core.recs.interaction_models import Baseline, Popularity, users_per_item
 from artrec_core.recs.strategies.folding import Component, spread
 from artrec_core.recs.topk.search import empty_results, top_k
 
@@ -34,17 +33,23 @@ class HeldOutSplit:
 
     `seen_pairs` is a CSR (U, I) of the artworks that each user saw before the test. `tested_users` (n,) are rows of
     users and `targets` (n,) the row of the artwork held out for each. `listed_users` (m,) are rows of the users whose
-    lists are compared.
+    lists are compared. `popularity` is the popularity baseline; without it, one is fitted to `seen_pairs`.
     """
 
     seen_pairs: csr_array
     tested_users: Int64Array
     targets: Int64Array
     listed_users: Int64Array
+    popularity: Baseline | None = None
 
     @classmethod
     def from_histories(
-        cls, before: Sequences, artwork_count: int, tested_users: Int64Array, targets: Int64Array
+        cls,
+        before: Sequences,
+        artwork_count: int,
+        tested_users: Int64Array,
+        targets: Int64Array,
+        popularity: Baseline | None = None,
     ) -> "HeldOutSplit":
         """Make a split.
 
@@ -58,12 +63,14 @@ class HeldOutSplit:
             Artworks of the catalogue.
         tested_users, targets
             Rows of the tested users, and of the artwork held out for each, (n,).
+        popularity
+            The popularity baseline, fitted to the histories before the test.
         """
         seen_pairs = seen_matrix(before, artwork_count)
         with_unseen = np.flatnonzero(np.diff(seen_pairs.indptr) < artwork_count)
         sample_size = min(len(with_unseen), MAX_LISTED_USERS)
         sample = np.linspace(0, max(len(with_unseen) - 1, 0), sample_size).astype(np.int64)
-        return cls(seen_pairs, tested_users, targets, with_unseen[sample])
+        return cls(seen_pairs, tested_users, targets, with_unseen[sample], popularity)
 
     @property
     def artwork_count(self) -> int:
@@ -79,16 +86,17 @@ class HeldOutSplit:
 
     def popularity_ndcg(self) -> Float64Array:
         """NDCG@10 of the popularity baseline, (n,)."""
-        popularity = Popularity().fit(self.seen_pairs)
-        return self.ndcg(popularity.user_vectors, popularity.item_vectors)
+        return self._measure(self.popularity or Popularity().fit(self.seen_pairs))
 
     def ndcg(self, users: Float32Array, artworks: Float32Array) -> Float64Array:
         """NDCG@10 of vectors (U, d) and (I, d), (n,)."""
+        return self._measure(VectorModel("vectors", users, artworks))
+
+    def _measure(self, model: Baseline) -> Float64Array:
         if not len(self.tested_users):
             return np.zeros(0)
         exclude = self.seen_pairs[self.tested_users]
-        better, tied = ranks(users[self.tested_users], artworks, self.targets.astype(np.int32), exclude=exclude)
-        return rank_accuracy(better, tied, (K,))[f"ndcg@{K}"]
+        return measure_ranking(model, self.tested_users, self.targets, exclude=exclude)[0][f"ndcg@{K}"]
 
     def lists(self, users: Float32Array, artworks: Float32Array) -> Int32Array:
         """The ten best unseen artworks of the listed users, (m, 10), padded with -1."""

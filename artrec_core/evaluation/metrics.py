@@ -1,4 +1,4 @@
-"""Metrics of lists: accuracy on held-out artworks, coverage, novelty, diversity, and bootstrap intervals.
+"""Metrics of lists: accuracy on held-out artworks, coverage, novelty, and bootstrap intervals.
 
 Accuracy is computed in two ways. `accuracy` reads lists and any number of held-out artworks per user. `ranks` and
 `rank_accuracy` read the rank of one held-out artwork per user among all others. There, all orders of tied artworks are
@@ -201,35 +201,6 @@ def novelty(ids: Int32Array, user_counts: npt.ArrayLike, user_count: int) -> flo
     information = -np.log2((np.asarray(user_counts, np.float64) + 1) / (user_count + 1))
     listed_ids = ids[ids >= 0]
     return float(information[listed_ids].mean()) if listed_ids.size else 0.0
-
-
-def diversity(ids: Int32Array, item_vectors: Float32Array) -> Float64Array:
-    """Compute the mean of 1 - cosine over the pairs of artworks in each list.
-
-    Parameters
-    ----------
-    ids
-        Lists (U, K), padded with -1.
-    item_vectors
-        (I, d); artworks with a zero vector are ignored.
-
-    Returns
-    -------
-    One value per list with at least two artworks.
-    """
-    lengths = np.linalg.norm(item_vectors.astype(np.float64), axis=1, keepdims=True)
-    units = np.divide(item_vectors, lengths, out=np.zeros(item_vectors.shape), where=lengths > 0)
-    is_artwork = (ids >= 0) & np.isin(ids, np.flatnonzero(lengths[:, 0] > 0))
-    has_pairs = is_artwork.sum(axis=1) >= 2
-    is_artwork, counts = is_artwork[has_pairs], is_artwork[has_pairs].sum(axis=1)
-    sums = (
-        np.stack([units[row[mask]].sum(axis=0) for row, mask in zip(ids[has_pairs], is_artwork, strict=True)])
-        if has_pairs.any()
-        else units[:0]
-    )
-    # |sum of unit vectors|^2 = their number + twice the sum of cosines over pairs.
-    cosines = ((sums**2).sum(axis=1) - counts) / np.maximum(counts * (counts - 1), 1)
-    return np.asarray(1 - cosines, np.float64)
 
 
 def bootstrap(values: npt.ArrayLike, *, seed: int = 0, draws: int = 1000, confidence: float = 0.95) -> Interval:

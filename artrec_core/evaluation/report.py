@@ -11,10 +11,11 @@ from scipy.sparse import csr_array
 from artrec_core.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 from artrec_core.columns import ARTWORK_ID, POSITIVE, SEEN, USER_ID
 from artrec_core.data.holdout import Holdout
-from artrec_core.evaluation.lists import accuracy_of_lists
-from artrec_core.evaluation.metrics import accuracy, bootstrap, coverage, diversity, novelty
-from artrec_core.evaluation.ranking import KS
-from artrec_core.evaluation.task import EvaluationTask, row_numbers
+from artrec_core.data.rows import row_numbers
+from artrec_core.evaluation.metrics import accuracy, bootstrap, coverage, novelty
+from artrec_core.evaluation.ranking import KS, accuracy_of_lists
+from artrec_core.evaluation.task import EvaluationTask
+from artrec_core.recs.inputs.similarity import list_diversity, unit_rows
 
 # Metrics by name.
 MetricValues = dict[str, float]
@@ -37,7 +38,7 @@ class GroundTruth:
     `targets` (n,) are the test artworks of the n test users. `segments` are masks (n,) of the users that are also
     measured separately. `hidden_events` (n, I) holds the positive artworks that hiding took out of each history; None
     if no artworks were hidden. `user_counts` (I,) counts the users who know an artwork, out of `user_count`.
-    `item_vectors` (I, d) are text vectors of the base model, the same for every model.
+    `unit_vectors` (I, d) are text vectors of the base model, the same for every model, scaled to length 1.
     """
 
     targets: Int64Array
@@ -45,7 +46,7 @@ class GroundTruth:
     hidden_events: csr_array | None
     user_counts: Float64Array
     user_count: int
-    item_vectors: Float32Array
+    unit_vectors: Float32Array
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def ground_truth(task: EvaluationTask, held_out: Holdout, item_vectors: Float32A
     if task.hidden_ids:
         segments[HIDDEN] = held_out.test[ARTWORK_ID].is_in(task.hidden_ids).to_numpy()
         hidden_events = _hidden_events(task, held_out)
-    return GroundTruth(targets, segments, hidden_events, user_counts, len(task.user_ids), item_vectors)
+    return GroundTruth(targets, segments, hidden_events, user_counts, len(task.user_ids), unit_rows(item_vectors))
 
 
 def _hidden_events(task: EvaluationTask, held_out: Holdout) -> csr_array:
@@ -143,7 +144,7 @@ def measure_lists(
 
 
 def _beyond_accuracy(truth: GroundTruth, lists: Int32Array) -> MetricValues:
-    diversities = diversity(lists, truth.item_vectors)
+    diversities = list_diversity(lists, truth.unit_vectors)
     return _rounded(
         {
             f"coverage@{BEYOND_AT}": coverage(lists, len(truth.user_counts)),

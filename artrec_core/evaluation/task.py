@@ -15,11 +15,13 @@ from scipy.sparse import csr_array
 
 from artrec_core.arrays import Float32Array, Int64Array
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, SEEN, USER, USER_ID
-from artrec_core.data.holdout import Holdout, remove_artworks
+from artrec_core.data.holdout import remove_artworks
 from artrec_core.data.people import distinct_interests
+from artrec_core.data.rows import row_numbers
 from artrec_core.evaluation.ranking import seen_matrix
 from artrec_core.model.sequences import Sequences, build_sequences
 from artrec_core.model.training_data import select_query_texts
+from artrec_core.model.training_split import TrainingSplit
 
 # Fields that are frames, and the names of their files.
 _FRAME_FILES = {
@@ -60,41 +62,29 @@ class EvaluationTask:
     text_vectors: Float32Array | None = None
 
     @classmethod
-    def from_holdout(
-        cls,
-        held_out: Holdout,
-        catalogue: pl.DataFrame,
-        users: pl.DataFrame,
-        queries: list[tuple[str, int]],
-        *,
-        hidden_ids: list[str] | None = None,
-    ) -> "EvaluationTask":
-        """Make the task of a holdout.
+    def from_split(cls, split: TrainingSplit, *, hidden_ids: list[str] | None = None) -> "EvaluationTask":
+        """Make the task of a split.
 
         Parameters
         ----------
-        held_out
-            The holdout; it still contains the hidden artworks.
-        catalogue, users
-            Frames sorted by id.
-        queries
-            Pairs of a text and the row of the artwork that it is a query for.
+        split
+            A night's tables; its holdout still contains the hidden artworks.
         hidden_ids
             Ids of the artworks to take out of all histories.
         """
-        hidden_ids = hidden_ids or []
+        hidden_ids, held_out = hidden_ids or [], split.held_out
         visible = remove_artworks(held_out, hidden_ids)
         hidden_events = held_out.before_test.filter(pl.col(SEEN) & pl.col(ARTWORK_ID).is_in(hidden_ids))
         return cls(
-            catalogue=catalogue.select(ARTWORK_ID, DOCUMENT),
-            users=users.select(*USER),
+            catalogue=split.catalogue.select(ARTWORK_ID, DOCUMENT),
+            users=split.people.select(*USER),
             train=visible.train,
             validation=visible.validation,
             before_test=visible.before_test,
             test_users=held_out.test.select(USER_ID),
             hidden_events=hidden_events.select(USER_ID, ARTWORK_ID).unique().sort(USER_ID, ARTWORK_ID),
             hidden_ids=hidden_ids,
-            queries=queries,
+            queries=split.queries,
         )
 
     def save(self, folder: Path) -> None:
@@ -181,9 +171,3 @@ class EvaluationTask:
         artworks = row_numbers(self.hidden_events[ARTWORK_ID], self.artwork_ids)
         shape = (len(self.user_ids), len(self.artwork_ids))
         return csr_array((np.ones(len(users), np.float32), (users, artworks)), shape=shape)
-
-
-def row_numbers(values: pl.Series, ids: list[str]) -> Int64Array:
-    """The position of each value in `ids`; raises `KeyError` if a value is not there."""
-    positions = {value: row for row, value in enumerate(ids)}
-    return np.array([positions[value] for value in values.to_list()], np.int64)

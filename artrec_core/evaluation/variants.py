@@ -10,15 +10,13 @@ import polars as pl
 from artrec_core.arrays import Float32Array
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, INTERESTS, USER_ID
 from artrec_core.config import Recipe
-from artrec_core.data.people import distinct_interests
+from artrec_core.data.rows import row_numbers
 from artrec_core.evaluation.ablations import FULL, ID_ONLY, NO_INTERESTS, TEXT_ONLY
-from artrec_core.evaluation.lists import VectorModel
-from artrec_core.evaluation.ranking import held_out_ndcg
-from artrec_core.evaluation.task import EvaluationTask, row_numbers
+from artrec_core.evaluation.ranking import VectorModel, held_out_ndcg
+from artrec_core.evaluation.task import EvaluationTask
 from artrec_core.model.distributed.launch import launch
-from artrec_core.model.embeddings import item_vectors, text_vectors, user_vectors
+from artrec_core.model.embeddings import item_vectors, text_lookup, text_vectors, user_vectors
 from artrec_core.model.run import METRICS, MODEL, VECTORS
-from artrec_core.model.sequences import NO_ROW, build_sequences
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
 
@@ -54,10 +52,10 @@ def train_variant(task: EvaluationTask, recipe: Recipe, name: str, folder: Path,
     launch(recipe, folder, base, held_out_ndcg)
     tower = TwoTower.load(folder / MODEL)
     artworks = item_vectors(tower, task.artwork_ids, _artwork_texts(task, tower, data, folder, name))
-    users = task.test_users.join(task.users, on=USER_ID, how="left", maintain_order="left")
-    if name in _WITHOUT_INTERESTS:
-        users = users.with_columns(pl.lit(None, pl.String).alias(INTERESTS))
-    return VectorModel(name, user_vectors(tower, users, task.before_test, task.artwork_ids, artworks), artworks)
+    users = task.test_users.join(_users(task, name), on=USER_ID, how="left", maintain_order="left")
+    vectors = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS, mmap_mode="r")
+    lookup = text_lookup(data.texts, vectors)
+    return VectorModel(name, user_vectors(tower, users, task.before_test, task.artwork_ids, artworks, lookup), artworks)
 
 
 def best_validation(folder: Path) -> float | None:
@@ -69,34 +67,30 @@ def best_validation(folder: Path) -> float | None:
 def training_data(task: EvaluationTask, recipe: Recipe, name: str) -> TrainingData:
     """Training data of a variant: the task without hidden artworks and without texts that the variant does not use."""
     visible = task.catalogue.filter(~pl.col(ARTWORK_ID).is_in(task.hidden_ids))
-    artwork_ids, documents = visible[ARTWORK_ID].to_list(), visible[DOCUMENT].to_list()
-    interests, interest_of = distinct_interests(task.users)
-    training_rows = {row: number for number, row in enumerate(row_numbers(visible[ARTWORK_ID], task.artwork_ids))}
+    visible_rows = row_numbers(visible[ARTWORK_ID], task.artwork_ids).tolist()
+    training_rows = {row: number for number, row in enumerate(visible_rows)}
     queries = [(text, training_rows[row]) for text, row in task.queries if row in training_rows]
-    if name in _WITHOUT_INTERESTS:
-        interests, interest_of = [], np.full(len(interest_of), NO_ROW)
-    if name == ID_ONLY:
-        queries = []
-    validation_users = row_numbers(task.validation[USER_ID], task.user_ids)
-    validation_artworks = row_numbers(task.validation[ARTWORK_ID], artwork_ids)
-    data = TrainingData(
-        artwork_ids=artwork_ids,
-        documents=documents,
-        interests=interests,
-        interest_of=interest_of,
-        queries=queries,
-        histories=build_sequences(task.train, task.user_ids, artwork_ids),
-        validation=np.stack([validation_users, validation_artworks], 1),
-        user_ids=task.user_ids,
-        refit=build_sequences(task.before_test, task.user_ids, artwork_ids) if recipe.train.refit else None,
+    data = TrainingData.from_frames(
+        visible,
+        _users(task, name),
+        [] if name == ID_ONLY else queries,
+        train=task.train,
+        validation=task.validation,
+        before_test=task.before_test if recipe.train.refit else None,
     )
     if name == ID_ONLY:
-        return replace(data, text_vectors=np.zeros((len(documents), recipe.model.dim), np.float32))
+        return replace(data, text_vectors=np.zeros((visible.height, recipe.model.dim), np.float32))
     if recipe.model.tuning != "frozen" or task.text_vectors is None:
         return data
     text_rows = {text: row for row, text in enumerate(task.texts)}
-    data = replace(data, queries=[(text, artwork) for text, artwork in queries if text in text_rows])
+    data = replace(data, queries=[(text, artwork) for text, artwork in data.queries if text in text_rows])
     return replace(data, text_vectors=task.text_vectors[[text_rows[text] for text in data.texts]])
+
+
+def _users(task: EvaluationTask, name: str) -> pl.DataFrame:
+    """The users as a variant knows them: some variants ignore stated interests."""
+    no_interests = pl.lit(None, pl.String).alias(INTERESTS)
+    return task.users.with_columns(no_interests) if name in _WITHOUT_INTERESTS else task.users
 
 
 def _artwork_texts(task: EvaluationTask, tower: TwoTower, data: TrainingData, folder: Path, name: str) -> Float32Array:

@@ -17,8 +17,6 @@ from artrec_core.config import Recipe, load
 from artrec_core.files import write_atomically
 from jobs.step import ConfigOption, SetOption, run_command
 
-# Long enough for every figure that is read off them.
-LONGEST_LIST = 20
 LISTS = "lists.parquet"
 # Lists that leave in the hidden works a person met: they should be found again.
 HIDDEN_LISTS = "hidden_lists.parquet"
@@ -41,7 +39,8 @@ def command(
 
 def answer(recipe: Recipe, asked: Path, model: str, seed: int, into: Path) -> None:
     """Write the lists and, last of all, what was chosen and how long it took into the folder."""
-    from artrec_core.evaluation.lists import best_artworks, write_lists
+    from artrec_core.evaluation.lists import write_lists
+    from artrec_core.evaluation.ranking import LONGEST_LIST, best_artworks
     from artrec_core.evaluation.task import EvaluationTask
 
     into.mkdir(parents=True, exist_ok=True)
@@ -53,7 +52,7 @@ def answer(recipe: Recipe, asked: Path, model: str, seed: int, into: Path) -> No
             wanted += [(HIDDEN_LISTS, False, None), (AMONG_HIDDEN_LISTS, True, question.hidden_rows)]
         for name, leaves_hidden_out, among in wanted:
             exclude = question.excluded_pairs(with_hidden=leaves_hidden_out)
-            ids, scores = best_artworks(ranker, people, LONGEST_LIST, exclude=exclude, among=among, seed=seed)
+            ids, scores = best_artworks(ranker, people, LONGEST_LIST, exclude=exclude, among=among)
             write_lists(into / name, question.test_users["user_id"].to_list(), question.artwork_ids, ids, scores)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     told |= {"model": model, "seed": seed, "seconds": clock.seconds, "peak_memory_mb": peak}

@@ -1,10 +1,13 @@
-"""Similar artworks: those whose vectors point in the nearest directions."""
+"""Similarity of artworks by the cosine of their vectors: the most similar artworks, and the diversity of lists."""
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from artrec_core.arrays import Float32Array, Int32Array, Int64Array
+from artrec_core.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from artrec_core.recs.topk.search import PreparedItems, top_k
+
+# 4,096 lists x 20 artworks x 384 numbers x 4 bytes = 126 MB.
+LISTS_IN_BLOCK = 4096
 
 
 def unit_rows(vectors: Float32Array) -> Float32Array:
@@ -47,3 +50,32 @@ def similar_artworks(
     itself = csr_array((np.ones(count, np.int8), artwork_rows, np.arange(count + 1)), shape=(count, len(vectors)))
     options = {"threads": threads, "memory_mb": memory_mb}
     return top_k(vectors[artwork_rows], unit_vectors, k, exclude=itself, candidates=among, **options)  # type: ignore[arg-type]
+
+
+def list_diversity(ids: Int32Array, unit_vectors: Float32Array) -> Float64Array:
+    """Compute the mean of 1 - cosine over the pairs of artworks in each list.
+
+    Parameters
+    ----------
+    ids
+        Lists (U, K), padded with -1.
+    unit_vectors
+        (I, d) of length 1 (see `unit_rows`); artworks with a zero vector are ignored.
+
+    Returns
+    -------
+    One value per list with at least two artworks.
+    """
+    has_vector = unit_vectors.any(axis=1)
+    is_artwork = (ids >= 0) & has_vector[ids]
+    counts = is_artwork.sum(axis=1)
+    rows = np.flatnonzero(counts >= 2)
+    diversities = np.zeros(len(rows))
+    for start in range(0, len(rows), LISTS_IN_BLOCK):
+        block = rows[start : start + LISTS_IN_BLOCK]
+        vectors = np.where(is_artwork[block][:, :, None], unit_vectors[ids[block]], np.float32(0))
+        # |sum of unit vectors|^2 = their number + twice the sum of cosines over pairs.
+        sums = vectors.sum(axis=1, dtype=np.float64)
+        cosines = ((sums**2).sum(axis=1) - counts[block]) / (counts[block] * (counts[block] - 1))
+        diversities[start : start + LISTS_IN_BLOCK] = 1 - cosines
+    return diversities

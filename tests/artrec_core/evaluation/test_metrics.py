@@ -97,12 +97,6 @@ def test_novelty_of_an_artwork_that_all_users_know_is_zero() -> None:
     assert metrics.novelty(np.array([[0, 1]], np.int32), [3, 0], 3) == (0 + 2) / 2
 
 
-def test_diversity_is_one_minus_the_mean_cosine() -> None:
-    items = np.array([[2, 0], [0, 1], [3, 0], [0, 0]], np.float32)
-    values = metrics.diversity(np.array([[0, 1, 2], [0, 2, -1], [1, -1, -1], [0, 1, 3]], np.int32), items)
-    np.testing.assert_allclose(values, [1 - 1 / 3, 0, 1])
-
-
 def test_the_bootstrap_interval_is_around_the_mean_and_reproducible() -> None:
     values = np.array([0.0, 1.0] * 200)
     interval = metrics.bootstrap(values)

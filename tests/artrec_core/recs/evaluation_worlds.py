@@ -8,6 +8,7 @@ import polars as pl
 from artrec_core.columns import ARTWORK_ID, CATALOGUE, DOCUMENT, POSITIVE, USER, USER_ID, conform
 from artrec_core.data.holdout import Holdout, leave_one_out
 from artrec_core.evaluation.task import EvaluationTask
+from artrec_core.model.training_split import TrainingSplit
 from tests.artrec_core.model.worlds import WORDS, history
 
 ARTWORK_COUNT, USER_COUNT, EVENTS_PER_USER = 24, 16, 8
@@ -61,7 +62,8 @@ def task_of(
     """The task of these histories and its holdout; with `vectors`, the task has text vectors for a frozen text tower."""
     held_out = leave_one_out(histories)
     queries = [("boat" if row % 2 == 0 else "horse", row) for row in range(ARTWORK_COUNT)]
-    task = EvaluationTask.from_holdout(held_out, catalogue(), users(), queries, hidden_ids=hidden)
+    split = TrainingSplit(catalogue(), users(), held_out)
+    task = replace(EvaluationTask.from_split(split, hidden_ids=hidden), queries=queries)
     if vectors:
         tribe_vectors = np.random.default_rng(1).normal(size=(2, 32)).astype(np.float32)
         task = replace(

@@ -12,8 +12,6 @@ from scipy.sparse import csr_matrix, random_array
 
 from artrec_core.recs.topk import gpu_engine, search
 from artrec_core.recs.topk.float32_loops import canonical_score
-from artrec_core.recs.topk.gpu_pruning import Bounds, select_floors, tile_spans
-from artrec_core.recs.topk.gpu_rounding import length_scales, longest_first_order, round_vectors
 from artrec_core.recs.topk.search import top_k
 from tests.artrec_core.recs.hard_vectors import KINDS, brute, vectors
 
@@ -108,25 +106,6 @@ def test_a_user_with_too_many_seen_items_is_left_to_the_cpu(monkeypatch: Any) ->
     assert results[0].tolist() == [[4, 3], [4, 2]]
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    kind=st.sampled_from(KINDS), dim=st.integers(1, 100), dtype=st.sampled_from([torch.bfloat16, torch.float16]), seed=st.integers(0, 2**20)
-)  # fmt: skip
-def test_rounded_products_stay_within_the_bound(kind: str, dim: int, dtype: torch.dtype, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    users, items = torch.from_numpy(vectors(kind, 20, dim, rng)), torch.from_numpy(vectors(kind, 50, dim, rng))
-    scale = length_scales(items.double().norm(dim=1).max())
-    rounded_users, rounded_items = (
-        round_vectors(users, dim, dtype),
-        round_vectors(items, dim, dtype, scales=scale.expand(50)),
-    )
-    exact_products = (users.double() * rounded_users.scales[:, None]) @ (items.double() * scale).T
-    bound = Bounds.of(rounded_users, float(scale), dim).at(
-        rounded_items.lengths[None].float(), rounded_items.lost[None].float()
-    )
-    assert ((rounded_users.values.float() @ rounded_items.values.float().T - exact_products).abs() <= bound).all()
-
-
 def test_canonical_scores_are_those_of_the_cpu() -> None:
     rng = np.random.default_rng(1)
     users, items = (vectors("cancelling", 50, 29, rng) for _ in range(2))
@@ -134,39 +113,11 @@ def test_canonical_scores_are_those_of_the_cpu() -> None:
     assert scores.tolist() == [float(canonical_score(u, v)) for u, v in zip(users, items, strict=True)]
 
 
-def test_canonical_scores_of_the_kernel_are_those_of_the_cpu(kernels: Any) -> None:
-    rng = np.random.default_rng(2)
-    users, items = (torch.from_numpy(vectors("cancelling", 5, 29, rng)) for _ in range(2))
-    rows, ids = torch.tensor([4, 0, 3]), torch.tensor([1, 2, 2])
-    expected = gpu_engine.canonical_scores_by_torch(users[rows], items[ids])
-    scores = kernels.canonical_scores(*(array.to(KERNEL_DEVICE) for array in (users, items, rows, ids)))
-    assert scores.tolist() == expected.tolist()
-
-
 @pytest.mark.parametrize(
     ("dim", "pieces"), [(1, (16, 0)), (64, (64, 0)), (128, (128, 0)), (300, (256, 64)), (384, (256, 128))]
 )
 def test_dimensions_are_split_into_two_powers_of_two(dim: int, pieces: tuple[int, int]) -> None:
     assert gpu_engine.split_dimensions(dim) == pieces
-
-
-@pytest.mark.parametrize("tiles", [1, 5, 7, 64, 1000, 7813])
-def test_spans_cover_every_tile_once(tiles: int) -> None:
-    spans = tile_spans(tiles, 128, 16_384)
-    assert [begin for begin, _ in spans] == [0, *(end for _, end in spans[:-1])]
-    assert spans[-1][1] == tiles
-    assert all(begin < end for begin, end in spans)
-
-
-def test_a_floor_is_the_lower_bound_that_enough_items_reach() -> None:
-    best = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
-    assert select_floors(best, torch.tensor([2, 4])).tolist() == [2.0, -np.inf]
-
-
-def test_long_items_come_first_and_similar_lengths_in_random_order() -> None:
-    order = longest_first_order(torch.tensor([1.0] * 50 + [3.0] * 50, dtype=torch.float64)).tolist()
-    assert sorted(order[:50]) == list(range(50, 100))
-    assert order[:50] != list(range(50, 100))
 
 
 def test_a_missing_gpu_is_an_error() -> None:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix, random_array
 
 from artrec_core.recs.topk import int8_engine, search
-from artrec_core.recs.topk.arrays import run_in_threads
 from artrec_core.recs.topk.float32_loops import canonical_score
 from artrec_core.recs.topk.int8_engine import (
     block_shape,
@@ -16,7 +15,6 @@ from artrec_core.recs.topk.int8_engine import (
     multiply_codes,
     safe_rank,
 )
-from artrec_core.recs.topk.int8_quantization import quantize_items, quantize_users, shared_basis
 from artrec_core.recs.topk.search import top_k
 from tests.artrec_core.recs.hard_vectors import KINDS, brute, vectors
 
@@ -60,33 +58,6 @@ def test_equals_brute_force(
     expected_ids, expected_scores = brute(users, items, k, exclude)
     np.testing.assert_array_equal(ids, expected_ids)
     np.testing.assert_array_equal(scores, expected_scores)
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    kind=st.sampled_from([kind for kind in KINDS if kind != "huge"]),
-    dim=st.integers(1, 200),
-    seed=st.integers(0, 2**20),
-)
-def test_scores_stay_within_the_bound(kind: str, dim: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    users, items = vectors(kind, 9, dim, rng), vectors(kind, 300, dim, rng)
-    quantized_items = quantize_items(
-        items, shared_basis(users, items), 256, lambda loop, rows: run_in_threads(loop, rows, 1)
-    )
-    norms = [np.linalg.norm(side.astype(np.float64), axis=1) for side in (users, items)]
-    quantized_users = quantize_users(users, norms[0], norms[1].max(), quantized_items)
-    group = np.arange(300) // 128
-    products = quantized_users.codes.astype(np.int64) @ quantized_items.codes.astype(np.int64).T
-    approx = (
-        quantized_users.scales[:, None] * quantized_items.scales[group] * products + quantized_users.shares[:, None]
-    )
-    bounds = np.outer(quantized_users.lengths, quantized_items.residues[group]) + np.outer(
-        quantized_users.residues, quantized_items.lengths[group]
-    )
-    differences = np.abs(approx - true_scores(users, items)[:, quantized_items.order])
-    assert (differences <= bounds + quantized_users.tails[:, None]).all()
-    assert sorted(quantized_items.order.tolist()) == list(range(300))
 
 
 def test_a_dense_tie_wider_than_the_buffer_is_settled_by_id(int8_only: None) -> None:
