@@ -24,44 +24,44 @@ KINDS = [
 
 
 def vectors(kind: str, rows: int, dim: int, rng: np.random.Generator) -> np.ndarray:
-    """(rows, dim) float32 of one of the `KINDS`: what exact selection has to get right."""
-    drawn = rng.standard_normal((rows, dim))
+    """(rows, dim) float32 of one of the `KINDS`, each hard for exact selection in its own way."""
+    values = rng.standard_normal((rows, dim))
     if kind == "clustered":
-        drawn = rng.standard_normal((3, dim))[rng.integers(0, 3, rows)] + 1e-7 * drawn
+        values = rng.standard_normal((3, dim))[rng.integers(0, 3, rows)] + 1e-7 * values
     if kind == "duplicated":
-        drawn = drawn[rng.integers(0, max(rows // 5, 1), rows)]
+        values = values[rng.integers(0, max(rows // 5, 1), rows)]
     if kind == "all equal":
-        drawn = np.ones((rows, dim))
+        values = np.ones((rows, dim))
     if kind == "huge":
-        drawn = drawn * np.where(rng.random((rows, 1)) < 0.2, 1e25, 1.0)
+        values = values * np.where(rng.random((rows, 1)) < 0.2, 1e25, 1.0)
     if kind == "tiny":
-        drawn = drawn * np.where(rng.random((rows, 1)) < 0.5, 1e-38, 1e-20)
+        values = values * np.where(rng.random((rows, 1)) < 0.5, 1e-38, 1e-20)
     if kind == "cancelling":
-        drawn[:, dim // 2 :] = -drawn[:, : dim - dim // 2] + 1e-6 * drawn[:, dim // 2 :]
+        values[:, dim // 2 :] = -values[:, : dim - dim // 2] + 1e-6 * values[:, dim // 2 :]
     if kind == "grid":
-        drawn = rng.integers(-1, 2, (rows, dim))
+        values = rng.integers(-1, 2, (rows, dim))
     if kind == "low rank":
-        drawn = rng.standard_normal((rows, 2)) @ np.random.default_rng(dim).standard_normal((2, dim))
+        values = rng.standard_normal((rows, 2)) @ np.random.default_rng(dim).standard_normal((2, dim))
     if kind == "some zero":
-        drawn = drawn * (rng.random((rows, 1)) < 0.5)
+        values = values * (rng.random((rows, 1)) < 0.5)
     if kind == "one loud":
-        drawn[:, 0] = 1e4 + drawn[:, 0]
+        values[:, 0] = 1e4 + values[:, 0]
     if kind == "uneven":
-        drawn = drawn * 10.0 ** np.linspace(-6, 6, dim)
+        values = values * 10.0 ** np.linspace(-6, 6, dim)
     if kind == "misleading":
         # Codes see only the first coordinate, which tells nothing apart; the order is in what they round off.
-        drawn[:, 1:] *= 1e-3
-        drawn[:, 0] = 1.0
-    return drawn.astype(np.float32)
+        values[:, 1:] *= 1e-3
+        values[:, 0] = 1.0
+    return values.astype(np.float32)
 
 
 def brute(users: Any, items: Any, k: int, exclude: Any = None, allowed: Any = None) -> tuple[np.ndarray, np.ndarray]:
-    """Every pair in float64, rounded; whole rows sorted by (score, id)."""
+    """The k best of each user: every pair scored canonically, then whole rows sorted by (score, id)."""
     ids, scores = np.full((len(users), k), -1, np.int32), np.full((len(users), k), -np.inf, np.float32)
     for row, user in enumerate(users):
-        found = np.array([canonical_score(user, item) for item in items], np.float32)
-        left = [i for i in range(len(items)) if exclude is None or i not in set(exclude[[row]].indices)]
-        left = [i for i in left if allowed is None or i in set(allowed(row))]
-        best = sorted(left, key=lambda i: (-found[i], i))[:k]
-        ids[row, : len(best)], scores[row, : len(best)] = best, found[best]
+        user_scores = np.array([canonical_score(user, item) for item in items], np.float32)
+        candidates = [i for i in range(len(items)) if exclude is None or i not in set(exclude[[row]].indices)]
+        candidates = [i for i in candidates if allowed is None or i in set(allowed(row))]
+        best = sorted(candidates, key=lambda i: (-user_scores[i], i))[:k]
+        ids[row, : len(best)], scores[row, : len(best)] = best, user_scores[best]
     return ids, scores
