@@ -93,7 +93,9 @@ class ScoringData:
         people, histories, user_vectors, interest_vectors
             The rows of these users in the tables of the same names.
         """
-        data, reasons = copy(self), self.reasons
+        # The reasons come first: to compute them fills properties that the copy shares.
+        reasons = self.reasons
+        data = copy(self)
         for name in USER_PROPERTIES:
             data.__dict__.pop(name, None)
         data.tables = replace(
