@@ -1,4 +1,4 @@
-"""evaluate: our model and its parts beside popularity, EASE and ALS, all asked the same question and marked by the same hand."""
+"""evaluate: the model, its parts and the baselines, measured on one evaluation task."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from artrec_core.columns import INTERESTS
 from artrec_core.config import load
 from artrec_core.errors import ArtrecError
 from artrec_core.evaluation.ablations import ABLATIONS, applicable_ablations
-from artrec_core.lake import day_of, digest_of
-from jobs.evaluation import worker as answer
-from jobs.evaluation.printed import show
-from jobs.evaluation.subprocess_run import Contestant
-from jobs.evaluation.task import PROTOCOLS, Protocol, asked, marked
+from artrec_core.lake import digest_of, parse_day
+from jobs.evaluation.subprocess_run import ModelRun
+from jobs.evaluation.tables import print_evaluation
+from jobs.evaluation.task import PROTOCOLS, Protocol, build_task, measure_run
+from jobs.evaluation.worker import LISTS
 from jobs.step import ConfigOption, DateOption, Night, SetOption, code_version, run_command, run_step
 from jobs.steps import find_step
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from artrec_core.evaluation.task import EvaluationTask
 
 BASELINES = ("popularity", "ease", "als")
-OWN = ("id-only", "text-only", "full")
-# Against each other model, paired by people.
-COMPARED = "full"
+OWN_MODELS = ("id-only", "text-only", "full")
+# The model that each other model is compared with, paired by users.
+FULL = "full"
 
 
 def command(
@@ -32,48 +33,51 @@ def command(
     date: DateOption,
     overrides: SetOption = [],  # noqa: B006
     models: Annotated[
-        str | None, typer.Option(help=f"Which models, with commas between them. [default: {','.join(BASELINES + OWN)}]")
+        str | None,
+        typer.Option(help=f"Models to evaluate, separated by commas. [default: {','.join(BASELINES + OWN_MODELS)}]"),
     ] = None,
     ablations: Annotated[
-        bool, typer.Option("--ablations", help="What each part brings: the model with one thing changed at a time.")
+        bool,
+        typer.Option("--ablations", help="Measure each part's effect: the model with one thing changed at a time."),
     ] = False,
-    seeds: Annotated[str, typer.Option(help="Seeds of our models, as in 0,1,2; the others run once.")] = "0",
+    seeds: Annotated[str, typer.Option(help="Seeds of our models, as in 0,1,2; baselines run once.")] = "0",
     protocol: Annotated[str, typer.Option(help=" or ".join(PROTOCOLS))] = PROTOCOLS[0],
     cold_share: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Hide this share of the works from training and rank them among all.")
+        float,
+        typer.Option(min=0, max=0.9, help="Hide this share of the artworks from training and rank them among all."),
     ] = 0.0,
     unseen_museum: Annotated[
         list[str],
         typer.Option(
-            help="Hide all works of this museum or source from training, and test with them alone; may be repeated.",
+            help="Hide all artworks of this museum or source from training, and test only with them; may be repeated.",
             metavar="NAME",
         ),
     ] = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="Write the JSON here too.", metavar="FILE")] = None,
 ) -> None:
-    """Train and measure our model, its parts and the baselines on one protocol; print a table, write JSON."""
-    recipe, day = load(config, overrides), day_of(date)
-    asking = Protocol(protocol, cold_share, tuple(unseen_museum))
-    wanted, numbers = _models(models, ablations), _seeds(seeds)
+    """Train and measure our model, its parts and the baselines on one protocol; print tables, write JSON."""
+    recipe, day = load(config, overrides), parse_day(date)
+    split_protocol = Protocol(protocol, cold_share, tuple(unseen_museum))
+    model_names, seed_numbers = _parse_models(models, ablations), _parse_seeds(seeds)
     for name in ("crawl", "validate", "prepare"):
         run_step(find_step(name), recipe, day)
     night = Night(recipe, day)
     night.made_from = find_step("train").inputs(night)
     if ablations:
-        wanted = list(dict.fromkeys([*wanted, COMPARED, *_applicable(night)]))
-    told = evaluated(night, config, overrides, wanted, numbers, asking)
-    show(told)
-    raw = json.dumps(told, indent=1).encode()
-    name = f"evaluation-{asking.slug}{'-ablations' if ablations else ''}.json"
+        model_names = list(dict.fromkeys([*model_names, FULL, *_applicable_ablations(night)]))
+    evaluation = evaluate_models(night, config, overrides, model_names, seed_numbers, split_protocol)
+    print_evaluation(evaluation)
+    raw = json.dumps(evaluation, indent=1).encode()
+    name = f"evaluation-{split_protocol.slug}{'-ablations' if ablations else ''}.json"
     print(f"\nfigures: {night.lake.write_note(name, day, raw)}")
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_bytes(raw)
         print(f"         {out}")
-    print(f"lists:   {told['folder']}/<model>-seed<n>/{answer.LISTS}")
+    print(f"lists:   {evaluation['folder']}/<model>-seed<n>/{LISTS}")
 
 
-def evaluated(
+def evaluate_models(
     night: Night,
     config: str,
     overrides: list[str],
@@ -81,109 +85,127 @@ def evaluated(
     seeds: list[int],
     protocol: Protocol = Protocol(),  # noqa: B008
 ) -> dict[str, Any]:
-    """All figures of an evaluation of the night's tables, as its JSON holds them.
+    """Evaluate models on the night's tables.
 
-    Each model answers in a process of its own that reads the question's folder; answers that stand there from a run that was
-    killed are not made again.
+    Each model runs in a process of its own, which reads only the evaluation task's folder. Results of an earlier run
+    that was killed are taken over.
+
+    Parameters
+    ----------
+    night
+        The night whose tables are split; its `made_from` goes into the result.
+    config, overrides
+        The recipe's file and its overrides, for the models' processes.
+    models
+        Names of baselines, of our models or of ablations.
+    seeds
+        Seeds of our models. Baselines run with the first seed only.
+    protocol
+        How the tables are split.
+
+    Returns
+    -------
+    The whole evaluation, as its JSON file holds it.
     """
     recipe = night.recipe
-    about = {**protocol.told, "made_from": night.made_from}
+    details = {**protocol.details, "made_from": night.made_from}
     settings = recipe.model_dump(mode="json", include={"model", "train", "encode"})
-    digest = digest_of([code_version(), about, settings])
+    digest = digest_of([code_version(), details, settings])
     folder = Path(recipe.store.work).resolve() / "evaluate" / digest
-    question, exam = asked(night, protocol)
-    question.save(folder / "question")
-    counts = _counts(question, exam)
+    task, truth = build_task(night, protocol)
+    task.save(folder / "question")
+    counts = _counts(task, truth)
     runs: dict[str, list[dict[str, Any]]] = {}
-    cards: dict[str, list[UserMetrics]] = {}
+    metrics: dict[str, list[UserMetrics]] = {}
     for model in models:
         for seed in seeds[:1] if model in BASELINES else seeds:
-            contestant = Contestant(model, seed, folder / "question", folder / f"{model}-seed{seed}")
-            run = contestant.answered(config, overrides)
-            card = marked(question, exam, contestant.folder)
-            cards.setdefault(model, []).append(card)
-            runs.setdefault(model, []).append(run | {"accuracy": card.accuracy, "beyond": card.beyond})
-            print(_line(run, card), flush=True)
+            model_run = ModelRun(model, seed, folder / "question", folder / f"{model}-seed{seed}")
+            result = model_run.run(config, overrides)
+            run_metrics = measure_run(task, truth, model_run.folder)
+            metrics.setdefault(model, []).append(run_metrics)
+            figures = {"accuracy": run_metrics.accuracy, "beyond": run_metrics.beyond}
+            runs.setdefault(model, []).append(result | figures)
+            print(_summary_line(result, run_metrics), flush=True)
     return {
         "recipe": recipe.name,
         "run_date": night.day,
-        **about,
+        **details,
         "code_version": code_version(),
         "settings": settings,
         "counts": counts,
-        "models": _summaries(cards, runs),
-        "differences": _differences(cards),
-        "ablations": _told_as_ablations(models),
+        "models": _summaries(metrics, runs),
+        "differences": _differences(metrics),
+        "ablations": _ablation_descriptions(models),
         "folder": str(folder),
     }
 
 
-def _told_as_ablations(models: list[str]) -> dict[str, str]:
-    """What each ablation changes; our model's two parts alone are contestants like the others."""
-    if set(models) <= {*BASELINES, *OWN}:
+def _ablation_descriptions(models: list[str]) -> dict[str, str]:
+    """What each ablation changes. Beside baselines alone, the model's two parts do not count as ablations."""
+    if set(models) <= {*BASELINES, *OWN_MODELS}:
         return {}
     return {model: ABLATIONS[model].description for model in models if model in ABLATIONS}
 
 
-def _applicable(night: Night) -> list[str]:
-    """The ablations that change something of this night's recipe."""
-    from artrec_core.columns import INTERESTS
-
-    people = night.lake.read("people", night.day)
-    return applicable_ablations(night.recipe, interests=people[INTERESTS].drop_nulls().len() > 0)
+def _applicable_ablations(night: Night) -> list[str]:
+    """The ablations that change something for this night's recipe and tables."""
+    users = night.lake.read("people", night.day)
+    return applicable_ablations(night.recipe, interests=users[INTERESTS].drop_nulls().len() > 0)
 
 
-def _summaries(cards: dict[str, list["UserMetrics"]], runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def _summaries(metrics: dict[str, list["UserMetrics"]], runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     from artrec_core.evaluation.report import summary
 
-    return {model: {**summary(cards[model]), "runs": runs[model]} for model in cards}
+    return {model: {**summary(metrics[model]), "runs": runs[model]} for model in metrics}
 
 
-def _differences(cards: dict[str, list["UserMetrics"]]) -> dict[str, Any]:
+def _differences(metrics: dict[str, list["UserMetrics"]]) -> dict[str, Any]:
+    """The full model minus each other model, paired by users."""
     from artrec_core.evaluation.report import difference
 
-    ours = cards.get(COMPARED)
-    if ours is None:
+    full = metrics.get(FULL)
+    if full is None:
         return {}
-    return {f"{COMPARED} - {model}": difference(ours, theirs) for model, theirs in cards.items() if model != COMPARED}
+    return {f"{FULL} - {model}": difference(full, runs) for model, runs in metrics.items() if model != FULL}
 
 
-def _counts(question: "EvaluationTask", exam: "GroundTruth") -> dict[str, Any]:
+def _counts(task: "EvaluationTask", truth: "GroundTruth") -> dict[str, Any]:
     from artrec_core.evaluation.report import users_per_segment
 
     return {
-        "people": question.users.height,
-        "artworks": question.catalogue.height,
-        "events_to_choose_by": question.train.height,
-        "events_to_answer_from": question.before_test.height,
-        "people_validated": question.validation.height,
-        "hidden_artworks": len(question.hidden_ids),
-        "asked": users_per_segment(exam),
+        "people": task.users.height,
+        "artworks": task.catalogue.height,
+        "events_to_choose_by": task.train.height,
+        "events_to_answer_from": task.before_test.height,
+        "people_validated": task.validation.height,
+        "hidden_artworks": len(task.hidden_ids),
+        "asked": users_per_segment(truth),
     }
 
 
-def _line(run: dict[str, Any], card: "UserMetrics") -> str:
-    figures = ", ".join(f"{name.upper()} {card.accuracy['everyone'][name]:.4f}" for name in ("hr@10", "ndcg@10"))
-    seconds = ", ".join(f"{what} {each:.1f} s" for what, each in run["seconds"].items())
-    return f"evaluate: {run['model']}, seed {run['seed']}: {figures} ({seconds}, {run['peak_memory_mb']:,} MB)"
+def _summary_line(result: dict[str, Any], metrics: "UserMetrics") -> str:
+    figures = ", ".join(f"{name.upper()} {metrics.accuracy['everyone'][name]:.4f}" for name in ("hr@10", "ndcg@10"))
+    seconds = ", ".join(f"{phase} {value:.1f} s" for phase, value in result["seconds"].items())
+    return f"evaluate: {result['model']}, seed {result['seed']}: {figures} ({seconds}, {result['peak_memory_mb']:,} MB)"
 
 
-def _models(text: str | None, ablations: bool) -> list[str]:
+def _parse_models(text: str | None, ablations: bool) -> list[str]:
     if text is None:
-        return [] if ablations else [*BASELINES, *OWN]
-    known = dict.fromkeys([*BASELINES, *OWN, *ABLATIONS])
-    wanted = text.replace(",", " ").split()
-    unknown = [one for one in wanted if one not in known]
-    if unknown or not wanted:
-        raise ArtrecError(f"--models takes some of {','.join(known)}, not {', '.join(unknown) or 'nothing'}")
-    return list(dict.fromkeys(wanted))
+        return [] if ablations else [*BASELINES, *OWN_MODELS]
+    known_models = dict.fromkeys([*BASELINES, *OWN_MODELS, *ABLATIONS])
+    models = text.replace(",", " ").split()
+    unknown_models = [model for model in models if model not in known_models]
+    if unknown_models or not models:
+        names = ", ".join(unknown_models) or "nothing"
+        raise ArtrecError(f"--models takes some of {','.join(known_models)}, not {names}")
+    return list(dict.fromkeys(models))
 
 
-def _seeds(text: str) -> list[int]:
+def _parse_seeds(text: str) -> list[int]:
     try:
-        return list(dict.fromkeys(int(one) for one in text.replace(",", " ").split())) or [0]
+        return list(dict.fromkeys(int(seed) for seed in text.replace(",", " ").split())) or [0]
     except ValueError:
-        raise ArtrecError(f"--seeds takes whole numbers with commas between them, as in 0,1,2, not {text!r}") from None
+        raise ArtrecError(f"--seeds takes whole numbers separated by commas, as in 0,1,2, not {text!r}") from None
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A model that answers in a process of its own, watched for the memory it takes."""
+"""A model of an evaluation that runs in a process of its own. Its peak memory is measured."""
 
 import json
 import sys
@@ -11,80 +11,92 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from artrec_core.errors import ArtrecError
-from artrec_core.processes import child
-from jobs.evaluation.worker import ANSWER
+from artrec_core.processes import child_process
+from jobs.evaluation.worker import RESULT
 from jobs.progress import stages
 from jobs.training.stages import LinesFile, stages_of
 
 LOG = "log.txt"
 SECONDS_BETWEEN_LOOKS = 0.1
-WATCHED = "training/metrics.jsonl"
+TRAINING_LINES = "training/metrics.jsonl"
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """Which model with which seed, the folder of its question and the folder of its answer."""
+class ModelRun:
+    """A model with a seed, the folder of its evaluation task, and the folder of its results."""
 
     model: str
     seed: int
-    question: Path
+    task_folder: Path
     folder: Path
 
-    def answered(self, config: str, overrides: list[str]) -> dict[str, Any]:
-        """What the model says of its run, with the peak of its memory; lists lie in the folder then.
+    def run(self, config: str, overrides: list[str]) -> dict[str, Any]:
+        """Run the model in a process; afterwards its lists lie in the folder. An earlier result is taken as it is.
 
-        An answer that stands is taken as it is. Raises `ArtrecError` where the process failed.
+        Parameters
+        ----------
+        config, overrides
+            The recipe's file and its overrides.
+
+        Returns
+        -------
+        The result that the worker wrote, with the peak of the resident memory of all its processes.
+
+        Raises
+        ------
+        ArtrecError
+            If the process failed.
         """
-        path = self.folder / ANSWER
+        path = self.folder / RESULT
         if path.exists():
-            told: dict[str, Any] = json.loads(path.read_text())
-            return told
+            earlier_result: dict[str, Any] = json.loads(path.read_text())
+            return earlier_result
         self.folder.mkdir(parents=True, exist_ok=True)
-        line = [sys.executable, "-m", "jobs.evaluation.worker", "--config", config, "--question", str(self.question)]
+        line = [sys.executable, "-m", "jobs.evaluation.worker", "--config", config, "--question", str(self.task_folder)]
         line += ["--model", self.model, "--seed", str(self.seed), "--into", str(self.folder)]
         line += [part for override in overrides for part in ("--set", override)]
-        with open(self.folder / LOG, "wb") as log, child(line, stdout=log, stderr=STDOUT) as process:
-            peak = self._watched(process)
+        with open(self.folder / LOG, "wb") as log, child_process(line, stdout=log, stderr=STDOUT) as process:
+            peak_bytes = self._watch(process)
         if process.returncode or not path.exists():
-            raise ArtrecError(self._why(process.returncode))
-        told = json.loads(path.read_text())
-        told["peak_memory_mb"] = max(told["peak_memory_mb"], round(peak / 2**20))
-        path.write_text(json.dumps(told, indent=1))
-        return told
+            raise ArtrecError(self._failure(process.returncode))
+        result: dict[str, Any] = json.loads(path.read_text())
+        result["peak_memory_mb"] = max(result["peak_memory_mb"], round(peak_bytes / 2**20))
+        path.write_text(json.dumps(result, indent=1))
+        return result
 
-    def _watched(self, process: Popen[bytes]) -> int:
-        """The largest resident memory (bytes) of the process and all it started, looked at while it runs."""
-        peak, file = 0, LinesFile(self.folder / WATCHED)
+    def _watch(self, process: Popen[bytes]) -> int:
+        """Show the training's stages until the process ends; its peak resident memory in bytes, descendants included."""
+        peak_bytes, file = 0, LinesFile(self.folder / TRAINING_LINES)
         with stages(f"evaluate: {self.model}, seed {self.seed}") as show:
             while process.poll() is None:
-                peak = max(peak, _resident(process.pid))
-                known = len(file.lines)
-                if len(lines := file.read()) > known:
+                peak_bytes = max(peak_bytes, _resident_bytes(process.pid))
+                shown_count = len(file.lines)
+                if len(lines := file.read()) > shown_count:
                     show(stages_of(lines))
                 time.sleep(SECONDS_BETWEEN_LOOKS)
             show(stages_of(file.read()))
-        return peak
+        return peak_bytes
 
-    def _why(self, status: int) -> str:
+    def _failure(self, status: int) -> str:
         log = self.folder / LOG
-        last = (log.read_text(errors="replace").strip().splitlines() or ["it wrote nothing"])[-1]
+        last_line = (log.read_text(errors="replace").strip().splitlines() or ["it wrote nothing"])[-1]
         return (
-            f"{self.model} with seed {self.seed} did not answer (exit status {status}): {last.removeprefix('artrec: ')}; "
-            f"its log is {log}, and `artrec evaluate` goes on from here"
+            f"{self.model} with seed {self.seed} failed (exit status {status}): {last_line.removeprefix('artrec: ')}; "
+            f"its log is {log}, and `artrec evaluate` continues from here"
         )
 
 
-def _resident(pid: int) -> int:
-    """Resident memory of a process and its descendants in bytes; pages they share count once for each."""
+def _resident_bytes(pid: int) -> int:
+    """Resident memory of a process and its descendants. A page that several of them share counts for each."""
     try:
-        first = psutil.Process(pid)
-        family = [first, *first.children(recursive=True)]
+        parent = psutil.Process(pid)
+        processes = [parent, *parent.children(recursive=True)]
     except psutil.NoSuchProcess:
         return 0
     total = 0
-    for one in family:
+    for process in processes:
         try:
-            total += one.memory_info().rss
+            total += process.memory_info().rss
         except psutil.NoSuchProcess:
             continue
     return total

@@ -12,11 +12,12 @@ from rich.console import Console
 
 from artrec_core.config import load
 from artrec_core.errors import ArtrecError
-from artrec_core.evaluation.lists import accuracy_of_lists, read_lists
+from artrec_core.evaluation.lists import read_lists
+from artrec_core.evaluation.ranking import accuracy_of_lists
 from artrec_core.lake import Lake
 from jobs import evaluate
-from jobs.evaluation.printed import WIDTH_OF_A_LOG, show
-from jobs.evaluation.subprocess_run import Contestant
+from jobs.evaluation.tables import LOG_WIDTH, print_evaluation
+from jobs.evaluation.subprocess_run import ModelRun
 from jobs.evaluation.task import Protocol
 from jobs.evaluation.worker import AMONG_HIDDEN_LISTS, LISTS
 from jobs.step import Night
@@ -49,52 +50,50 @@ def asked_for(**given: Any) -> dict[str, Any]:
     return {**options, "unseen_museum": [], "out": None, **given}
 
 
-def printed(told: dict[str, Any]) -> str:
-    console = Console(width=WIDTH_OF_A_LOG, record=True, file=StringIO())
-    show(told, console)
+def printed(evaluation: dict[str, Any]) -> str:
+    console = Console(width=LOG_WIDTH, record=True, file=StringIO())
+    print_evaluation(evaluation, console)
     return console.export_text()
 
 
 def test_the_figures_are_those_of_the_dumped_lists(night: Night, settings: list[str]):
-    told = evaluate.evaluated(night, CONFIG, settings, ["popularity", "ease"], [0])
+    evaluation = evaluate.evaluate_models(night, CONFIG, settings, ["popularity", "ease"], [0])
     held_out = task_of(tribes())[1]
     for model in ("popularity", "ease"):
-        lists = Path(told["folder"]) / f"{model}-seed0" / LISTS
+        lists = Path(evaluation["folder"]) / f"{model}-seed0" / LISTS
         ids = read_lists(lists, held_out.test["user_id"].to_list(), ARTWORK_IDS, 20)
         targets = np.array([ARTWORK_IDS.index(one) for one in held_out.test["artwork_id"]])
-        found = told["models"][model]["accuracy"]["everyone"]
+        found = evaluation["models"][model]["accuracy"]["everyone"]
         assert found["ndcg@10"] == pytest.approx(accuracy_of_lists(ids, targets)["ndcg@10"].mean(), abs=1e-6)
-        run = told["models"][model]["runs"][0]
+        run = evaluation["models"][model]["runs"][0]
         assert set(run["seconds"]) == {"choose", "fit", "score"}
         assert run["peak_memory_mb"] > 50
         met = pl.concat([held_out.before_test.select("user_id", "artwork_id"), held_out.test.clear()])
         assert pl.read_parquet(lists).join(met, on=["user_id", "artwork_id"]).height == 0
     # EASE knows the tribes; the popular list does not.
     assert (
-        told["models"]["ease"]["accuracy"]["everyone"]["hr@5"]
-        > told["models"]["popularity"]["accuracy"]["everyone"]["hr@5"]
+        evaluation["models"]["ease"]["accuracy"]["everyone"]["hr@5"]
+        > evaluation["models"]["popularity"]["accuracy"]["everyone"]["hr@5"]
     )
-    text = printed(told)
-    assert "16 people, 24 works ranked, seen works left out" in text
-    assert "people with < 10 events: 16 people" in text
-    assert "works unseen in training" not in text  # everybody's test work was met by somebody
+    text = printed(evaluation)
+    assert "16 users, 24 artworks ranked, seen artworks excluded" in text
+    assert "users with < 10 events: 16 users" in text
+    assert "test artworks unseen in training" not in text  # everybody's test work was met by somebody
 
 
 def test_an_answer_that_stands_is_not_made_again_and_the_lake_is_only_read(night: Night, settings: list[str]):
-    first = evaluate.evaluated(night, CONFIG, settings, ["popularity"], [0])
+    first = evaluate.evaluate_models(night, CONFIG, settings, ["popularity"], [0])
     lists = Path(first["folder"]) / "popularity-seed0" / LISTS
     made = lists.stat().st_mtime_ns
-    assert evaluate.evaluated(night, CONFIG, settings, ["popularity"], [0]) == first
+    assert evaluate.evaluate_models(night, CONFIG, settings, ["popularity"], [0]) == first
     assert lists.stat().st_mtime_ns == made
     assert night.lake.find_manifest("text_vectors", DAY) is None
 
 
 def test_a_model_that_fails_says_where_its_log_is(tmp_path: Path, settings: list[str]):
-    contestant = Contestant("ease", 0, tmp_path / "nowhere", tmp_path / "answer")
-    with pytest.raises(
-        ArtrecError, match=r"ease with seed 0 did not answer \(exit status 1\): FileNotFoundError.*log.txt"
-    ):
-        contestant.answered(CONFIG, settings)
+    model_run = ModelRun("ease", 0, tmp_path / "nowhere", tmp_path / "answer")
+    with pytest.raises(ArtrecError, match=r"ease with seed 0 failed \(exit status 1\): FileNotFoundError.*log.txt"):
+        model_run.run(CONFIG, settings)
 
 
 @pytest.mark.parametrize(
@@ -102,8 +101,8 @@ def test_a_model_that_fails_says_where_its_log_is(tmp_path: Path, settings: list
     [
         ({"models": "popularity,sasrec"}, "--models takes some of .*text-lora.* not sasrec"),
         ({"seeds": "0,x"}, "--seeds takes whole numbers"),
-        ({"protocol": "random"}, "there is no protocol 'random'; take one of leave-one-out, time-split"),
-        ({"cold_share": 0.1, "unseen_museum": ["tate"]}, "two ways to hide works"),
+        ({"protocol": "random"}, "there is no protocol 'random'; use one of leave-one-out, time-split"),
+        ({"cold_share": 0.1, "unseen_museum": ["tate"]}, "two ways to hide artworks"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_runs(given: dict[str, Any], says: str, tmp_path: Path):
@@ -113,15 +112,17 @@ def test_what_cannot_be_measured_is_refused_before_anything_runs(given: dict[str
 
 
 def test_a_museum_that_no_model_saw_is_all_that_is_tested(night: Night, settings: list[str]):
-    told = evaluate.evaluated(night, CONFIG, settings, ["popularity", "ease"], [0], Protocol(unseen_museums=("south",)))
+    evaluation = evaluate.evaluate_models(
+        night, CONFIG, settings, ["popularity", "ease"], [0], Protocol(unseen_museums=("south",))
+    )
     held_out = task_of(tribes())[1].test
     south = held_out.filter(pl.col("artwork_id").is_in(ARTWORK_IDS[12:]))
     assert 0 < south.height < held_out.height
-    assert told["counts"]["hidden_artworks"] == 12
-    assert {told["counts"]["asked"][name] for name in ("everyone", "unseen_artworks", "among_hidden_artworks")} == {
-        south.height
-    }
-    folder = Path(told["folder"])
+    assert evaluation["counts"]["hidden_artworks"] == 12
+    assert {
+        evaluation["counts"]["asked"][name] for name in ("everyone", "unseen_artworks", "among_hidden_artworks")
+    } == {south.height}
+    folder = Path(evaluation["folder"])
     for name in ("train", "validation", "before_test"):
         assert set(pl.read_parquet(folder / "question" / f"{name}.parquet")["artwork_id"]) <= set(ARTWORK_IDS[:12])
     alone = pl.read_parquet(folder / "ease-seed0" / AMONG_HIDDEN_LISTS)
@@ -129,54 +130,54 @@ def test_a_museum_that_no_model_saw_is_all_that_is_tested(night: Night, settings
     assert set(alone["user_id"]) == set(south["user_id"])
     # Nothing is known of these works but their text, so the popular list is any order of them.
     assert alone.group_by("user_id").len()["len"].max() <= 12
-    text = printed(told)
-    assert "all 12 works of south hidden from training and all that is tested" in text
-    assert "among hidden works alone" in text
-    assert "works unseen in training" not in text
+    text = printed(evaluation)
+    assert "all 12 artworks of south hidden from training, and only they are tested" in text
+    assert "among hidden artworks alone" in text
+    assert "test artworks unseen in training" not in text
 
 
 def test_a_museum_without_tests_or_with_all_works_is_refused(night: Night, settings: list[str]):
     for names, says in (
-        (("north", "south"), "every work is of north, south"),
+        (("north", "south"), "every artwork is from north, south"),
         (("louvre",), "no artwork is from a museum"),
     ):
         with pytest.raises(ArtrecError, match=says):
-            evaluate.evaluated(night, CONFIG, settings, ["ease"], [0], Protocol(unseen_museums=names))
+            evaluate.evaluate_models(night, CONFIG, settings, ["ease"], [0], Protocol(unseen_museums=names))
 
 
 def test_the_parts_of_the_model_are_ablations_only_beside_others():
-    assert evaluate._told_as_ablations([*evaluate.BASELINES, *evaluate.OWN]) == {}
-    found = evaluate._told_as_ablations(["ease", "full", "text-only", "text-frozen"])
+    assert evaluate._ablation_descriptions([*evaluate.BASELINES, *evaluate.OWN_MODELS]) == {}
+    found = evaluate._ablation_descriptions(["ease", "full", "text-only", "text-frozen"])
     assert found == {"text-only": "no id vectors", "text-frozen": "the text tower without fine-tuning"}
 
 
 @pytest.mark.slow
-def test_ablations_are_told_beside_the_full_model(night: Night, settings: list[str]):
+def test_ablations_are_printed_beside_the_full_model(night: Night, settings: list[str]):
     models = ["full", "text-frozen", "no-matching", "no-interests", "no-transformer", "text-lora"]
-    told = evaluate.evaluated(night, CONFIG, settings, models, [0])
-    assert list(told["ablations"]) == models[1:]
-    assert set(told["differences"]) == {f"full - {model}" for model in models[1:]}
-    text = printed(told)
-    assert "what each part brings" in text
+    evaluation = evaluate.evaluate_models(night, CONFIG, settings, models, [0])
+    assert list(evaluation["ablations"]) == models[1:]
+    assert set(evaluation["differences"]) == {f"full - {model}" for model in models[1:]}
+    text = printed(evaluation)
+    assert "each part's effect" in text
     assert "no text-to-artwork matching" in text
-    mean = told["differences"]["full - no-interests"]["everyone"]["ndcg@10"]["mean"]
+    mean = evaluation["differences"]["full - no-interests"]["everyone"]["ndcg@10"]["mean"]
     assert f"{0.0 - mean:+.4f} [" in text
 
 
 @pytest.mark.slow
 def test_every_model_with_hidden_works_and_several_seeds(night: Night, settings: list[str]):
-    models = [*evaluate.BASELINES, *evaluate.OWN]
-    told = evaluate.evaluated(night, CONFIG, settings, models, [0, 1], Protocol(cold_share=0.25))
-    assert list(told["models"]) == models
-    assert [len(one["runs"]) for one in told["models"].values()] == [1, 1, 1, 2, 2, 2]
-    assert told["counts"]["hidden_artworks"] == 6
+    models = [*evaluate.BASELINES, *evaluate.OWN_MODELS]
+    evaluation = evaluate.evaluate_models(night, CONFIG, settings, models, [0, 1], Protocol(cold_share=0.25))
+    assert list(evaluation["models"]) == models
+    assert [len(one["runs"]) for one in evaluation["models"].values()] == [1, 1, 1, 2, 2, 2]
+    assert evaluation["counts"]["hidden_artworks"] == 6
     for name in ("full", "text-only"):
-        figures = told["models"][name]
+        figures = evaluation["models"][name]
         assert {"everyone", "hidden_artworks", "among_hidden_artworks", "hidden_events"} <= set(figures["accuracy"])
         assert figures["sd"]["everyone"]["ndcg@10"] >= 0
         assert 0 <= figures["runs"][0]["validation"] <= 1
-    assert set(told["differences"]) == {f"full - {model}" for model in models if model != "full"}
-    assert "all hidden works a person met" in printed(told)
+    assert set(evaluation["differences"]) == {f"full - {model}" for model in models if model != "full"}
+    assert "all hidden artworks of a user's history" in printed(evaluation)
 
 
 @pytest.mark.slow
