@@ -9,6 +9,8 @@ from markupsafe import Markup
 
 # The name of the template, and of the note that holds the page of a night.
 PAGE = "report.html"
+# Tables of users -> their name on the page.
+TABLE_NAMES = {"users": "visitors", "people": "visitors"}
 
 
 def render(template: str, **values: Any) -> str:
@@ -35,7 +37,12 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        count=count_text, percent=percent_text, duration=duration_text, figure=figure_text, words=words
+        count=count_text,
+        percent=percent_text,
+        duration=duration_text,
+        figure=figure_text,
+        words=words,
+        table=table_text,
     )
     style = Markup(folder.joinpath("style.css").read_text(encoding="utf-8"))
     return environment.get_template(template).render(style=style, **values)
@@ -85,6 +92,11 @@ def figure_text(value: object) -> str:
 def words(name: str) -> str:
     """A name from the code as words: `raw_artworks` is `raw artworks`."""
     return name.replace("_", " ")
+
+
+def table_text(table: str) -> str:
+    """A table as the page calls it: `users` is `visitors`."""
+    return words(TABLE_NAMES.get(table, table))
 
 
 def web_address(address: object) -> str | None:

@@ -13,10 +13,11 @@ from artrec_core.errors import ArtrecError
 from jobs.embedding.documents import CHAMPION
 from jobs.pages import plots, words
 from jobs.step import Night
+from jobs.training.tags import BASELINE_SETTINGS
 
 TRAINING = "training.json"
 # Entries of the note's figures that hold figures by name, and no metrics of a method.
-NOT_METHODS = ("seconds",)
+NOT_METHODS = ("seconds", BASELINE_SETTINGS)
 MODEL = "model"
 CEILING = "oracle"
 METHOD_NAMES = {"model": "artrec's model", "als": "ALS", "ease": "EASE", "oracle": "ceiling: the true tastes"}
@@ -146,29 +147,52 @@ def summarize_training(note: Mapping[str, Any], served_versions: Sequence[str]) 
     metrics_by_method = {
         name: figure for name, figure in figures.items() if isinstance(figure, dict) and name not in NOT_METHODS
     }
+    not_facts = {*metrics_by_method, BASELINE_SETTINGS}
     metrics = tuple(compare_methods(metrics_by_method))
     main_metrics = [metric for metric in metrics if metric.metric in MAIN_METRICS] or list(metrics[:2])
     return TrainingSummary(
-        text=_summary_text(note, served_versions, figures.get("people_tested")),
+        text=_summary_text(note, served_versions),
         curves=tuple(training_curves(note.get("lines") or [])),
         main_metrics=tuple(main_metrics),
         other_metrics=tuple(metric for metric in metrics if metric not in main_metrics),
-        facts={**tags, **{name: figure for name, figure in figures.items() if name not in metrics_by_method}},
+        facts={**tags, **{name: figure for name, figure in figures.items() if name not in not_facts}},
     )
 
 
-def _summary_text(note: Mapping[str, Any], served_versions: Sequence[str], tested_users: int | None) -> str:
+def _summary_text(note: Mapping[str, Any], served_versions: Sequence[str]) -> str:
+    figures = note.get("figures") or {}
+    tested_users = figures.get("people_tested")
     version = note.get("version", "without a name")
     day = (note.get("tags") or {}).get("run_date")
     text = f"Version {version}" + (f" was trained on the night of {day}." if day else ".")
     if tested_users:
         text += (
             f" It was measured on {tested_users:,} visitors: the last artwork that each liked was held out from training."
-            " The baselines were measured on the same task."
+            f" The baselines were measured on the same task. {_baselines_text(figures.get(BASELINE_SETTINGS))}"
         )
     if served_versions and version not in served_versions:
         text += f" This night is served by version {', '.join(served_versions)}, on which there is no note."
     return text
+
+
+def _baselines_text(settings: Mapping[str, Mapping[str, Any]] | None) -> str:
+    """How the baselines were fitted; `settings` are theirs by name, None for a version of an earlier artrec."""
+    if settings is None:
+        return "They had their default settings and learned from all artworks that a visitor had seen."
+    if not settings:
+        return ""
+    # It brings numba, which takes seconds.
+    from artrec_core.evaluation.baselines import LEARN_FROM, POSITIVE
+
+    texts = []
+    for name, values in settings.items():
+        source = "positive events" if values.get(LEARN_FROM) == POSITIVE else "all seen artworks"
+        numbers = [f"{words(setting)} {value:g}" for setting, value in values.items() if setting != LEARN_FROM]
+        texts.append(f"{METHOD_NAMES.get(name, words(name))} ({', '.join([source, *numbers])})")
+    return (
+        "Each was fitted to all events before the held-out artwork, with the settings that were best on a validation"
+        f" artwork of each visitor: {'; '.join(texts)}."
+    )
 
 
 def compare_methods(metrics_by_method: Mapping[str, Mapping[str, Any]]) -> Iterable[MetricScores]:

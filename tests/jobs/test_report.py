@@ -226,7 +226,7 @@ def test_visitors_are_shown_with_histories_and_recommendations(recipe: Recipe, n
 
 
 def test_simulated_visitors_are_marked(recipe: Recipe, night: Night) -> None:
-    assert "A program made up every visitor on this page, with their events and tastes" in page_of(recipe)
+    assert "A program made up all visitors, events and tastes on this page" in page_of(recipe)
 
 
 def test_real_visitors_are_not_marked_as_simulated(recipe: Recipe, night: Night) -> None:

@@ -1,8 +1,42 @@
-"""Numbers and addresses as the page writes them."""
+"""The template of the page, and numbers, names and addresses as the page writes them."""
 
 import pytest
+from jinja2 import UndefinedError
 
-from jobs.pages import duration_text, figure_text, percent_text, web_address
+from jobs.pages import PAGE, count_text, duration_text, figure_text, percent_text, render, table_text, web_address
+
+EMPTY_NIGHT = {
+    **dict.fromkeys(("simulated", "coverage", "headline", "checks", "audit", "training", "publication")),
+    **dict.fromkeys(("users", "artworks", "events"), 0),
+    **dict.fromkeys(
+        ("model_versions", "arrivals", "sums", "quarantine", "steps", "strategy_changes", "examples", "missing"), ()
+    ),
+    **{"recipe": "small", "day": "2026-03-30", "title": "30 March 2026", "strategy": "main"},
+}
+
+
+def test_the_page_escapes_its_values() -> None:
+    page = render(PAGE, **{**EMPTY_NIGHT, "recipe": "<b>small</b>"})
+    assert "&lt;b&gt;small&lt;/b&gt;" in page
+    assert "<b>small</b>" not in page
+
+
+def test_a_value_that_the_page_lacks_is_an_error() -> None:
+    values = {name: value for name, value in EMPTY_NIGHT.items() if name != "strategy"}
+    with pytest.raises(UndefinedError, match="strategy"):
+        render(PAGE, **values)
+
+
+def test_count_text() -> None:
+    assert count_text(60112) == "60,112"
+
+
+def test_the_page_says_visitors_for_tables_of_users() -> None:
+    assert [table_text(table) for table in ("raw_artworks", "users", "people")] == [
+        "raw artworks",
+        "visitors",
+        "visitors",
+    ]
 
 
 @pytest.mark.parametrize(
