@@ -32,7 +32,7 @@ CREATOR = {
     "died": 1930,
 }
 
-WORKS = [
+ARTWORKS = [
     # id, title, original, movement, url
     ("a:1", ATTACK, None, "Romanticism", "javascript:alert(2)"),
     ("a:2", "Fishing in Spring", "富春山居圖", "Ink", "https://example.org/2"),
@@ -41,7 +41,7 @@ WORKS = [
     ("a:5", "Sea", None, None, None),
     ("a:6", "Sun", None, None, None),
 ]
-PEOPLE = [("u:1", None), ("u:2", None), ("u:3", 'rivers "><img src=x onerror=alert(3)>'), ("u:4", "  ")]
+USERS = [("u:1", None), ("u:2", None), ("u:3", 'rivers "><img src=x onerror=alert(3)>'), ("u:4", "  ")]
 EVENTS = [("u:1", "a:1"), ("u:1", "a:2"), ("u:1", "a:3"), ("u:1", "a:4"), ("u:2", "a:5")]
 # Four rows have a:5, one a:6, one a:3: half of the artworks are recommended.
 RECOMMENDED = [
@@ -56,63 +56,69 @@ RECOMMENDED = [
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Recipe:
-    at = str(tmp_path)
-    store = {"lake": f"{at}/lake", "warehouse": f"{at}/w.duckdb", "mlflow": "sqlite://", "artifacts": at, "work": at}
+    folder = str(tmp_path)
+    store = {
+        "lake": f"{folder}/lake",
+        "warehouse": f"{folder}/w.duckdb",
+        "mlflow": "sqlite://",
+        "artifacts": folder,
+        "work": folder,
+    }
     return Recipe.model_validate({"name": "small", "store": store, "sources": [{"name": "a", "kind": "demo"}]})
 
 
 @pytest.fixture
 def night(recipe: Recipe) -> Night:
-    """A night whose every step has run but `report`."""
+    """A night on which all steps but `report` have run."""
     night = Night(recipe, DAY)
-    works = [
+    artworks = [
         {
-            "artwork_id": i,
+            "artwork_id": artwork_id,
             "source": "a",
-            "title": t,
-            "title_original": o,
+            "title": title,
+            "title_original": original,
             "creators": [CREATOR],
-            "movement": m,
-            "url": u,
+            "movement": movement,
+            "url": url,
             "year_from": -12,
         }
-        for i, t, o, m, u in WORKS
+        for artwork_id, title, original, movement, url in ARTWORKS
     ]
-    seen = datetime(2026, 3, 29, 12, tzinfo=UTC)
+    noon = datetime(2026, 3, 29, 12, tzinfo=UTC)
     events = [
         {
-            "user_id": u,
-            "artwork_id": a,
-            "event_id": f"e{n}",
+            "user_id": user_id,
+            "artwork_id": artwork_id,
+            "event_id": f"e{number}",
             "kind": "like",
-            "occurred_at": seen,
+            "occurred_at": noon,
             "positive": True,
             "negative": False,
             "seen": True,
             "simulated": True,
         }
-        for n, (u, a) in enumerate(EVENTS)
+        for number, (user_id, artwork_id) in enumerate(EVENTS)
     ]
-    people = [{"user_id": u, "interests": i, "simulated": True} for u, i in PEOPLE]
+    users = [{"user_id": user_id, "interests": interests, "simulated": True} for user_id, interests in USERS]
     rows = [
         {
             "strategy": "main",
-            "user_id": u,
-            "rank": r,
-            "artwork_id": a,
-            "score": s,
-            "reason": why,
-            "because_of": of,
+            "user_id": user_id,
+            "rank": rank,
+            "artwork_id": artwork_id,
+            "score": score,
+            "reason": reason,
+            "because_of": because_of,
             "run_date": DAY,
             "model_version": "7",
             "simulated": True,
         }
-        for u, r, a, s, why, of in RECOMMENDED
+        for user_id, rank, artwork_id, score, reason, because_of in RECOMMENDED
     ]
-    write(night, "raw_artworks", {"a": [{"source": "a", "line": n} for n in range(9)]})
-    write(night, "catalogue", {"all": works})
+    write(night, "raw_artworks", {"a": [{"source": "a", "line": line} for line in range(9)]})
+    write(night, "catalogue", {"all": artworks})
     write(night, "histories", {"all": events})
-    write(night, "people", {"all": people})
+    write(night, "people", {"all": users})
     write(night, "recommendations", {"0": rows[:4], "1": rows[4:]})
     gate = TableVerdict(
         table="artworks",
@@ -144,11 +150,11 @@ def page_of(recipe: Recipe) -> str:
 
 
 def text_of(page: str) -> str:
-    """The page as a reader sees it: without its style and tags, white space as one blank."""
+    """The text of the page, with single spaces."""
     return re.sub(r"\s+", " ", re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL))
 
 
-def test_the_sum_of_a_table_is_shown_with_its_reasons(recipe: Recipe, night: Night) -> None:
+def test_the_sum_of_a_table_is_shown_with_the_rules(recipe: Recipe, night: Night) -> None:
     text = text_of(page_of(recipe))
     assert "9 in = 6 kept + 2 in quarantine + 1 merged" in text
     assert "✓ the sum is right" in text
@@ -170,10 +176,10 @@ def test_the_sum_of_what_prepare_did_is_shown(recipe: Recipe, night: Night) -> N
 
 
 def test_the_version_that_serves_the_night_is_the_one_shown(recipe: Recipe, night: Night) -> None:
-    # The later version 8 was trained, but 7 serves: on its day the catalogue was another one.
-    works = night.lake.read("catalogue", DAY)
+    # Version 8 was trained later, but version 7 serves. On the day of its training, the catalogue was another one.
+    catalogue = night.lake.read("catalogue", DAY)
     earlier = Night(recipe, "2026-03-29")
-    earlier.commit("catalogue", {"all": [earlier.lake.write_part("catalogue", earlier.day, works)]})
+    earlier.commit("catalogue", {"all": [earlier.lake.write_part("catalogue", earlier.day, catalogue)]})
     note_training(earlier, "7", 0.3)
     note_training(night, "8", 0.4)
     scored = night.lake.manifest("recommendations", DAY)
@@ -244,7 +250,7 @@ def test_markup_in_records_is_inert(recipe: Recipe, night: Night) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
-def test_an_empty_lake_gives_a_page_that_says_what_to_run(recipe: Recipe) -> None:
+def test_the_page_of_an_empty_lake_says_what_to_run(recipe: Recipe) -> None:
     text = text_of(page_of(recipe))
     for step in ("crawl", "validate", "prepare", "train", "score", "publish"):
         assert f"artrec {step} --date {DAY}" in text
@@ -262,9 +268,7 @@ def test_the_same_night_gives_the_same_page(recipe: Recipe, night: Night, tmp_pa
     assert page_of(recipe) == first
 
 
-def test_a_step_that_is_skipped_makes_no_new_page(
-    recipe: Recipe, night: Night, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_skipped_step_makes_no_new_page(recipe: Recipe, night: Night, capsys: pytest.CaptureFixture[str]) -> None:
     page_of(recipe)
     score = night.step_manifest("score")
     assert score is not None
@@ -295,18 +299,18 @@ def test_old_parts_that_no_manifest_names_are_swept(recipe: Recipe, night: Night
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What a browser made of a page: the document it built, what it logged, the addresses the page asked for."""
+class BrowserRun:
+    """What a browser did with a page: the document it built, its log, and the addresses that the page requested."""
 
     document: str
     log: str
-    asked_for: list[str]
+    requests: list[str]
 
 
-def opened(page: Path, tmp_path: Path) -> Opened:
+def open_in_browser(page: Path, tmp_path: Path) -> BrowserRun:
     """Open a file in a real browser; the test is skipped where there is none."""
     names = ("chromium", "chromium-browser", "google-chrome")
-    chromium = next((found for name in names if (found := shutil.which(name))), None)
+    chromium = next((path for name in names if (path := shutil.which(name))), None)
     if chromium is None:
         pytest.skip("there is no chromium on this machine to open the page with")
     network = tmp_path / "network.json"
@@ -316,47 +320,51 @@ def opened(page: Path, tmp_path: Path) -> Opened:
         "--disable-component-update",
         f"--user-data-dir={tmp_path / 'profile'}",
     ]
-    # A browser calls home by itself: nothing has an address here, and only what a page asks for has an origin.
+    # A browser sends requests of its own. No name resolves here, and only requests of the page have an origin.
     flags += ["--host-resolver-rules=MAP * ~NOTFOUND", f"--log-net-log={network}", "--enable-logging=stderr"]
-    ran = subprocess.run(
+    process = subprocess.run(
         [chromium, *flags, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120, check=True
     )
     params = [event.get("params", {}) for event in json.loads(network.read_text())["events"]]
-    asked = [one["url"] for one in params if one.get("initiator", "not an origin") != "not an origin" and "url" in one]
-    return Opened(ran.stdout, ran.stderr, [url for url in asked if url.startswith(("http", "ws", "ftp"))])
+    urls = [
+        event["url"]
+        for event in params
+        if event.get("initiator", "not an origin") != "not an origin" and "url" in event
+    ]
+    return BrowserRun(process.stdout, process.stderr, [url for url in urls if url.startswith(("http", "ws", "ftp"))])
 
 
 def test_a_browser_opens_the_page_without_script_network_or_error(recipe: Recipe, night: Night, tmp_path: Path) -> None:
     page_of(recipe)
-    seen = opened(Path(night.lake.note_address("report.html", DAY)), tmp_path)
-    assert "Fishing in Spring" in seen.document
-    # What would run were it not escaped is text in the document that the browser built.
-    assert "&lt;script&gt;alert(1)" in seen.document
-    assert "<script" not in seen.document
-    assert "CONSOLE" not in seen.log
-    assert seen.asked_for == []
+    run = open_in_browser(Path(night.lake.note_address("report.html", DAY)), tmp_path)
+    assert "Fishing in Spring" in run.document
+    # The script of a record is text in the document, so it does not run.
+    assert "&lt;script&gt;alert(1)" in run.document
+    assert "<script" not in run.document
+    assert "CONSOLE" not in run.log
+    assert run.requests == []
 
 
-def test_the_browser_would_have_told(tmp_path: Path) -> None:
+def test_the_browser_reports_scripts_requests_and_errors(tmp_path: Path) -> None:
     page = tmp_path / "bad.html"
     page.write_text("<img src='http://pictures.example/1.png'><script>document.title = 'ran'; missing()</script>")
-    seen = opened(page, tmp_path)
-    assert "<title>ran</title>" in seen.document
-    assert "CONSOLE" in seen.log
-    assert seen.asked_for == ["http://pictures.example/1.png"]
+    run = open_in_browser(page, tmp_path)
+    assert "<title>ran</title>" in run.document
+    assert "CONSOLE" in run.log
+    assert run.requests == ["http://pictures.example/1.png"]
 
 
 def test_curves_of_another_model_of_the_same_name_are_not_shown(recipe: Recipe) -> None:
     earlier, night = Night(recipe, "2026-03-29"), Night(recipe, DAY)
-    for one in (earlier, night):
-        one.commit("catalogue", {})
+    for day in (earlier, night):
+        day.commit("catalogue", {})
     night.made_from = {"champion": "digest of the model"}
     night.commit("item_vectors", {}, model_version="1")
     night.commit("recommendations", {}, model_version="1")
-    notes = [(earlier, "digest of the model"), (night, "digest of one that another registry called version 1")]
-    for one, model in notes:
+    notes = [(earlier, "digest of the model"), (night, "digest of version 1 in another registry")]
+    for day, model in notes:
         note = {"version": "1", "model": model, "figures": {}, "tags": {}}
-        one.lake.write_note("training.json", one.day, json.dumps(note).encode())
-    found = training_note(night)
-    assert found is not None
-    assert found["model"] == "digest of the model"
+        day.lake.write_note("training.json", day.day, json.dumps(note).encode())
+    shown = training_note(night)
+    assert shown is not None
+    assert shown["model"] == "digest of the model"
