@@ -1,4 +1,4 @@
-"""`artrec …`: the steps and the tools around them."""
+"""The command `artrec`: every step is a subcommand, and so is every tool."""
 
 import importlib
 
@@ -11,12 +11,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Recommend art: every night, every person against every artwork.\n\n"
+    help="Recommend art: every night, every user is scored against every artwork.\n\n"
     "Start with [bold]artrec doctor --config infra/recipes/demo.toml[/bold], then "
     "[bold]artrec nightly --config infra/recipes/demo.toml --date 2026-03-30[/bold].",
 )
 
-# Panel of the help -> the modules of jobs/ that bring its commands, in the order they are shown.
+# Panel of the help -> the modules of jobs/ whose commands it shows, in their order.
 PANELS = {
     "A whole night": ("nightly",),
     "Its steps, in order": ("crawl", "validate", "prepare", "train", "embed", "score", "publish", "report"),
@@ -26,11 +26,11 @@ PANELS = {
 
 
 def main() -> None:
-    """The `artrec` command."""
+    """Add the commands of all modules in PANELS and run the command line."""
     for panel, names in PANELS.items():
         for name in names:
             module = importlib.import_module(f"jobs.{name}")
-            if hasattr(module, "APP"):  # a command with commands of its own
+            if hasattr(module, "APP"):  # a command with subcommands
                 app.add_typer(module.APP, name=name, rich_help_panel=panel)
                 continue
             command = module.command if hasattr(module, "command") else step_command(module.STEP)

@@ -1,19 +1,19 @@
-"""How commands print tables, and who types them."""
+"""The console that commands print tables on, and the user at the shell."""
 
 import getpass
 import sys
 
 from rich.console import Console
 
-# A log or a pipe is no terminal: its lines need not be folded at 80 characters.
+# A log or a pipe has no width: its lines need not be folded at 80 characters.
 LOG_WIDTH = 160
 
 
 def make_console(log_width: int = LOG_WIDTH) -> Console:
-    """Standard output: as wide as the terminal, or `log_width` characters where it is none."""
+    """Standard output as a console: as wide as the terminal, or `log_width` characters if it is not a terminal."""
     return Console(width=None if sys.stdout.isatty() else log_width)
 
 
 def shell_user() -> str:
-    """Who is at the shell, as the registry names them."""
+    """The user at the shell, as the registry writes it: `shell:ada`."""
     return f"shell:{getpass.getuser()}"

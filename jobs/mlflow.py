@@ -1,4 +1,4 @@
-"""Open MLflow's own page on the runs of a recipe."""
+"""`artrec mlflow`: MLflow's own page with the training runs of a recipe."""
 
 import os
 import sys
@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from artrec_core.config import load
+from artrec_core.model.mlflow_store import set_up
 from artrec_core.processes import run
-from artrec_core.urls import redacted
+from artrec_core.urls import redact
 from jobs.step import ConfigOption, SetOption
 
 
@@ -18,15 +19,13 @@ def command(
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
 ) -> None:
     """Open the MLflow page of the recipe's training runs on this machine."""
-    from artrec_core.model.mlflow_store import set_up
-
     store = load(config, overrides).store
     if store.mlflow.startswith(("http://", "https://")):
-        typer.echo(f"the runs are on the page of their own server: {redacted(store.mlflow)}")
+        typer.echo(f"an MLflow server holds the runs; its page is {redact(store.mlflow)}")
         return
     set_up(store.mlflow)
-    # Not on the command line, which every user of the machine can read.
+    # The address may hold a password, and every user of the machine can read a command line.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store.mlflow
     line = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1"]
-    # One person looks at it. MLflow's four workers are more to wait for, and may be waited for in vain when it ends.
+    # One worker is enough for one reader. MLflow's default of four start slowly, and may not end when MLflow ends.
     raise typer.Exit(run([*line, "--port", str(port), "--workers", "1"]))

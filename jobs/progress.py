@@ -1,4 +1,4 @@
-"""A progress display when a person watches, plain log lines when not."""
+"""Progress: a bar in a terminal, plain log lines elsewhere."""
 
 import logging
 import sys
@@ -19,25 +19,38 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yields `advance(n)`, to be called as work is done; `total` counts the same units, None where nobody knows it."""
+    """Show how much of a piece of work is done.
+
+    Parameters
+    ----------
+    label
+        What is done.
+    total
+        The number of units of work; None if it is not known.
+
+    Yields
+    ------
+    advance : callable
+        To be called with the number of units that were done since the last call.
+    """
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as display:
             task = display.add_task(label, total=total)
-            yield lambda n: display.advance(task, n)
+            yield lambda count: display.advance(task, count)
         return
-    yield _lines(label, total)
+    yield _log_lines(label, total)
 
 
-def _lines(label: str, total: int | None) -> Callable[[int], None]:
+def _log_lines(label: str, total: int | None) -> Callable[[int], None]:
     done = 0
-    said = time.monotonic()
+    last_line_at = time.monotonic()
 
-    def advance(n: int) -> None:
-        nonlocal done, said
-        done += n
-        if time.monotonic() - said >= SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
+    def advance(count: int) -> None:
+        nonlocal done, last_line_at
+        done += count
+        if time.monotonic() - last_line_at >= SECONDS_BETWEEN_LINES:
+            last_line_at = time.monotonic()
             log.info("%s: %s", label, f"{done:,}" if total is None else f"{done:,} of {total:,}")
 
     return advance
@@ -45,7 +58,14 @@ def _lines(label: str, total: int | None) -> Callable[[int], None]:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a command by its name: how much of it is done, and what there is to say of it."""
+    """A stage of a command.
+
+    Attributes
+    ----------
+    name : the name by which the stage is told from others
+    done, total : how much of the stage is done, in any unit
+    text : its progress in words
+    """
 
     name: str
     done: float
@@ -53,24 +73,35 @@ class Stage:
     text: str
 
 
-Show = Callable[[Sequence[Stage]], None]
+ShowStages = Callable[[Sequence[Stage]], None]
 
 
 @contextmanager
-def stages(command: str) -> Iterator[Show]:
-    """Yields `show(stages)`, to be called with all stages so far, in their order, each as it is now.
+def stages(command: str) -> Iterator[ShowStages]:
+    """Show the stages of a command.
 
-    A terminal has the latest as a bar. A log has a line of it now and then. Both have the last line of every stage.
+    A terminal shows the latest stage as a bar; a log gets a line about it every SECONDS_BETWEEN_LINES. Both get the last
+    text of every stage that has ended.
+
+    Parameters
+    ----------
+    command
+        The command's name, which begins every line.
+
+    Yields
+    ------
+    show : callable
+        To be called with all stages so far, in their order and in their present state.
     """
     if not sys.stderr.isatty():
         with closing(_StageLines(lambda text: log.info("%s: %s", command, text), SECONDS_BETWEEN_LINES)) as lines:
             yield lines.show
         return
-    # The text may need a line of its own, so it may be broken.
+    # A column of the default kind would cut a long text off; this one wraps it.
     columns = (BarColumn(bar_width=12), TextColumn("{task.description}", table_column=Column()))
     with Progress(*columns, console=Console(stderr=True), transient=True) as display:
         task = display.add_task(f"{command}: starting", total=None)
-        say = partial(display.console.print, highlight=False, markup=False)
+        print_line = partial(display.console.print, highlight=False, markup=False)
 
         def show(so_far: Sequence[Stage]) -> None:
             lines.show(so_far)
@@ -78,39 +109,41 @@ def stages(command: str) -> Iterator[Show]:
                 text = f"{command}: {latest.text}"
                 display.update(task, description=text, completed=latest.done, total=latest.total)
 
-        with closing(_StageLines(lambda text: say(f"{command}: {text}"), None)) as lines:
+        with closing(_StageLines(lambda text: print_line(f"{command}: {text}"), None)) as lines:
             yield show
 
 
 class _StageLines:
-    """Says the latest stage every so many seconds (None: never), and every stage's last text when it is over."""
+    """Writes lines about stages: the last text of each stage that has ended, and the latest stage at intervals."""
 
-    def __init__(self, say: Callable[[str], object], every: float | None) -> None:
-        self._say, self._every = say, every
-        self._said_at = time.monotonic()
-        self._said: dict[str, str] = {}
-        self._so_far: Sequence[Stage] = ()
+    def __init__(self, write: Callable[[str], object], interval_seconds: float | None) -> None:
+        """`interval_seconds` is None if the latest stage gets no lines before it ends."""
+        self._write_line, self._interval_seconds = write, interval_seconds
+        self._last_line_at = time.monotonic()
+        self._last_texts: dict[str, str] = {}
+        self._stages: Sequence[Stage] = ()
 
     def show(self, so_far: Sequence[Stage]) -> None:
-        self._so_far = so_far
-        for over in so_far[:-1]:
-            self._tell(over)
-        if so_far and self._every is not None and time.monotonic() - self._said_at >= self._every:
-            self._tell(so_far[-1])
+        self._stages = so_far
+        for ended in so_far[:-1]:
+            self._write(ended)
+        is_due = self._interval_seconds is not None and time.monotonic() - self._last_line_at >= self._interval_seconds
+        if so_far and is_due:
+            self._write(so_far[-1])
 
     def close(self) -> None:
-        for over in self._so_far:
-            self._tell(over)
+        for stage in self._stages:
+            self._write(stage)
 
-    def _tell(self, stage: Stage) -> None:
-        if self._said.get(stage.name) != stage.text:
-            self._said[stage.name] = stage.text
-            self._said_at = time.monotonic()
-            self._say(stage.text)
+    def _write(self, stage: Stage) -> None:
+        if self._last_texts.get(stage.name) != stage.text:
+            self._last_texts[stage.name] = stage.text
+            self._last_line_at = time.monotonic()
+            self._write_line(stage.text)
 
 
 def time_left(seconds: float) -> str:
-    """A rough time in words: `about 20 s left`, `about 3 min left`, `about 2.5 h left`."""
+    """The remaining time in words: `about 20 s left`, `about 3 min left`, `about 2.5 h left`."""
     if seconds < 55:
         return f"about {max(1, round(seconds / 10)) * 10} s left"
     if seconds < 90 * 60:

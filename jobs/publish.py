@@ -30,9 +30,9 @@ from artrec_core.columns import (
 from artrec_core.config import Recipe
 from artrec_core.errors import GateFailed, ValidatorBroke
 from artrec_core.recs.strategies.filters import find_blocked
-from artrec_core.urls import redacted
+from artrec_core.urls import redact
 from artrec_core.warehouse import Tables, open_warehouse
-from artrec_core.warehouse.checksum import Tally
+from artrec_core.warehouse.checksum import RowChecksum
 from artrec_core.warehouse.schema import FAILED, PUBLISHED
 from artrec_core.warehouse.shown import shown_artworks
 from expectations.verdict import Validation, describe_break, describe_failure
@@ -86,7 +86,7 @@ def settings(recipe: Recipe) -> list[Any]:
     """The settings of the publication, the warehouse, and what the audit checks of each strategy."""
     strategies = [[strategy.name, strategy.reranks, strategy.block.model_dump()] for strategy in recipe.strategies]
     # A changed password does not change the publication. And a digest that is shown must not be made from a password.
-    return [recipe.publish, redacted(recipe.store.warehouse), recipe.score.block, strategies]
+    return [recipe.publish, redact(recipe.store.warehouse), recipe.score.block, strategies]
 
 
 def run(night: Night) -> Figures:
@@ -128,7 +128,7 @@ class Survey:
     other_artworks : (SOURCE, ARTWORK_ID), the artworks in the tables other than the recommendations; SOURCE is the table
     """
 
-    tally: Tally
+    tally: RowChecksum
     model_version: str
     user_count: int
     simulated: bool
@@ -152,7 +152,7 @@ class Survey:
 
 def survey(night: Night) -> Survey:
     """Count the rows of the scored tables and compute their checksum; `GateFailed` if they come from several model versions."""
-    tally = Tally()
+    tally = RowChecksum()
     versions: set[str] = set()
     simulated = False
     users = [empty_frame({USER_ID: pl.String()})]

@@ -1,4 +1,4 @@
-"""The curator's page: one self-contained HTML file on what a night took in, threw out, learnt and recommends."""
+"""`report`: the curator's page, one self-contained HTML file about the intake, the quarantine, the model and the recommendations of a night."""
 
 import logging
 from datetime import date, timedelta
@@ -8,72 +8,73 @@ from artrec_core.columns import LAKE, PUBLISHED_AT
 from artrec_core.config import Recipe
 from artrec_core.lake import digest_of
 from artrec_core.urls import redact
-from jobs.pages import PAGE
+from jobs.pages import PAGE, render
+from jobs.pages.night import gather
+from jobs.pages.publication import read_publications
+from jobs.pages.training import training_note
 from jobs.step import Figures, Night, Step, main
 from jobs.steps import STEPS
 
 NOTES = ("validation.json", "audit.json")
 SWEEP_AFTER_SECONDS = 24 * 3600
-# A night that is run again later leaves parts behind; this long after, nobody runs it again.
+# A night that is run again leaves the parts of its earlier run behind. Reruns are expected for so many days.
 SWEEP_DAYS = 7
 
 log = logging.getLogger("artrec")
 
 
 def inputs(night: Night) -> dict[str, str]:
-    """Whatever of the night is there: its tables, its steps' manifests and notes, the publications up to it."""
-    from jobs.pages.publication import read_publications
-    from jobs.pages.training import training_note
-
+    """Digests of what the night has: its tables, the manifests and notes of its steps, and the publications up to it."""
     lake, day = night.lake, night.day
     tables = {table: lake.find_manifest(table, day) for table in LAKE}
     made_from = {f"{table}@{day}": manifest.digest for table, manifest in tables.items() if manifest is not None}
     for step in STEPS:
         manifest = night.step_manifest(step)
         if manifest is not None and step != STEP.name:
-            # A step that is run again and finds nothing to do makes no new page.
+            # If a step was run again and found nothing to do, the page stays the same.
             made_from[f"{step}.json@{day}"] = digest_of(manifest.model_dump(exclude={"unchanged"}))
     notes = {name: lake.read_note(name, day) for name in NOTES}
     made_from |= {f"{name}@{day}": digest_of(raw.decode()) for name, raw in notes.items() if raw is not None}
     made_from["training"] = digest_of(training_note(night))
-    published = read_publications(night.recipe.store.warehouse, day)
-    made_from["publications"] = digest_of(published.drop(PUBLISHED_AT, strict=False).rows())
+    publications = read_publications(night.recipe.store.warehouse, day)
+    made_from["publications"] = digest_of(publications.drop(PUBLISHED_AT, strict=False).rows())
     return made_from
 
 
 def run(night: Night) -> Figures:
-    """Write the page as the note `report.html` and print where it lies; then remove what killed runs left in the lake."""
-    # Polars, jinja and the plots are not needed to say that nothing changed.
-    from jobs.pages import render
-    from jobs.pages.night import gather
-
+    """Write the page as the note `report.html` and print its address; then remove what killed runs left in the lake."""
     values = gather(night)
     page = render(PAGE, **values).encode()
-    where = night.lake.write_note(PAGE, night.day, page)
-    print(f"report {night.day}: the page is {where}", flush=True)
+    address = night.lake.write_note(PAGE, night.day, page)
+    print(f"report {night.day}: the page is {address}", flush=True)
     if values["missing"]:
         log.warning(
-            "report %s: not there: %s",
+            "report %s: missing: %s",
             night.day,
             "; ".join(f"{gap.what} (artrec {gap.step})" for gap in values["missing"]),
         )
     coverage = values["coverage"]
-    reached = {"works_reached": coverage.main.reached, "works": coverage.main.artworks} if coverage else {}
-    return {"page_kb": len(page) // 1024, "missing": len(values["missing"]), **reached, "parts_swept": sweep(night)}
+    coverage_figures = {"works_reached": coverage.main.reached, "works": coverage.main.artworks} if coverage else {}
+    return {
+        "page_kb": len(page) // 1024,
+        "missing": len(values["missing"]),
+        **coverage_figures,
+        "parts_swept": sweep(night),
+    }
 
 
 def sweep(night: Night) -> int:
-    """Remove parts that no manifest names and that are older than a day, of this night and the week before it."""
+    """Remove parts of this night and the SWEEP_DAYS before it that no manifest names and that are older than a day."""
     last = date.fromisoformat(night.day)
     days = [(last - timedelta(days=back)).isoformat() for back in range(SWEEP_DAYS + 1)]
     return sum(night.lake.sweep(table, day, older_than_seconds=SWEEP_AFTER_SECONDS) for table in LAKE for day in days)
 
 
 def settings(recipe: Recipe) -> list[object]:
-    """What the page depends on besides the night: the served strategy, and the template and its style."""
+    """What the page depends on besides its inputs: the served strategy, the warehouse, the template and its style."""
     folder = files("jobs.pages")
-    shape = [folder.joinpath(name).read_text(encoding="utf-8") for name in (PAGE, "style.css")]
-    return [recipe.name, recipe.publish, redact(recipe.store.warehouse), digest_of(shape)]
+    templates = [folder.joinpath(name).read_text(encoding="utf-8") for name in (PAGE, "style.css")]
+    return [recipe.name, recipe.publish, redact(recipe.store.warehouse), digest_of(templates)]
 
 
 STEP = Step(

@@ -34,8 +34,8 @@ from artrec_core.columns import (
 from artrec_core.config import Recipe, load
 from artrec_core.data.values import identifier
 from artrec_core.errors import ArtrecError
-from artrec_core.lake import Lake, day_of
-from artrec_core.urls import redacted
+from artrec_core.lake import Lake, parse_day
+from artrec_core.urls import redact
 from artrec_core.warehouse import Warehouse, open_warehouse
 from artrec_core.warehouse.schema import FAILED, NOTHING_PUBLISHED, PUBLISHED
 from jobs.console import make_console
@@ -66,7 +66,7 @@ def command(
     if (user is None) == (example_count < 1):
         raise ArtrecError("say whom to show, as in `artrec show visitor-7 --config FILE`, or `--examples 3`")
     recipe = load(config, overrides)
-    day = None if date is None else day_of(date)
+    day = None if date is None else parse_day(date)
     if user is None:
         show_examples(recipe, example_count, day)
     else:
@@ -89,7 +89,7 @@ def show_examples(recipe: Recipe, count: int = 3, day: str | None = None) -> Non
     print()
     if night.lake.read_note(PAGE, night.day) is not None:
         print(f"report:    {night.lake.note_address(PAGE, night.day)}")
-    print(f"warehouse: {redacted(recipe.store.warehouse)}")
+    print(f"warehouse: {redact(recipe.store.warehouse)}")
 
 
 @dataclass(frozen=True)

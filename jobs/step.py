@@ -1,4 +1,4 @@
-"""What every step has in common: its night, its fingerprint, its figures, its command line."""
+"""What all steps share: the night, the fingerprint, the manifest with figures, and the command line."""
 
 import hashlib
 import io
@@ -20,18 +20,27 @@ from pydantic import BaseModel, ConfigDict
 import artrec_core
 from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError
-from artrec_core.lake import Lake, Manifest, Part, day_of, digest_of
-from artrec_core.locks import locked
-from artrec_core.processes import ending_in_order
-from artrec_core.stores import Place, advised
-from artrec_core.urls import redacted
+from artrec_core.lake import Lake, Manifest, Part, digest_of, parse_day
+from artrec_core.locks import hold_lock
+from artrec_core.processes import exit_on_signals
+from artrec_core.stores import StoreAddress, explain_errors
+from artrec_core.urls import redact
 
 Figures = dict[str, Any]
 log = logging.getLogger("artrec")
 
 
 class StepManifest(BaseModel):
-    """What a step did for a night: the line of figures it ends with, kept as a note of the day."""
+    """What a step did for a night; stored as a note of the day, and printed as one line.
+
+    Attributes
+    ----------
+    made_from : a digest of each input, by its name
+    figures : counts and measures, by their names
+    seconds : time that the work took
+    peak_memory_mb : peak resident memory of the process or of its largest child
+    unchanged : whether the latest run found nothing to do; all other fields describe the run that did the work
+    """
 
     model_config = ConfigDict(extra="forbid")
     step: str
@@ -42,25 +51,34 @@ class StepManifest(BaseModel):
     seconds: float
     peak_memory_mb: int
     code_version: str
-    unchanged: bool = False  # the latest run found nothing to do; all else tells of the run that did the work
+    unchanged: bool = False
 
     def line(self) -> str:
         """One line for a log: `crawl 2026-03-30: artworks 430, events 60,112 (2.1 s, 310 MB)`."""
-        shown = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in self.figures.items())
-        return f"{self.step} {self.run_date}: {shown} ({self.seconds:.1f} s, {self.peak_memory_mb:,} MB)"
+        figures = ", ".join(f"{name.replace('_', ' ')} {_text(value)}" for name, value in self.figures.items())
+        return f"{self.step} {self.run_date}: {figures} ({self.seconds:.1f} s, {self.peak_memory_mb:,} MB)"
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} {_shown(one)}" for key, one in value.items()) + "}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _text(figure: object) -> str:
+    if isinstance(figure, dict):
+        return "{" + ", ".join(f"{name} {_text(value)}" for name, value in figure.items()) + "}"
+    if isinstance(figure, int) and not isinstance(figure, bool):
+        return f"{figure:,}"
+    return f"{figure:.4g}" if isinstance(figure, float) else str(figure)
 
 
 @dataclass
 class Night:
-    """One night of one recipe, as a step sees it."""
+    """One night of a recipe, as a step sees it.
+
+    Attributes
+    ----------
+    recipe : the recipe
+    day : the run date, YYYY-MM-DD
+    fingerprint : digest of the step's name, code, inputs and settings
+    made_from : a digest of each input, by its name
+    lake : the lake of the recipe
+    """
 
     recipe: Recipe
     day: str
@@ -69,7 +87,7 @@ class Night:
 
     def __post_init__(self) -> None:
         self.lake = Lake(self.recipe.store.lake)
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
 
     def commit(
         self,
@@ -78,7 +96,24 @@ class Night:
         figures: Figures | None = None,
         model_version: str | None = None,
     ) -> Manifest:
-        """Swap in the day of a table as made by this step from its inputs."""
+        """Commit the day of a table, as this step made it from its inputs.
+
+        Parameters
+        ----------
+        table
+            Name of the lake table.
+        writers
+            The parts of each writer, by its name.
+        figures
+            Counts to store in the table's manifest.
+        model_version
+            The model version that made the rows, for tables that depend on one.
+
+        Returns
+        -------
+        Manifest
+            The manifest of the day, which replaces the one before.
+        """
         return self.lake.commit(
             table,
             self.day,
@@ -87,12 +122,12 @@ class Night:
             code_version=code_version(),
             made_from=self.made_from,
             figures=figures,
-            seconds=time.monotonic() - self._begun,
+            seconds=time.monotonic() - self._started,
             model_version=model_version,
         )
 
     def step_manifest(self, step: str) -> StepManifest | None:
-        """What a step did for this night, or None."""
+        """The manifest of a step for this night; None if the step has not run."""
         raw = self.lake.read_note(f"{step}.json", self.day)
         return None if raw is None else StepManifest.model_validate_json(raw)
 
@@ -101,10 +136,18 @@ class Night:
 class Step:
     """A step of the night.
 
-    `inputs` names what the step is made from with a digest each (it raises `MissingPartition` where an input is not
-    there); `settings` are the parts of the recipe it depends on; `run` does the work and returns its figures. A step whose
-    output is gone runs again: `notes` are the files it leaves beside the tables, and `stands` says whether all else of the
-    same fingerprint is still there, by default, whether every table in `outputs` is.
+    A step runs again if its fingerprint changed or if any of its output is missing.
+
+    Attributes
+    ----------
+    name : the name of the command
+    help : one sentence for `--help`
+    outputs : the tables that the step commits
+    inputs : the digests of its inputs by name; raises `MissingPartition` if an input is missing
+    settings : the parts of the recipe that the step depends on
+    run : does the work and returns its figures
+    stands : whether the output of the same fingerprint is still there; by default, whether every table of `outputs` is
+    notes : the files that the step writes beside the tables
     """
 
     name: str
@@ -118,26 +161,45 @@ class Step:
 
 
 def run_step(step: Step, recipe: Recipe, day: str) -> StepManifest:
-    """Run a step for a night, or say that nothing changed since it last ran; its manifest is printed and returned.
+    """Run a step for a night, unless nothing changed since it last ran.
 
-    Of two that are started at once, in one store, the second waits for the first.
+    If two runs of a step start at the same time in one store, the second waits for the first.
+
+    Parameters
+    ----------
+    step
+        The step.
+    recipe
+        The recipe.
+    day
+        The run date, YYYY-MM-DD.
+
+    Returns
+    -------
+    StepManifest
+        The manifest of this run, or of the earlier run if nothing changed. A line of its figures is printed.
+
+    Raises
+    ------
+    ArtrecError
+        If the step cannot do its work; the message says what to do.
     """
     Lake(recipe.store.lake).check_writable()
-    # The second would do the same work beside the first; and trainings of one fingerprint meet in one folder.
+    # Without a lock the second run would do the same work again, and trainings of one fingerprint use the same folder.
     lock = Path(recipe.store.work) / "locks" / f"{step.name}-{day}.lock"
-    with locked(lock, f"{step.name} {day}: another run of it is at work in this store; waiting for it"):
+    with hold_lock(lock, f"{step.name} {day}: another run of this step is using the store; waiting for it"):
         return _run_alone(step, recipe, day)
 
 
 def _run_alone(step: Step, recipe: Recipe, day: str) -> StepManifest:
     night = night_of(step, recipe, day)
-    before = night.step_manifest(step.name)
-    if before is not None and before.fingerprint == night.fingerprint and _stands(step, night):
+    earlier = night.step_manifest(step.name)
+    if earlier is not None and earlier.fingerprint == night.fingerprint and _stands(step, night):
         print(f"{step.name} {day}: unchanged since it last ran; nothing to do", flush=True)
-        marked = before.model_copy(update={"unchanged": True})
-        night.lake.write_note(f"{step.name}.json", day, marked.model_dump_json(indent=1).encode())
-        return before
-    begun = time.monotonic()
+        unchanged = earlier.model_copy(update={"unchanged": True})
+        night.lake.write_note(f"{step.name}.json", day, unchanged.model_dump_json(indent=1).encode())
+        return earlier
+    started = time.monotonic()
     figures = step.run(night)
     manifest = StepManifest(
         step=step.name,
@@ -145,7 +207,7 @@ def _run_alone(step: Step, recipe: Recipe, day: str) -> StepManifest:
         fingerprint=night.fingerprint,
         made_from=night.made_from,
         figures=figures,
-        seconds=round(time.monotonic() - begun, 2),
+        seconds=round(time.monotonic() - started, 2),
         peak_memory_mb=_peak_memory_mb(),
         code_version=code_version(),
     )
@@ -155,10 +217,10 @@ def _run_alone(step: Step, recipe: Recipe, day: str) -> StepManifest:
 
 
 def night_of(step: Step, recipe: Recipe, day: str) -> Night:
-    """The night as the step sees it: what it is made from and its fingerprint; `MissingPartition` where an input is not there."""
+    """The night with the step's inputs and fingerprint; `MissingPartition` if an input is missing."""
     night = Night(recipe, day)
     night.made_from = step.inputs(night)
-    night.fingerprint = digest_of([step.name, code_version(), night.made_from, _plain(step.settings(recipe))])
+    night.fingerprint = digest_of([step.name, code_version(), night.made_from, _as_json(step.settings(recipe))])
     return night
 
 
@@ -167,20 +229,20 @@ def _stands(step: Step, night: Night) -> bool:
         return False
     if step.stands is not None:
         return step.stands(night)
-    return all(night.lake.stands(table, night.day, night.fingerprint) for table in step.outputs)
+    return all(night.lake.is_up_to_date(table, night.day, night.fingerprint) for table in step.outputs)
 
 
-def _plain(settings: Any) -> Any:
+def _as_json(settings: Any) -> Any:
     if isinstance(settings, BaseModel):
         return settings.model_dump(mode="json")
     if isinstance(settings, list | tuple):
-        return [_plain(one) for one in settings]
+        return [_as_json(item) for item in settings]
     return settings
 
 
 @cache
 def code_version() -> str:
-    """A digest of the code that makes the tables: the same sources, the same version."""
+    """A digest of the source files of the library, the gates and the jobs."""
     root = Path(artrec_core.__file__).parent.parent
     files = sorted(path for name in ("artrec_core", "expectations", "jobs") for path in (root / name).rglob("*.py"))
     digest = hashlib.blake2b(digest_size=6)
@@ -196,71 +258,78 @@ def _peak_memory_mb() -> int:
 
 
 ConfigOption = Annotated[str, typer.Option("--config", "-c", help="The recipe, a TOML file.", metavar="FILE")]
-DateOption = Annotated[str, typer.Option("--date", "-d", help="The night, YYYY-MM-DD.", metavar="DATE")]
+DateOption = Annotated[str, typer.Option("--date", "-d", help="The night's date, YYYY-MM-DD.", metavar="DATE")]
 SetOption = Annotated[
-    list[str], typer.Option("--set", "-s", help="Override one value, as in train.text_epochs=1.", metavar="KEY=VALUE")
+    list[str],
+    typer.Option(
+        "--set", "-s", help="Override one value of the recipe, as in train.text_epochs=1.", metavar="KEY=VALUE"
+    ),
 ]
 
 
 def step_command(step: Step) -> Callable[[str, str, list[str]], None]:
-    """The command line of a step, the same under `artrec <step>` and `python -m jobs.<step>`."""
+    """The typer command of a step, for `artrec <step>` and `python -m jobs.<step>`."""
 
     def command(config: ConfigOption, date: DateOption, overrides: SetOption = []) -> None:  # noqa: B006
-        run_step(step, load(config, overrides), day_of(date))
+        run_step(step, load(config, overrides), parse_day(date))
 
     command.__doc__ = step.help
     return command
 
 
 def main(step: Step) -> None:
-    """`python -m jobs.<step>`."""
+    """Run the command line of `python -m jobs.<step>`."""
     run_command(step_command(step), f"python -m jobs.{step.name}")
 
 
 def run_command(command: Any, name: str) -> None:
-    """Run a typer command (or app); an `ArtrecError` ends it with one line and exit status 1, a signal in order."""
+    """Run a typer command or app.
+
+    An `ArtrecError` is printed as one line, other errors as a traceback without passwords; both exit with status 1. After
+    SIGTERM or SIGHUP, child processes are ended before the command exits.
+    """
     set_up_log()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Through a pipe too, each line is there when it is said.
+        # A pipe, too, gets each line when it is printed.
         sys.stdout.reconfigure(line_buffering=True)
     app = command
     if not isinstance(command, typer.Typer):
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         app.command()(command)
-    with ending_in_order():
+    with exit_on_signals():
         try:
             app(prog_name=name)
         except ArtrecError as error:
             print(f"artrec: {error}", file=sys.stderr, flush=True)
             sys.exit(1)
         except Exception as error:
-            print(_last_words(error), file=sys.stderr, flush=True)
+            print(_error_text(error), file=sys.stderr, flush=True)
             sys.exit(1)
 
 
-def _last_words(error: Exception) -> str:
-    """One line where it is a file that cannot be written or read; else the traceback, without a password that it quotes."""
+def _error_text(error: Exception) -> str:
+    """One line if a file cannot be read or written; otherwise the traceback, without the passwords in it."""
     try:
         if isinstance(error, OSError):
-            with advised(Place("a file", str(error.filename or ""), "its key in the recipe")):
+            with explain_errors(StoreAddress("a file", str(error.filename or ""), "its key in the recipe")):
                 raise error
     except ArtrecError as advice:
         return f"artrec: {advice}"
     except OSError:
         pass
-    return redacted("".join(traceback.format_exception(error)).rstrip())
+    return redact("".join(traceback.format_exception(error)).rstrip())
 
 
 class RedactedFormatter(logging.Formatter):
-    """Lines of a log in which URLs have no passwords, whoever wrote them."""
+    """Removes passwords from all log lines, also from those of libraries."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter`."""
-        return redacted(super().format(record))
+        return redact(super().format(record))
 
 
 def set_up_log() -> None:
-    """Plain log lines on standard error; libraries are heard only when they warn."""
+    """Write log lines to standard error: of artrec from ARTREC_LOG_LEVEL (INFO) on, of libraries only warnings and errors."""
     handler = logging.StreamHandler()
     handler.setFormatter(RedactedFormatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)

@@ -1,10 +1,10 @@
-"""The steps of a night by their names: whoever runs one needs no other command's module."""
+"""The steps of a night by name, so that a command can run a step without importing another command's module."""
 
 import importlib
 
 from jobs.step import Step
 
-# The steps in their order, with what each is told besides the recipe and the date.
+# The steps in their order, with the arguments that each gets besides the recipe and the date.
 STEPS: dict[str, tuple[str, ...]] = {
     "crawl": (),
     "validate": (),
@@ -18,7 +18,7 @@ STEPS: dict[str, tuple[str, ...]] = {
 
 
 def find_step(name: str, variant: str = "STEP") -> Step:
-    """The step of the command `jobs.<name>`; `variant` names another of its steps, such as `CHALLENGER` of train."""
+    """The step in the module `jobs.<name>`; `variant` is the name of its constant there, such as `CHALLENGER` in train."""
     step = getattr(importlib.import_module(f"jobs.{name}"), variant)
     assert isinstance(step, Step)
     return step

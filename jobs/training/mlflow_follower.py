@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artrec_core.config import Recipe
-from jobs.progress import Show, stages
+from jobs.progress import ShowStages, stages
 from jobs.training.stages import Lines, LinesFile, stages_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Follower:
         """Whether a step or an epoch was done."""
         return any("loss" in line or "done" in line for line in self.file.read())
 
-    def _tell(self, show: Show) -> None:
+    def _tell(self, show: ShowStages) -> None:
         lines = self.file.read()
         show(stages_of(lines))
         fresh, self.lines = lines[len(self.lines) :], lines

@@ -14,7 +14,7 @@ from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError
 from artrec_core.model.registry import FINGERPRINT, Registry
 from artrec_core.model.search_space import SearchSpace, Values, apply_values
-from jobs.progress import Show, Stage, time_left
+from jobs.progress import ShowStages, Stage, time_left
 from jobs.tuning.records import Trial, ranked, trials_in
 from jobs.tuning.trial import values_of
 
@@ -33,7 +33,7 @@ class Log(tune.Callback):  # type: ignore[misc]
         self.recipe, self.space, self.folder, self.tags = recipe, space, folder, tags
         self.registry = Registry(recipe.store)
         self.expected = expected
-        self.show: Show = lambda stages: None
+        self.show: ShowStages = lambda stages: None
         before = trials_in(folder)
         # What was under way when the search was killed is begun again under its number.
         self._again = [one for one in before if one.ended is None]

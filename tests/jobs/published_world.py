@@ -1,6 +1,7 @@
-"""Three people and six works, scored: what publish reads of the lake."""
+"""Three users and six artworks, scored: what publish reads of the lake."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -27,6 +28,23 @@ def recipe_in(folder: object, *overrides: str) -> Recipe:
     return load("infra/recipes/demo.toml", [*stores, *overrides])
 
 
+def store_overrides(folder: Path, **addresses: str) -> list[str]:
+    """Overrides that put every store and a base model into a folder, except the stores that `addresses` names."""
+    model = folder / "base"
+    model.mkdir(exist_ok=True)
+    (model / "config.json").write_text("{}")
+    values = {
+        "store.lake": f"{folder}/lake",
+        "store.warehouse": f"{folder}/warehouse.duckdb",
+        "store.mlflow": f"sqlite:///{folder}/mlflow.db",
+        "store.artifacts": f"{folder}/artifacts",
+        "store.models": f"{folder}/models",
+        "store.work": f"{folder}/work",
+        "model.base": f"folder:{model}",
+    } | {f"store.{name}": address for name, address in addresses.items()}
+    return [f"{key}={value}" for key, value in values.items()]
+
+
 def write_day(
     recipe: Recipe,
     day: str = DAY,
@@ -35,27 +53,27 @@ def write_day(
     show_seen: bool = False,
     seen: dict[str, list[str]] = SEEN,
 ) -> None:
-    """Put a night's tables into the lake: of people who have `seen` these works; with `show_seen` they are shown them again."""
+    """Commit a night's tables: of users who have `seen` these artworks; with `show_seen` these are recommended to them again."""
     stamp = {"run_date": day, "model_version": model_version, "simulated": True}
     recommendations = []
-    for person, known in seen.items():
-        works = [work for work in WORKS if show_seen or work not in known][:3]
+    for user, seen_works in seen.items():
+        works = [work for work in WORKS if show_seen or work not in seen_works][:3]
         for rank, work in enumerate(works, 1):
-            why = f"because you liked {WORKS[known[0]]}" if known else "popular among visitors"
+            reason = f"because you liked {WORKS[seen_works[0]]}" if seen_works else "popular among visitors"
             row = {
                 "strategy": "main",
-                "user_id": person,
+                "user_id": user,
                 "rank": rank,
                 "artwork_id": work,
                 "score": 1 / rank,
-                "reason": why,
+                "reason": reason,
             }
-            recommendations.append({**row, "because_of": known[0] if known else None, **stamp})
+            recommendations.append({**row, "because_of": seen_works[0] if seen_works else None, **stamp})
     events = [
         {
-            "user_id": person,
+            "user_id": user,
             "artwork_id": work,
-            "event_id": f"{person}-{work}",
+            "event_id": f"{user}-{work}",
             "kind": "like",
             "occurred_at": datetime(2026, 3, 1 + number, tzinfo=UTC),
             "positive": True,
@@ -63,10 +81,10 @@ def write_day(
             "seen": True,
             "simulated": True,
         }
-        for person, known in seen.items()
-        for number, work in enumerate(known)
+        for user, seen_works in seen.items()
+        for number, work in enumerate(seen_works)
     ]
-    people = [{"user_id": one, "simulated": True, "interests": None if seen[one] else "waves"} for one in seen]
+    users = [{"user_id": user, "simulated": True, "interests": None if seen[user] else "waves"} for user in seen]
     creator = {
         "name": "Vincent van Gogh",
         "role": None,
@@ -77,18 +95,18 @@ def write_day(
     }
     catalogue = [
         {
-            "artwork_id": one,
+            "artwork_id": work,
             "source": "demo",
             "title": title,
             "creators": [creator],
             "date_text": "1888",
             "document": title,
         }
-        for one, title in WORKS.items()
+        for work, title in WORKS.items()
     ]
     _commit(recipe, day, "recommendations", recommendations, model_version)
     _commit(recipe, day, "histories", events, model_version)
-    _commit(recipe, day, "people", people, model_version)
+    _commit(recipe, day, "people", users, model_version)
     _commit(recipe, day, "catalogue", catalogue, model_version)
     similar = [{"artwork_id": "demo:1", "rank": 1, "other_artwork_id": "demo:2", "score": 0.9, **stamp}]
     _commit(recipe, day, "similar_artworks", similar, model_version)

@@ -163,7 +163,7 @@ def test_of_two_that_are_started_at_once_the_second_waits_and_finds_it_done(
         )
     assert ran == [DAY]
     assert manifests[0] == manifests[1]
-    assert caplog.messages == [f"crawl {DAY}: another run of it is at work in this store; waiting for it"]
+    assert caplog.messages == [f"crawl {DAY}: another run of this step is using the store; waiting for it"]
     assert "unchanged" in capsys.readouterr().out
 
 
