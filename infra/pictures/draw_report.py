@@ -1,6 +1,7 @@
 """Draw the top of a curator's page, in a real browser, for README.md.
 
-Needs Chromium or Google Chrome. After `make nightly`, run from the root of the repository:
+It needs Chromium or Google Chrome, and fonts for Chinese, Japanese and Arabic titles (on Debian: `fonts-noto-core` and
+`fonts-noto-cjk`). After `make nightly`, run from the root of the repository:
 
     .venv/bin/python infra/pictures/draw_report.py .artrec/demo/lake/_notes/run_date=2026-03-30/report.html
 """
