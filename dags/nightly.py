@@ -1,23 +1,23 @@
 """
 ### The night of artrec
 
-Takes in what museums and people sent, checks it, scores **every person against every artwork** and publishes the day's
-tables. It fires at 00:30 UTC for the day that just ended, so the logical date is the night's date, and a backfill's dates are
-the nights it runs.
+Crawls the records of museums and users, checks them, scores **every user against every artwork** and publishes the day's
+tables. It runs at 00:30 UTC for the day that has just ended. So the logical date is the night's date, and the dates of a
+backfill are the nights that it runs.
 
 | task | what it does |
 |---|---|
 | `night` | resolves the date once: the `date` parameter, else the logical date, else the day the run was queued |
-| `sources` | the recipe's sources |
-| `crawl_source` | one task a source: what it sent for the night, as received |
-| `crawl` | gathers the sources and commits the day |
-| `validate` … `report` | the steps of `artrec nightly`, in its order; `train` only when the registry has no champion yet |
+| `sources` | lists the recipe's sources |
+| `crawl_source` | one task for each source: stores the records of the night as they were received |
+| `crawl` | crawls the remaining sources and commits the day |
+| `validate` … `report` | the steps of `artrec nightly`, in the same order; `train` does its work only if the registry has no champion yet |
 
-**When a task fails**, the last line of its log says what to do. Run it again: a step that was killed anywhere resumes, a step
-whose inputs did not change is done at once, and until `publish` is through apps go on reading the day before.
+**If a task fails**, the last line of its log says what to do. Then run it again: a step that was killed resumes, and a step
+whose inputs are unchanged ends at once. Until `publish` has ended, applications read the day before.
 
 **Backfill** with `airflow backfill create --dag-id nightly --from-date 2026-03-01 --to-date 2026-03-30`: a night that is run
-again replaces its day and no other.
+again replaces its own day and no other.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -26,9 +26,9 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, chain, task
 
 from artrec_dags.night import date_param, night
 from artrec_dags.operator import DEFAULTS, JobOperator
-from artrec_dags.recipes import RECIPE, crawled_apart, read
+from artrec_dags.recipes import RECIPE, independent_sources, read_recipe
 
-# The order is `jobs.nightly.STEPS`' (a test holds them together); the hours are when a step is taken for stuck.
+# Step -> (hours after which it counts as stuck, its arguments). A test keeps order and arguments equal to `jobs.steps.STEPS`.
 AFTER_CRAWL: dict[str, tuple[float, tuple[str, ...]]] = {
     "validate": (2, ()),
     "prepare": (2, ()),
@@ -39,11 +39,11 @@ AFTER_CRAWL: dict[str, tuple[float, tuple[str, ...]]] = {
     "report": (1, ()),
 }
 
-read(RECIPE)  # a recipe that cannot be read is an import error of this file, with its key named
+read_recipe(RECIPE)  # Airflow shows an invalid recipe as an import error of this file, with the key
 
 with DAG(
     dag_id="nightly",
-    description="What museums and people sent, checked; every person scored against every artwork; published.",
+    description="Crawls and checks the records of museums and users, scores every user against every artwork, and publishes the tables.",
     doc_md=__doc__,
     schedule=CronDataIntervalTimetable("30 0 * * *", timezone="UTC"),
     start_date=datetime(2020, 1, 1, tzinfo=UTC),
@@ -60,8 +60,8 @@ with DAG(
 
     @task(execution_timeout=timedelta(minutes=5))
     def sources(recipe: str) -> list[list[str]]:
-        """The arguments of one crawl a source."""
-        return [["--only", name] for name in crawled_apart(read(recipe))]
+        """The arguments of `crawl` for each source."""
+        return [["--only", name] for name in independent_sources(read_recipe(recipe))]
 
     date = night.override(execution_timeout=timedelta(minutes=5))()
     crawl_source = JobOperator.partial(
@@ -71,7 +71,7 @@ with DAG(
         date=date,
         map_index_template="{{ task.arguments[1] }}",
     ).expand(arguments=sources(RECIPE_PARAM))
-    # Runs of one night follow each other, but a backfill may run several at once: a step then waits for its like.
+    # `max_active_runs` does not hold for a backfill, which may run several nights at once. Its runs of one step take turns.
     crawl = JobOperator(task_id="crawl", job="crawl", config=RECIPE_PARAM, date=date, max_active_tis_per_dag=1)
     steps = [
         JobOperator(

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The real Airflow on this machine, with nothing to install beside .venv:
-#   infra/airflow.sh test nightly 2026-03-30 infra/recipes/demo.toml   one run of a DAG, in this terminal
-#   infra/airflow.sh standalone                                        scheduler and web page (ARTREC_AIRFLOW_PORT, 8080)
-# Everything it writes is in .artrec/airflow (ARTREC_AIRFLOW_HOME names another folder).
+# The real Airflow on this machine; it needs nothing but .venv:
+#   infra/airflow.sh test nightly 2026-03-30 infra/recipes/demo.toml   run a DAG once, in this terminal
+#   infra/airflow.sh standalone                                        run the scheduler and the web page (port ARTREC_AIRFLOW_PORT, by default 8080)
+# All files are written to .artrec/airflow; ARTREC_AIRFLOW_HOME names another folder.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
@@ -16,23 +16,23 @@ export AIRFLOW__CORE__LOAD_EXAMPLES=False
 export AIRFLOW__CORE__EXECUTOR=LocalExecutor
 export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS=False
 export AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite:///$AIRFLOW_HOME/airflow.db"
-# On loopback only, and small: a laptop needs no 32 workers.
+# Only this machine can connect. Four tasks at a time are enough for a laptop; Airflow's default is 32.
 port=${ARTREC_AIRFLOW_PORT:-8080}
 export AIRFLOW__API__HOST=127.0.0.1
 export AIRFLOW__API__PORT=$port
 export AIRFLOW__API__BASE_URL="http://localhost:$port"
 export AIRFLOW__CORE__EXECUTION_API_SERVER_URL="http://127.0.0.1:$port/execution/"
 export AIRFLOW__CORE__PARALLELISM=4
-# Servers of logs beside it, so that two of these can run at a time.
+# The ports of the log servers follow the page's port, so that two Airflows with different ports can run at the same time.
 export AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=$((port + 1))
 export AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=$((port + 2))
-# Jobs take every core: a task that waits five seconds for the API server to answer has not failed.
+# Jobs use all cores, so the API server may answer late. By default a task would fail after five seconds.
 export AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT=${AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT:-60}
 export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=False
-# Each line when it is said, through a pipe too.
+# A pipe, too, gets each line when it is printed.
 export PYTHONUNBUFFERED=1
 
-# Airflow's own lines only where something is wrong; the jobs' lines as they are.
+# Show Airflow's own lines only for errors, and all lines of the jobs.
 quiet() {
     export AIRFLOW__LOGGING__LOGGING_LEVEL=ERROR
     export AIRFLOW__LOGGING__NAMESPACE_LEVELS="artrec=INFO"
@@ -41,24 +41,26 @@ quiet() {
     export PYTHONWARNINGS=ignore
 }
 
-# Hold a lock in Airflow's home, until this script or the command it becomes ends; SAYS is said where another has it.
-hold() {
-    local name=$1 says=$2 lock
+# hold_lock NAME MESSAGE: take a lock in Airflow's home. This script holds it until it ends, or until the command ends that
+# replaces it by `exec`. If another process holds the lock, MESSAGE is printed and the script waits.
+hold_lock() {
+    local name=$1 message=$2 lock
     mkdir -p "$AIRFLOW_HOME"
     exec {lock}>>"$AIRFLOW_HOME/.$name.lock"
-    flock --nonblock "$lock" || { echo "$says"; flock "$lock"; }
+    flock --nonblock "$lock" || { echo "$message"; flock "$lock"; }
 }
 
-# The tables of Airflow's own database, made once for each version of Airflow. Airflow migrates in place and without a lock:
-# two at once, or a kill in those seconds, would leave a file that never opens again.
+# Make the tables of Airflow's own database, once for each version of Airflow. Airflow changes the file in place and without a
+# lock. Two processes at once, or a kill in those seconds, would leave a file that cannot be opened any more. So the tables are
+# made in a copy, which then replaces the file.
 migrate() {
-    local version made="$AIRFLOW_HOME/.migrated" database="$AIRFLOW_HOME/airflow.db" building="$AIRFLOW_HOME/.airflow.db.building"
+    local version stamp="$AIRFLOW_HOME/.migrated" database="$AIRFLOW_HOME/airflow.db" building="$AIRFLOW_HOME/.airflow.db.building"
     version=$(python -c 'from importlib.metadata import version; print(version("apache-airflow-core"))')
-    is_made() { [ -f "$database" ] && [ "$(cat "$made" 2>/dev/null)" = "$version" ]; }
-    is_made && return
+    is_current() { [ -f "$database" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$version" ]; }
+    is_current && return
     (
-        hold migrate "another run is setting up Airflow in $AIRFLOW_HOME; waiting for it"
-        is_made && exit
+        hold_lock migrate "another run is setting up Airflow in $AIRFLOW_HOME; waiting for it"
+        is_current && exit
         echo "setting up Airflow $version in $AIRFLOW_HOME (once)"
         rm -f "$building" "$building"-*
         [ ! -f "$database" ] || python -c '
@@ -68,7 +70,7 @@ old.backup(new)' "$database" "$building"
         AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite:///$building" airflow db migrate >"$AIRFLOW_HOME/migrate.log" 2>&1 ||
             { cat "$AIRFLOW_HOME/migrate.log" >&2; exit 1; }
         mv "$building" "$database"
-        echo "$version" >"$made"
+        echo "$version" >"$stamp"
     )
 }
 
@@ -92,8 +94,8 @@ except ValueError:
 print(json.dumps({"date": day, "recipe": recipe}))
 ' "$day" "$recipe")
     quiet
-    # Airflow keeps one run of a DAG and a date: a second one that starts takes the first one's away from under it.
-    hold "$dag-$day" "$dag $day: another run of it is at work here; waiting for it"
+    # Airflow keeps one run for each DAG and date. A second run that starts would delete the first one while it works.
+    hold_lock "$dag-$day" "$dag $day: another run of this DAG and date is active; waiting for it"
     migrate
     exec python -m dags.artrec_dags.terminal test "$dag" "$day" "$conf"
 }
@@ -103,8 +105,8 @@ standalone() {
     export AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION=True
     echo "Airflow's page: http://localhost:$port, user admin, password in"
     echo "  $AIRFLOW_HOME/simple_auth_manager_passwords.json.generated"
-    echo "The DAGs are loaded and paused. Switched on, a DAG runs its latest night at once and then by its schedule;"
-    echo "its Trigger button asks for the parameters and runs it now."
+    echo "The DAGs are loaded and paused. A DAG that is switched on runs its latest night at once, and then by its schedule."
+    echo "Its Trigger button asks for the parameters and runs it now."
     exec python -m dags.artrec_dags.terminal standalone
 }
 

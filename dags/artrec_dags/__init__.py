@@ -1,1 +1,1 @@
-"""What the DAGs share: the operator that runs a job, the night's date, the recipes. Nothing here does a step's work."""
+"""What the DAGs share: the operator that runs a job, the night's date, the recipes. No step's work is done here."""

@@ -1,4 +1,4 @@
-"""The operator that runs a job: a subprocess whose lines become the task's log and whose end is the task's end."""
+"""The operator that runs a job as a subprocess: the job's lines are the task's log, and task and job end together."""
 
 import json
 import os
@@ -16,14 +16,14 @@ import structlog
 from airflow.sdk import BaseOperator, XComArg
 
 from artrec_core.errors import ArtrecError
-from artrec_core.processes import tethered
-from artrec_core.urls import redacted
+from artrec_core.processes import tether_command
+from artrec_core.urls import redact
 from artrec_dags.recipes import HOME
 
-# Airflow's own loggers are structlog's: only theirs heed `namespace_levels`, by which infra/airflow.sh hears us alone.
+# infra/airflow.sh shows only our log lines. It selects them by `namespace_levels`, which works for structlog's loggers only.
 log = structlog.get_logger("artrec.job")
 
-# What every task is given unless it says otherwise. `infra/airflow.sh test` sets no retries: a person is waiting.
+# The default arguments of every task. `infra/airflow.sh test` sets 0 retries: the user in the terminal should see a failure at once.
 DEFAULTS: dict[str, Any] = {
     "owner": "artrec",
     "retries": int(os.environ.get("ARTREC_RETRIES", "2")),
@@ -33,24 +33,36 @@ DEFAULTS: dict[str, Any] = {
     "execution_timeout": timedelta(hours=2),
 }
 
-# Airflow's supervisor kills the task itself five seconds after its SIGTERM: the job must be gone before.
+# Airflow's supervisor kills the task five seconds after its SIGTERM. The job must have ended before that.
 GRACE_SECONDS = 2.0
 
-# What follows this on a job's line is JSON for the tasks after it (`jobs/retrain.py`).
+# A line that begins so holds a JSON value for the tasks after this one (`jobs/retrain.py` prints it).
 ANSWER = "answer: "
 
 
 class JobFailed(ArtrecError):
-    """A job ended with a status other than zero; the message ends with what the job said last."""
+    """A job ended with a status other than zero; the message ends with the job's own error or its last line."""
 
 
 class JobOperator(BaseOperator):
-    """Runs `python -m jobs.<job> --config <config> --date <date> <arguments>` in the project's root.
+    """Runs `python -m jobs.<job> --config <config> --date <date> <arguments>` in the project's folder.
 
-    Among the arguments may stand lists of arguments, which other tasks answered.
-    `ARTREC_PYTHON` names the Python to run it with, by default Airflow's own. The job gets a session of its own, so that
-    whatever it started dies with it: when the task is killed or times out, and when the job ends. Where the task's process is
-    ended before it can see to that, the job gets SIGTERM from the kernel (Linux).
+    `ARTREC_PYTHON` names the Python that runs the job, by default Airflow's own. The job gets a session of its own, so that
+    all processes it started can be ended with it: when the task is killed or times out, and when the job ends. If the
+    task's process dies without doing so, the kernel sends the job SIGTERM (Linux only).
+
+    Parameters
+    ----------
+    job
+        Name of the module in `jobs/`.
+    config
+        Path of the recipe, relative to the project's folder.
+    date
+        The night's date, YYYY-MM-DD, or the result of another task.
+    arguments
+        More arguments, or results of other tasks. A result may be a list of arguments.
+    **task
+        The arguments of `BaseOperator`.
     """
 
     template_fields: Sequence[str] = ("config", "date", "arguments")
@@ -67,23 +79,32 @@ class JobOperator(BaseOperator):
         super().__init__(**task)
         self.job = job
         self.config = config
-        # Text once Airflow has rendered them; until then they may stand for the result of another task.
+        # Both may be results of other tasks. Airflow replaces these by text before `execute`.
         self.date: Any = date
         self.arguments: Any = arguments
         self._process: subprocess.Popen[str] | None = None
         self._killed = False
 
     def command(self) -> list[str]:
-        """The line that is run."""
+        """The command line of the job."""
         python = os.environ.get("ARTREC_PYTHON", sys.executable)
-        return [python, "-m", f"jobs.{self.job}", "--config", self.config, "--date", self.date, *_flat(self.arguments)]
+        return [
+            python,
+            "-m",
+            f"jobs.{self.job}",
+            "--config",
+            self.config,
+            "--date",
+            self.date,
+            *_flatten(self.arguments),
+        ]
 
     def execute(self, context: Any) -> Any:
-        """Run the job to its end; what it answered, if it did, is returned. Raises `JobFailed`."""
+        """Run the job to its end; returns the JSON value that it answered, or None. Raises `JobFailed`."""
         command = self.command()
-        log.info("--- %s: %s", self.job, redacted(shlex.join(["python", *command[1:]])))
+        log.info("--- %s: %s", self.job, redact(shlex.join(["python", *command[1:]])))
         self._process = process = subprocess.Popen(
-            tethered(command),
+            tether_command(command),
             cwd=HOME,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -93,43 +114,43 @@ class JobOperator(BaseOperator):
             errors="replace",
             start_new_session=True,
         )
-        # What a job leaves behind could hold its output open for ever.
-        follow = threading.Thread(target=_end_with_leader, args=(process,), daemon=True)
-        follow.start()
-        said, answer = "", None
+        # A process that outlives the job may hold the job's output open, so that reading it would never end.
+        group_ender = threading.Thread(target=_end_group_after, args=(process,), daemon=True)
+        group_ender.start()
+        reason, answer = "", None
         try:
             assert process.stdout is not None
             for line in process.stdout:
                 if line.startswith(ANSWER):
                     answer = json.loads(line.removeprefix(ANSWER))
-                elif text := redacted(line.rstrip()):
+                elif text := redact(line.rstrip()):
                     log.info("%s", text)
-                    said = _worth_telling(said, text)
+                    reason = _failure_reason(reason, text)
         except BaseException:
             self.on_kill()
             raise
         finally:
-            follow.join()
+            group_ender.join()
             self._process = None
         if process.returncode != 0:
-            ending = "was stopped with its task" if self._killed else _ending(process.returncode)
-            raise JobFailed(f"{self.job} {self.date} {ending}: {said or 'it said nothing'}")
+            ending = "was stopped with its task" if self._killed else _describe_exit(process.returncode)
+            raise JobFailed(f"{self.job} {self.date} {ending}: {reason or 'it printed nothing'}")
         return answer
 
     def on_kill(self) -> None:
-        """Stop the job and everything it started: SIGTERM, and SIGKILL for what is still there after a grace."""
+        """End the job and all processes it started: SIGTERM, and SIGKILL after GRACE_SECONDS."""
         if (process := self._process) is not None:
             self._killed = True
             stop_group(process.pid, GRACE_SECONDS)
 
 
-def _flat(arguments: Iterable[Any]) -> Iterator[str]:
-    for one in arguments:
-        yield from ([one] if isinstance(one, str) else _flat(one))
+def _flatten(arguments: Iterable[Any]) -> Iterator[str]:
+    for argument in arguments:
+        yield from ([argument] if isinstance(argument, str) else _flatten(argument))
 
 
 def stop_group(group: int, grace_seconds: float) -> None:
-    """End every process of a group; returns when the group is empty or was sent SIGKILL."""
+    """Send SIGTERM to every process of a group, and SIGKILL if some still run after `grace_seconds`."""
     try:
         os.killpg(group, signal.SIGTERM)
         deadline = time.monotonic() + grace_seconds
@@ -141,19 +162,19 @@ def stop_group(group: int, grace_seconds: float) -> None:
         return
 
 
-def _end_with_leader(process: subprocess.Popen[str]) -> None:
+def _end_group_after(process: subprocess.Popen[str]) -> None:
     process.wait()
     stop_group(process.pid, GRACE_SECONDS)
 
 
-def _worth_telling(before: str, line: str) -> str:
-    """The line that tells best why a job failed: our own last error, else whatever came last."""
-    ours = "artrec: "
-    return before if before.startswith(ours) and not line.startswith(ours) else line
+def _failure_reason(reason: str, line: str) -> str:
+    """The better explanation of a failure: the last error line of artrec if there is one, otherwise the last line."""
+    prefix = "artrec: "
+    return reason if reason.startswith(prefix) and not line.startswith(prefix) else line
 
 
-def _ending(status: int) -> str:
-    # A command that leaves in order after a signal says so by its status, as a shell does.
+def _describe_exit(status: int) -> str:
+    # Popen reports a signal as a negative status. A command that ends cleanly after a signal exits with 128 + its number.
     number = -status if status < 0 else status - 128
     if number not in set(signal.Signals):
         return f"failed with exit status {status}"

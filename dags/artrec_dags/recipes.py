@@ -1,31 +1,31 @@
-"""Where the project and its recipes are, and what a recipe says of its sources. Imports nothing heavy."""
+"""The project's folder, its recipes, and the sources that a recipe names. Imports nothing heavy: Airflow parses it often."""
 
 import os
 from pathlib import Path
 
 from artrec_core.config import AnySource, Recipe, is_simulated, load
 
-# Jobs run here: recipes name their files relative to it.
+# The folder in which jobs run; file names in recipes are relative to it.
 HOME = Path(os.environ.get("ARTREC_HOME", Path(__file__).resolve().parents[2]))
 RECIPE = os.environ.get("ARTREC_RECIPE", "infra/recipes/demo.toml")
 
 
-def read(path: str) -> Recipe:
-    """A recipe, its path taken from the project's root. Raises `ConfigError`, one line with the file and the key."""
+def read_recipe(path: str) -> Recipe:
+    """Read a recipe; `path` is relative to HOME. The `ConfigError` of an invalid recipe names the file and the key."""
     return load(HOME / path)
 
 
-def crawled_apart(recipe: Recipe) -> list[str]:
-    """Names of the sources that can be crawled each by itself, all at once, in the recipe's order.
+def independent_sources(recipe: Recipe) -> list[str]:
+    """Names of the sources that can be crawled at the same time, each in a task of its own, in the recipe's order.
 
-    Simulated visitors look at the artworks, so they are left to the crawl that gathers.
+    Simulated events depend on the artworks, so the task `crawl` makes them after all other sources have been crawled.
     """
     sources: list[AnySource] = [*recipe.sources, *recipe.events, *recipe.users]
-    apart = (one.name for one in sources if not is_simulated(one))
-    return list(dict.fromkeys(apart))
+    # One name may stand for a source of artworks and one of events: one task crawls both.
+    return list(dict.fromkeys(source.name for source in sources if not is_simulated(source)))
 
 
-def shipped() -> list[str]:
-    """Every recipe of the project, and the one this deployment runs, as paths from the project's root."""
-    found = {str(path.relative_to(HOME)) for path in (HOME / "infra" / "recipes").glob("*.toml")}
-    return sorted(found | {RECIPE})
+def recipe_paths() -> list[str]:
+    """The recipes of the project and the recipe of this deployment, as paths relative to HOME."""
+    paths = {str(path.relative_to(HOME)) for path in (HOME / "infra" / "recipes").glob("*.toml")}
+    return sorted(paths | {RECIPE})

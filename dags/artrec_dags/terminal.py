@@ -1,4 +1,4 @@
-"""Airflow in a terminal, for infra/airflow.sh: each line when it is said, and all of it ends with this process.
+"""Airflow in a terminal, for infra/airflow.sh: lines are shown at once, and Airflow ends with this process.
 
 `python -m dags.artrec_dags.terminal test DAG DATE CONF`, or `standalone`.
 """
@@ -9,27 +9,27 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
-from artrec_core.processes import child, ending_in_order
+from artrec_core.processes import child_process, exit_on_signals
 
 FAILED = "Task failed with exception"
 
 
-def without_tracebacks(lines: Iterable[str]) -> Iterator[str]:
-    """The lines, without the traceback of a failed task but for its last line: it leads through Airflow, not to the fault."""
-    within = False
+def drop_tracebacks(lines: Iterable[str]) -> Iterator[str]:
+    """The lines without the traceback of a failed task, except its last line: the traceback shows Airflow's code, not the fault."""
+    in_traceback = False
     for line in lines:
         if line.rstrip() == FAILED:
-            within = True
-        elif not (within and line.startswith(("Traceback ", " ", "\t"))):
-            within = False
+            in_traceback = True
+        elif not (in_traceback and line.startswith(("Traceback ", " ", "\t"))):
+            in_traceback = False
             yield line
 
 
-def test(dag: str, day: str, conf: str) -> None:
-    """One run of a DAG; its jobs' lines are shown. Exits with status 1 where it fails."""
-    begun = time.monotonic()
-    # Ctrl-C reaches this process alone, which sees to the end of the others.
-    with child(
+def run_test(dag: str, day: str, conf: str) -> None:
+    """Run a DAG once and show the lines of its jobs; exits with status 1 if the run fails."""
+    started = time.monotonic()
+    # In a process group of its own, Airflow does not get Ctrl-C. This process gets it and ends Airflow.
+    with child_process(
         ["airflow", "dags", "test", dag, day, "--conf", conf],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -38,25 +38,31 @@ def test(dag: str, day: str, conf: str) -> None:
         process_group=0,
     ) as airflow:
         assert airflow.stdout is not None
-        for line in without_tracebacks(airflow.stdout):
+        for line in drop_tracebacks(airflow.stdout):
             print(line, end="", flush=True)
         status = airflow.wait()
     if status:
-        sys.exit(f"artrec: {dag} of {day} stopped at the step above; mend what it says and run the same line again")
-    print(f"{dag} {day}: done in {time.monotonic() - begun:.0f} s")
+        sys.exit(f"artrec: {dag} of {day} stopped at the step above; fix what it says and run the same line again")
+    print(f"{dag} {day}: done in {time.monotonic() - started:.0f} s")
 
 
-def standalone() -> int:
-    """Scheduler, page and all until it is ended; the exit status. SIGINT is what it ends its parts at."""
-    with child(["airflow", "standalone"], ending=signal.SIGINT, process_group=0) as airflow:
+def run_standalone() -> int:
+    """Run Airflow's scheduler and web page until a signal ends them; returns the exit status.
+
+    `airflow standalone` ends its own processes only after SIGINT.
+    """
+    with child_process(["airflow", "standalone"], end_signal=signal.SIGINT, process_group=0) as airflow:
         return airflow.wait()
 
 
 def main() -> None:
-    """As infra/airflow.sh asks."""
-    with ending_in_order():
+    """Run what infra/airflow.sh names on the command line."""
+    with exit_on_signals():
         try:
-            test(*sys.argv[2:]) if sys.argv[1] == "test" else sys.exit(standalone())
+            if sys.argv[1] == "test":
+                run_test(*sys.argv[2:])
+            else:
+                sys.exit(run_standalone())
         except KeyboardInterrupt:
             sys.exit(128 + signal.SIGINT)
 

@@ -33,7 +33,7 @@ def environment_of(home: Path, **environment: str) -> dict[str, str]:
     return {**own, "ARTREC_AIRFLOW_HOME": str(home), **environment}
 
 
-def started(home: Path, day: str, recipe: Path | str, **environment: str) -> subprocess.Popen[str]:
+def start(home: Path, day: str, recipe: Path | str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [ROOT / "infra" / "airflow.sh", "test", "nightly", day, str(recipe)],
         env=environment_of(home, **environment),
@@ -44,17 +44,17 @@ def started(home: Path, day: str, recipe: Path | str, **environment: str) -> sub
     )
 
 
-def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
     stdout, stderr = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 def run(home: Path, day: str, recipe: Path | str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return ended(started(home, day, recipe, **environment))
+    return finish(start(home, day, recipe, **environment))
 
 
 def job(folder: Path) -> Path:
-    """A Python whose jobs only say and note that they ran; where they note it is `folder / "ran"`."""
+    """A stand-in for Python whose jobs print a line of figures and write their names to `folder / "ran"`."""
     python = folder / "python"
     python.write_text(JOB.format(ran=folder / "ran", day=DAY))
     python.chmod(0o755)
@@ -102,32 +102,33 @@ def test_a_night_that_fails_says_where_and_stops_there(home: Path, tmp_path: Pat
 @pytest.mark.slow
 def test_two_nights_that_are_started_at_once_in_a_fresh_home_follow_each_other(tmp_path: Path) -> None:
     recipe, python = small_recipe(tmp_path), job(tmp_path)
-    both = [started(tmp_path / "airflow", DAY, recipe, ARTREC_PYTHON=str(python)) for _ in range(2)]
-    done = [ended(one) for one in both]
-    assert [one.returncode for one in done] == [0, 0], done
-    assert sum(f"nightly {DAY}: another run of it is at work here; waiting for it" in one.stdout for one in done) == 1
+    both = [start(tmp_path / "airflow", DAY, recipe, ARTREC_PYTHON=str(python)) for _ in range(2)]
+    results = [finish(process) for process in both]
+    assert [result.returncode for result in results] == [0, 0], results
+    message = f"nightly {DAY}: another run of this DAG and date is active; waiting for it"
+    assert sum(message in result.stdout for result in results) == 1
     assert (tmp_path / "ran").read_text().split() == ["crawl", *STEPS] * 2
 
 
 @pytest.mark.slow
 def test_nights_of_two_dates_that_are_started_at_once_set_airflow_up_once(tmp_path: Path) -> None:
     recipe, python = small_recipe(tmp_path), job(tmp_path)
-    both = [started(tmp_path / "airflow", day, recipe, ARTREC_PYTHON=str(python)) for day in (DAY, "2026-03-31")]
-    done = [ended(one) for one in both]
-    assert [one.returncode for one in done] == [0, 0], done
-    assert sum("setting up Airflow 3" in one.stdout for one in done) == 1
+    both = [start(tmp_path / "airflow", day, recipe, ARTREC_PYTHON=str(python)) for day in (DAY, "2026-03-31")]
+    results = [finish(process) for process in both]
+    assert [result.returncode for result in results] == [0, 0], results
+    assert sum("setting up Airflow 3" in result.stdout for result in results) == 1
 
 
 @pytest.mark.slow
 def test_a_night_that_was_killed_while_airflow_was_set_up_can_be_run_again(tmp_path: Path) -> None:
     recipe, python, home = small_recipe(tmp_path), job(tmp_path), tmp_path / "airflow"
-    first = started(home, DAY, recipe, ARTREC_PYTHON=str(python))
+    first = start(home, DAY, recipe, ARTREC_PYTHON=str(python))
     building = home / ".airflow.db.building"
     while not (building.exists() and building.stat().st_size):
-        assert first.poll() is None, ended(first)
+        assert first.poll() is None, finish(first)
         time.sleep(0.05)
     os.killpg(first.pid, signal.SIGKILL)
-    ended(first)
+    finish(first)
     assert not (home / "airflow.db").exists()
     done = run(home, DAY, recipe, ARTREC_PYTHON=str(python))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -135,7 +136,6 @@ def test_a_night_that_was_killed_while_airflow_was_set_up_can_be_run_again(tmp_p
 
 @pytest.mark.slow
 def test_a_small_night_from_end_to_end(home: Path, tmp_path: Path) -> None:
-    # Of 80 visitors the one bot makes a third of the events, and the gate throws a bot's events out.
     recipe = small_recipe(tmp_path)
     done = run(home, DAY, recipe, ARTREC_PYTHON=sys.executable)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -152,8 +152,8 @@ def test_a_night_that_is_ended_leaves_no_process_behind(home: Path, tmp_path: Pa
     line = [ROOT / "infra" / "airflow.sh", "test", "nightly", DAY, str(small_recipe(tmp_path))]
     with subprocess.Popen(line, env=environment_of(home, ARTREC_PYTHON=str(python)), start_new_session=True) as script:
         wait_until(running.exists)
-        everything = psutil.Process(script.pid).children(recursive=True)
+        family = psutil.Process(script.pid).children(recursive=True)
         script.terminate()
     assert script.returncode == 128 + signal.SIGTERM
-    assert len(everything) >= 2
-    wait_until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in everything))
+    assert len(family) >= 2
+    wait_until(lambda: not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family))

@@ -124,7 +124,7 @@ def test_a_crashed_job_says_the_last_line_of_its_traceback(fake_python: Path) ->
 
 def test_a_job_out_of_memory_is_told_so(fake_python: Path) -> None:
     fake_python.write_text("#!/bin/sh\nkill -9 $$\n")
-    with pytest.raises(JobFailed, match=r"ended by SIGKILL \(out of memory\?\): it said nothing"):
+    with pytest.raises(JobFailed, match=r"ended by SIGKILL \(out of memory\?\): it printed nothing"):
         job().execute({})
 
 

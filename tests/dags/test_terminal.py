@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from artrec_dags.terminal import without_tracebacks
+from artrec_dags.terminal import drop_tracebacks
 from tests.conftest import ROOT
 from tests.waiting import wait_until
 
@@ -50,7 +50,7 @@ def alive(session: int) -> list[int]:
 def test_of_a_failed_task_s_traceback_the_last_line_is_shown() -> None:
     lines = ["one\n", "Task failed with exception\n", "Traceback (most recent call last):\n", '  File "a.py"\n']
     lines += ["    raise it\n", "JobFailed: no catalogue\n", "  two\n"]
-    assert list(without_tracebacks(lines)) == ["one\n", "JobFailed: no catalogue\n", "  two\n"]
+    assert list(drop_tracebacks(lines)) == ["one\n", "JobFailed: no catalogue\n", "  two\n"]
 
 
 def test_each_line_is_there_when_it_is_said(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_each_line_is_there_when_it_is_said(tmp_path: Path) -> None:
 def test_a_run_that_fails_says_what_to_do(tmp_path: Path) -> None:
     out, _ = started(tmp_path, RUN, "exit 1").communicate()
     assert out == (
-        "artrec: nightly of 2026-03-30 stopped at the step above; mend what it says and run the same line again\n"
+        "artrec: nightly of 2026-03-30 stopped at the step above; fix what it says and run the same line again\n"
     )
 
 
