@@ -18,12 +18,11 @@ from artrec_core.columns import (
     POSITIVE,
     RANK,
     SCORE,
-    SIMULATED,
     SOURCE,
     STRATEGY,
 )
 
-# The column of the tables (ARTWORK_ID, COUNT) and the like in this folder.
+# The column of all tables of counts in this folder.
 COUNT = "count"
 GROUPS_SHOWN = 10
 
@@ -38,7 +37,6 @@ class ExposureCounts:
     users, rows : number of users and of rows, by strategy
     scores : (RANK, SCORE) all rows of the default strategy
     because_of : (BECAUSE_OF, COUNT) rows of the default strategy by what their reason names
-    simulated_users : number of simulated users in the default strategy
     model_versions : versions that made the rows
     """
 
@@ -47,7 +45,6 @@ class ExposureCounts:
     rows: dict[str, int]
     scores: pl.DataFrame
     because_of: pl.DataFrame
-    simulated_users: int
     model_versions: tuple[str, ...]
 
 
@@ -110,7 +107,6 @@ def count_exposure(parts: Iterable[pl.DataFrame], strategy: str) -> ExposureCoun
     model_versions: set[str] = set()
     users: dict[str, int] = {}
     rows: dict[str, int] = {}
-    simulated_users = 0
     for part in parts:
         artworks.append(part.group_by(STRATEGY, ARTWORK_ID).len(COUNT))
         # Every user has one row of rank 1.
@@ -121,7 +117,6 @@ def count_exposure(parts: Iterable[pl.DataFrame], strategy: str) -> ExposureCoun
         own_rows = part.filter(pl.col(STRATEGY) == strategy)
         scores.append(own_rows.select(RANK, SCORE))
         because_of.append(own_rows.group_by(BECAUSE_OF).len(COUNT))
-        simulated_users += own_rows.filter((pl.col(RANK) == 1) & pl.col(SIMULATED)).height
         model_versions |= set(part.get_column(MODEL_VERSION).unique().drop_nulls().to_list())
     return ExposureCounts(
         artworks=_sum_counts(artworks, [STRATEGY, ARTWORK_ID]),
@@ -129,7 +124,6 @@ def count_exposure(parts: Iterable[pl.DataFrame], strategy: str) -> ExposureCoun
         rows=dict(sorted(rows.items())),
         scores=pl.concat(scores) if scores else pl.DataFrame(schema={RANK: pl.Int32(), SCORE: pl.Float32()}),
         because_of=_sum_counts(because_of, [BECAUSE_OF]),
-        simulated_users=simulated_users,
         model_versions=tuple(sorted(model_versions)),
     )
 
