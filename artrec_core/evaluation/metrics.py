@@ -136,7 +136,22 @@ def _count_ranks(
 
 
 def ranks_of_scores(scores: Float32Array, targets: Int32Array, *, exclude: Any = None) -> tuple[Int32Array, Int32Array]:
-    """Count as `ranks` does, but from given scores (U, I)."""
+    """Count as `ranks` does, but from given scores.
+
+    Parameters
+    ----------
+    scores
+        (U, I) float32.
+    targets
+        Row of each user's target, (U,).
+    exclude
+        CSR (U, I) of artworks that are not counted.
+
+    Returns
+    -------
+    better, tied
+        (U,) int32 each.
+    """
     starts, excluded_items = csr_rows(exclude, (scores.shape[0], scores.shape[1]), "exclude")
     better, tied = np.zeros(len(scores), np.int32), np.zeros(len(scores), np.int32)
     for row, target in enumerate(targets):

@@ -79,7 +79,7 @@ def folded_inputs(lake: str, day: str, recipe: Path, artwork_count: int, rng: np
     )
     folding = scored.foldings[scored.default]
     user_count = scored.data.shape[0]
-    users = folding.users(0, user_count)[np.flatnonzero(folding.has_vector(0, user_count))]
+    users = folding.users(0, user_count)[np.flatnonzero(folding.have_vectors(np.arange(user_count)))]
     artworks = folding.items[rng.permutation(len(folding.items))[:artwork_count]]
 
     def draw_users(count: int, rng: np.random.Generator) -> np.ndarray:

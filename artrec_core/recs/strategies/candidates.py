@@ -28,7 +28,14 @@ class Candidates:
         return np.where(is_artwork.any(axis=1), lowest, 0.0).astype(np.float64)
 
     def merge(self, ids: Int32Array, scores: Float32Array) -> "Candidates":
-        """These candidates and more of the same users, (U, m); each artwork stands once."""
+        """These candidates and more of the same users; each artwork stands once.
+
+        Parameters
+        ----------
+        ids, scores
+            More artworks of each user and their scores, (U, m) each, padded with -1 and -inf. An artwork that is among
+            the candidates already must have the same score there.
+        """
         if ids.shape[1] == 0:
             return self
         all_ids, all_scores = np.hstack([self.ids, ids]), np.hstack([self.scores, scores])
@@ -45,7 +52,15 @@ class Candidates:
         return Candidates(np.ascontiguousarray(ids, np.int32), np.ascontiguousarray(scores, np.float32))
 
     def merge_for(self, rows: Int64Array, ids: Int32Array, scores: Float32Array) -> "Candidates":
-        """These candidates and more for the users of these rows: ids and scores (rows, m)."""
+        """These candidates and more for some of the users.
+
+        Parameters
+        ----------
+        rows
+            Rows of these users.
+        ids, scores
+            Their artworks and scores, (rows, m) each, as in `merge`.
+        """
         all_ids, all_scores = empty_results(len(self.ids), ids.shape[1])
         all_ids[rows], all_scores[rows] = ids, scores
         return self.merge(all_ids, all_scores)
@@ -131,7 +146,10 @@ class CandidateSearch:
         return ids, scores
 
     def find_popular(self, rows: Int64Array, k: int, artworks: Int64Array | None) -> tuple[Int32Array, Float32Array]:
-        """The k most popular artworks that each user has not seen, as `find_best` returns them, whoever has scores."""
+        """Find the k most popular artworks that each user has not seen, also for users who have scores.
+
+        The parameters and the result are those of `find_best`.
+        """
         return self._most_popular(self.seen_pairs[rows], k, artworks)
 
     def _most_popular(self, exclude: csr_array, k: int, artworks: Int64Array | None) -> tuple[Int32Array, Float32Array]:

@@ -56,7 +56,7 @@ def find_new_artworks(
 
 
 def hash_texts(texts: pl.Series, salt: str = "") -> Hashes:
-    """Hash each text to 64 bits, the same on every machine."""
+    """Hash each text to 64 bits, (n,), the same on every machine. Another salt gives other hashes."""
     digests = [hashlib.blake2b(f"{salt}\0{text}".encode(), digest_size=8).digest() for text in texts]
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 

@@ -52,6 +52,13 @@ class AllowedArtworks:
 def find_blocked(catalogue: pl.DataFrame, blocks: Sequence[Block]) -> BlockedArtworks:
     """Find the artworks of the catalogue that any of these block lists names, by id or by creator.
 
+    Parameters
+    ----------
+    catalogue
+        The artworks, I rows.
+    blocks
+        Sections of the recipe: ids, names of creators and files with both.
+
     Raises
     ------
     MissingInput
@@ -109,7 +116,14 @@ def apply_filters(catalogue: pl.DataFrame, filters: Filters, is_blocked: BoolArr
 
 
 def museum_mask(catalogue: pl.DataFrame, names: list[str]) -> BoolArray:
-    """Whether each artwork is from a museum or a source of one of these names, (I,). Letter case does not matter.
+    """Whether each artwork is from a museum or a source of one of these names, (I,).
+
+    Parameters
+    ----------
+    catalogue
+        The artworks, I rows.
+    names
+        Names of museums or sources. Letter case does not matter.
 
     Raises
     ------

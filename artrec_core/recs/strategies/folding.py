@@ -67,10 +67,6 @@ class Folding:
             parts.append(np.ones((len(rows), 1)))
         return np.hstack([np.zeros((len(rows), 0)), *parts]).astype(np.float32)
 
-    def has_vector(self, begin: int, end: int) -> BoolArray:
-        """Whether each of users begin..end has a vector in any part, (end - begin,)."""
-        return self.have_vectors(np.arange(begin, end))
-
     def have_vectors(self, rows: Int64Array) -> BoolArray:
         """Whether each of the users of these rows has a vector in any part, (rows,)."""
         has_vector = np.zeros(len(rows), bool)
@@ -132,7 +128,16 @@ def fold(
 def spread(component: Component, alignment: Alignment, *, seed: int = 0) -> float:
     """The standard deviation of a component's scores over items within a user.
 
-    It is 0 where the component gives all items the same score. The users and items are a sample drawn with `seed`.
+    It is 0 where the component gives all items the same score.
+
+    Parameters
+    ----------
+    component
+        The component, with vectors of all users and items.
+    alignment
+        How vectors of both sides are compared.
+    seed
+        Seed of the sample of users and items.
     """
     rng = np.random.default_rng(seed)
     items = _sample_rows(len(component.items), ITEMS_IN_SAMPLE, rng)

@@ -94,7 +94,15 @@ class ListBuilder:
         self._allowed_rows = None if self.allowed.mask.all() else self.allowed.rows
 
     def with_users(self, data: ScoringData, folding: Folding) -> "ListBuilder":
-        """The same strategy for other users. What depends on artworks alone is computed once and shared."""
+        """The same strategy for other users. What depends on artworks alone is computed once and shared.
+
+        Parameters
+        ----------
+        data
+            These users, and the same artworks.
+        folding
+            The strategy's folded vectors for these users.
+        """
         artwork_properties = (
             "prepared",
             "popular_order",

@@ -1,12 +1,13 @@
 """Rows of CSV: a faulty row affects no other row, and its message names its line."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from artrec_core.data.files import csv_fault, read_records
+from artrec_core.data.files import csv_fault, read_byte_lines, read_records, read_text_lines
 from artrec_core.errors import MissingInput
 
 HEADER = "user_id,artwork_id,kind,at,text"
@@ -78,3 +79,23 @@ def test_a_header_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_bytes(b"")
     assert list(read_records("app", str(tmp_path / "events.csv"))) == []
+
+
+@pytest.mark.parametrize("is_gzip", [False, True])
+def test_byte_lines_keep_their_ends_and_text_lines_lose_the_mark_of_their_encoding(
+    tmp_path: Path, is_gzip: bool
+) -> None:
+    lines = [b"\xef\xbb\xbffirst\r\n", b"\n", b"\xff last"]
+    path = tmp_path / "lines"
+    path.write_bytes(gzip.compress(b"".join(lines)) if is_gzip else b"".join(lines))
+    assert list(read_byte_lines("app", str(path))) == lines
+    assert list(read_text_lines("app", str(path))) == ["first", "", "\ufffd last"]
+    assert list(read_text_lines("app", str(path), keep_ends=True)) == ["first\r\n", "\n", "\ufffd last"]
+
+
+def test_a_damaged_file_is_an_error_that_names_the_source(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jsonl.gz"
+    path.write_bytes(gzip.compress(b"null\n" * 1000)[:20])
+    for read in (read_byte_lines, read_text_lines, read_records):
+        with pytest.raises(MissingInput, match=r"^app: .*cut.jsonl.gz is cut off or damaged .*; fetch it again"):
+            list(read("app", str(path)))

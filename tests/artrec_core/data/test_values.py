@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artrec_core.data.values import LONGEST_ID, boolean, identifier, number, statement, text
+from artrec_core.data.values import LONGEST_ID, boolean, identifier, named_identifier, number, statement, text
 
 
 @pytest.mark.parametrize("value", [55, 55.0, "55", "55.0", " 55.00 ", "\u200b55", "\t55\n"])
@@ -98,3 +98,10 @@ def test_blank_text_is_nothing(read: object) -> None:
 def test_a_number_has_no_underscores() -> None:
     with pytest.raises(ValueError, match="not a number"):
         number("1_2")
+
+
+def test_the_error_of_a_named_id_begins_with_its_field() -> None:
+    assert named_identifier(" 55.0 ", "id") == "55"
+    assert named_identifier(None, "id") is None
+    with pytest.raises(ValueError, match=r"^id is true, not an id$"):
+        named_identifier(True, "id")

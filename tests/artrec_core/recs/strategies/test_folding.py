@@ -87,7 +87,7 @@ def test_a_component_with_equal_scores_for_all_items_adds_nothing() -> None:
 def test_users_with_a_vector() -> None:
     users = np.array([[1, 0], [0, 0]], np.float32)
     folding = fold([Component("text", np.eye(2, dtype=np.float32), users)], {"text": 1.0})
-    assert folding.has_vector(0, 2).tolist() == [True, False]
+    assert folding.have_vectors(np.arange(2)).tolist() == [True, False]
     assert folding.users(1, 2).tolist() == [[0, 0]]
 
 
