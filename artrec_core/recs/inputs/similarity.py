@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_array
 
-from artrec_core.arrays import Float32Array, Float64Array, Int32Array, Int64Array
+from artrec_core.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 from artrec_core.recs.topk.search import PreparedItems, top_k
 
 # 4,096 lists x 20 artworks x 384 numbers x 4 bytes = 126 MB.
@@ -66,7 +66,7 @@ def list_diversity(ids: Int32Array, unit_vectors: Float32Array) -> Float64Array:
     -------
     One value per list with at least two artworks.
     """
-    has_vector = unit_vectors.any(axis=1)
+    has_vector: BoolArray = unit_vectors.any(axis=1)
     is_artwork = (ids >= 0) & has_vector[ids]
     counts = is_artwork.sum(axis=1)
     rows = np.flatnonzero(counts >= 2)
