@@ -1,4 +1,4 @@
-"""What Ray Tune tells of trials, kept: each trial's file, and its run in MLflow below the search's own."""
+"""What Ray Tune reports of the trials, recorded: a file for each trial, and an MLflow run below the search's run."""
 
 import json
 import logging
@@ -15,154 +15,168 @@ from artrec_core.errors import ArtrecError
 from artrec_core.model.registry import FINGERPRINT, Registry
 from artrec_core.model.search_space import SearchSpace, Values, apply_values
 from jobs.progress import ShowStages, Stage, time_left
-from jobs.tuning.records import Trial, ranked, trials_in
+from jobs.tuning.records import Trial, rank_trials, trials_in
 from jobs.tuning.trial import values_of
 
 log = logging.getLogger("artrec")
 
 PARENT, RUN_NAME, RUN_FILE = "mlflow.parentRunId", "mlflow.runName", "mlflow_run.txt"
-OF_CURVE = ("pass", "figure", "best_pass", "validation", "loss")
+CURVE_KEYS = ("pass", "figure", "best_pass", "validation", "loss")
 
 
-class Log(tune.Callback):  # type: ignore[misc]
-    """The files and runs of a search's trials. Trouble with MLflow is raised when the trials are over (`check`)."""
+class TrialRecorder(tune.Callback):  # type: ignore[misc]
+    """Writes the files and MLflow runs of a search's trials.
+
+    Ray Tune would take an error of MLflow for an error of the trial. So the error is kept, and `check` raises it when the
+    trials are over.
+    """
 
     def __init__(
         self, recipe: Recipe, space: SearchSpace, folder: Path, tags: dict[str, str], expected: int = 0
     ) -> None:
+        """`folder` and `tags` are the search's; `expected` is the number of trials to come."""
         self.recipe, self.space, self.folder, self.tags = recipe, space, folder, tags
         self.registry = Registry(recipe.store)
         self.expected = expected
         self.show: ShowStages = lambda stages: None
-        before = trials_in(folder)
-        # What was under way when the search was killed is begun again under its number.
-        self._again = [one for one in before if one.ended is None]
-        self._over = [one for one in before if one.ended is not None]
-        self._next = max((one.number for one in before), default=-1) + 1
+        earlier_trials = trials_in(folder)
+        # Trials that ran when the search was killed start again under their numbers.
+        self._interrupted = [trial for trial in earlier_trials if trial.ended is None]
+        self._finished_before = [trial for trial in earlier_trials if trial.ended is not None]
+        self._next_number = max((trial.number for trial in earlier_trials), default=-1) + 1
         self._trials: dict[str, Trial] = {}
-        self._runs: dict[str, str] = {}
-        self._begun: dict[str, float] = {}
-        self._begun_at = time.monotonic()
+        self._run_ids: dict[str, str] = {}
+        self._start_times: dict[str, float] = {}
+        self._search_start = time.monotonic()
         self._parent = ""
         self._error: Exception | None = None
 
     @property
     def interrupted(self) -> list[Values]:
-        """The points that were under way when the search was killed."""
-        return [dict(one.values) for one in self._again]
+        """The points of the trials that ran when the search was killed."""
+        return [dict(trial.values) for trial in self._interrupted]
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Open the search's run in MLflow, or open it again, and close it."""
-        self._to_mlflow(self._open)
+    def record_search(self) -> Iterator[None]:
+        """Start or reopen the search's run in MLflow, and end it after the block."""
+        self._try_mlflow(self._open_run)
         try:
             yield
         except BaseException:
-            self._to_mlflow(lambda: self.registry.end_run(self._parent, "KILLED"))
+            self._try_mlflow(lambda: self.registry.end_run(self._parent, "KILLED"))
             raise
-        self._to_mlflow(lambda: self.registry.end_run(self._parent))
+        self._try_mlflow(lambda: self.registry.end_run(self._parent))
 
     def check(self, errors: list[Exception]) -> None:
-        """Say which trials broke for a reason that lies not in their point; `ArtrecError` where all did, or MLflow could not be written."""
-        if self._error is not None:
-            raise ArtrecError(f"{self._error}; the trials are kept in {self.folder}") from self._error
-        if errors:
-            said = f"{len(errors)} trials broke ({str(errors[0]).strip().splitlines()[-1]})"
-            said += "; run the same line again to try them once more"
-            if not ranked(trials_in(self.folder)):
-                raise ArtrecError(said)
-            log.warning("tune: %s", said)
+        """Warn of trials that broke for a reason other than their point.
 
-    # -- what Tune tells -----------------------------------------------------------------------------------------
+        Raises `ArtrecError` if all of them broke, or if MLflow could not be written.
+        """
+        if self._error is not None:
+            raise ArtrecError(f"{self._error}; the trials are stored in {self.folder}") from self._error
+        if errors:
+            message = f"{len(errors)} trials broke ({str(errors[0]).strip().splitlines()[-1]})"
+            message += "; run the same command again to repeat them"
+            if not rank_trials(trials_in(self.folder)):
+                raise ArtrecError(message)
+            log.warning("tune: %s", message)
+
+    # -- called by Ray Tune --------------------------------------------------------------------------------------
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        """A trial gets its number, its file and its run."""
+        """Give the trial its number, its file and its MLflow run."""
         values = values_of(trial.config, self.space)
-        again = next((one for one in self._again if one.values == values), None)
-        if again is None:
-            number, self._next = self._next, self._next + 1
+        interrupted = next((record for record in self._interrupted if record.values == values), None)
+        if interrupted is None:
+            number, self._next_number = self._next_number, self._next_number + 1
         else:
-            self._again.remove(again)
-            number = again.number
-        told = Trial(number=number, values=values)
-        told.save(self.folder)
-        self._trials[trial.trial_id], self._begun[trial.trial_id] = told, time.monotonic()
-        self._to_mlflow(lambda: self._start_run(trial.trial_id, told))
+            self._interrupted.remove(interrupted)
+            number = interrupted.number
+        record = Trial(number=number, values=values)
+        record.save(self.folder)
+        self._trials[trial.trial_id], self._start_times[trial.trial_id] = record, time.monotonic()
+        self._try_mlflow(lambda: self._start_trial_run(trial.trial_id, record))
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
-        """A pass is added to the curve, or what the trial says of its end is noted."""
-        told = self._trials[trial.trial_id]
-        told.figure = float(result["figure"])
+        """Add an epoch to the trial's curve, or note how the trial ended."""
+        record = self._trials[trial.trial_id]
+        record.figure = float(result["figure"])
         if "ended" in result:
-            told.ended, told.why, told.same_as = result["ended"], result.get("why", ""), result.get("same_as")
+            record.ended, record.why, record.same_as = result["ended"], result.get("why", ""), result.get("same_as")
             return
-        told.best_pass = result["best_pass"]
-        told.curve.append({name: result[name] for name in OF_CURVE})
+        record.best_pass = result["best_pass"]
+        record.curve.append({key: result[key] for key in CURVE_KEYS})
         metrics = [(f"user/{name}", float(result[name]), int(result["pass"])) for name in ("loss", "validation")]
-        self._to_mlflow(lambda: self.registry.log_metrics(self._runs[trial.trial_id], metrics))
-        self._show()
+        self._try_mlflow(lambda: self.registry.log_metrics(self._run_ids[trial.trial_id], metrics))
+        self._show_progress()
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        """A trial is over; it was ended early if it did not say so itself."""
-        told = self._trials[trial.trial_id]
-        told.ended = told.ended or "stopped"
-        told.seconds = round(time.monotonic() - self._begun[trial.trial_id], 1)
-        told.save(self.folder)
-        self._to_mlflow(lambda: self._end_run(self._runs[trial.trial_id], told))
-        self._show()
+        """Write the finished trial. A trial that did not report its end was stopped early."""
+        record = self._trials[trial.trial_id]
+        record.ended = record.ended or "stopped"
+        record.seconds = round(time.monotonic() - self._start_times[trial.trial_id], 1)
+        record.save(self.folder)
+        self._try_mlflow(lambda: self._end_trial_run(self._run_ids[trial.trial_id], record))
+        self._show_progress()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        """A trial broke: its file stays open, so that it is tried again."""
-        self._to_mlflow(lambda: self.registry.end_run(self._runs[trial.trial_id], "FAILED"))
+        """End the MLflow run of a trial that broke. Its file says that it is not over, so it runs again."""
+        self._try_mlflow(lambda: self.registry.end_run(self._run_ids[trial.trial_id], "FAILED"))
 
-    def _show(self) -> None:
-        ours = list(self._trials.values())
-        over, total = [*self._over, *(one for one in ours if one.ended is not None)], len(self._over) + self.expected
-        facts = [f"{len(over)} of {total} trials over, {sum(len(one.curve) for one in ours)} epochs trained"]
-        best = max([*self._over, *ours], key=lambda one: one.figure)
+    def _show_progress(self) -> None:
+        trials = list(self._trials.values())
+        finished = [*self._finished_before, *(trial for trial in trials if trial.ended is not None)]
+        total = len(self._finished_before) + self.expected
+        epochs = sum(len(trial.curve) for trial in trials)
+        facts = [f"{len(finished)} of {total} trials finished, {epochs} epochs trained"]
+        best = max([*self._finished_before, *trials], key=lambda trial: trial.figure)
         facts.append(f"best validation NDCG@10 {best.figure:.3f}".replace(" 0.", " .") + f" of trial {best.number}")
-        now_over = len(over) - len(self._over)
-        if 0 < now_over < self.expected:
-            pace = (time.monotonic() - self._begun_at) / now_over
-            facts.append(time_left(pace * (self.expected - now_over)))
-        self.show([Stage("trials", len(over), total, ", ".join(facts))])
+        finished_now = len(finished) - len(self._finished_before)
+        if 0 < finished_now < self.expected:
+            seconds_per_trial = (time.monotonic() - self._search_start) / finished_now
+            facts.append(time_left(seconds_per_trial * (self.expected - finished_now)))
+        self.show([Stage("trials", len(finished), total, ", ".join(facts))])
 
     # -- MLflow --------------------------------------------------------------------------------------------------
 
-    def _to_mlflow(self, tell: Callable[[], None]) -> None:
+    def _try_mlflow(self, write: Callable[[], None]) -> None:
         if self._error is not None:
             return
         try:
-            tell()
-        except Exception as error:  # Tune would take it for the trial's own; raised again in `check`
+            write()
+        except Exception as error:
             self._error = error
 
-    def _open(self) -> None:
+    def _open_run(self) -> None:
         file = self.folder / RUN_FILE
         if file.exists():
             self._parent = file.read_text()
             self.registry.reopen_run(self._parent)
-            for one in self._over:  # killed between a trial's file and the end of its run
-                for left in self.registry.open_runs(self.recipe.train.experiment, self._fingerprint(one)):
-                    self._end_run(left, one)
+            # A search that was killed between a trial's file and the end of its run left the run open.
+            for trial in self._finished_before:
+                for run_id in self.registry.open_runs(self.recipe.train.experiment, self._fingerprint(trial)):
+                    self._end_trial_run(run_id, trial)
             return
-        space = {f"tune.{key}": json.dumps(among if isinstance(among, list) else among.model_dump())
-                 for key, among in self.space.items()}  # fmt: skip
+        space = {
+            f"tune.{key}": json.dumps(domain if isinstance(domain, list) else domain.model_dump())
+            for key, domain in self.space.items()
+        }
         tags = {**self.tags, RUN_NAME: f"tune {self.tags[FINGERPRINT]}"}
         self._parent = self.registry.start_run(self.recipe.train.experiment, tags, space)
         file.write_text(self._parent)
 
-    def _start_run(self, trial_id: str, told: Trial) -> None:
-        mark = {FINGERPRINT: self._fingerprint(told), PARENT: self._parent}
-        recipe = apply_values(self.recipe, dict(told.values))
+    def _start_trial_run(self, trial_id: str, trial: Trial) -> None:
+        own_tags = {FINGERPRINT: self._fingerprint(trial), PARENT: self._parent, RUN_NAME: f"trial {trial.number}"}
+        recipe = apply_values(self.recipe, dict(trial.values))
         parameters = {**recipe.model.model_dump(), **recipe.train.model_dump()}
-        tags = {**self.tags, **mark, RUN_NAME: f"trial {told.number}"}
-        self._runs[trial_id] = self.registry.start_run(self.recipe.train.experiment, tags, parameters)
+        self._run_ids[trial_id] = self.registry.start_run(
+            self.recipe.train.experiment, {**self.tags, **own_tags}, parameters
+        )
 
-    def _end_run(self, run_id: str, told: Trial) -> None:
-        self.registry.log_metrics(run_id, [("tune/figure", told.figure, 0)])
-        self.registry.log_metrics(self._parent, [("tune/figure", told.figure, told.number)])
-        self.registry.end_run(run_id, "FAILED" if told.ended == "failed" else "FINISHED")
+    def _end_trial_run(self, run_id: str, trial: Trial) -> None:
+        self.registry.log_metrics(run_id, [("tune/figure", trial.figure, 0)])
+        self.registry.log_metrics(self._parent, [("tune/figure", trial.figure, trial.number)])
+        self.registry.end_run(run_id, "FAILED" if trial.ended == "failed" else "FINISHED")
 
-    def _fingerprint(self, told: Trial) -> str:
-        return f"{self.tags[FINGERPRINT]}-{told.number}"
+    def _fingerprint(self, trial: Trial) -> str:
+        return f"{self.tags[FINGERPRINT]}-{trial.number}"

@@ -1,4 +1,4 @@
-"""What became of each trial of a search, a small file each: the table that is shown, and what a search that was killed goes on from."""
+"""The trials of a search, one small file each. Tables are printed from them, and a killed search resumes from them."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +12,11 @@ TRIALS = "trials"
 
 
 class Trial(BaseModel):
-    """A trial by its number. `figure` is the best validation figure, `best_pass` the pass it was seen after.
+    """A trial, named by its number.
 
-    `ended` is None until it is over: trained to the end, stopped early, or failed (`why` says of what). `curve` has a row a pass.
+    `figure` is its best validation metric and `best_pass` the epoch of that metric. `ended` is None until the trial is
+    over: trained to the end, stopped early, or failed (`why` gives the reason). `same_as` is an earlier trial of the
+    same point, whose metric was taken over. `curve` has one row for each epoch.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -29,24 +31,24 @@ class Trial(BaseModel):
     curve: list[dict[str, Any]] = []
 
     def save(self, folder: Path) -> None:
-        """Write the trial's file, whole or not at all."""
+        """Write the trial's file into the search's folder."""
         path = folder / TRIALS / f"{self.number:04d}.json"
         with write_atomically(path) as building:
             building.write_text(self.model_dump_json(indent=1))
 
 
 def trials_in(folder: Path) -> list[Trial]:
-    """The trials of a search's folder, in the order in which they began."""
+    """The trials of a search's folder, by number."""
     files = sorted((folder / TRIALS).glob("*.json"))
     return [Trial.model_validate_json(file.read_text()) for file in files]
 
 
-def ranked(trials: list[Trial]) -> list[Trial]:
-    """Those that are over, the best first, failed ones last; of equal figures the earlier."""
-    over = [one for one in trials if one.ended is not None]
-    return sorted(over, key=lambda one: (one.ended == "failed", -one.figure, one.number))
+def rank_trials(trials: list[Trial]) -> list[Trial]:
+    """The trials that are over, the best first and failed ones last. Of equal metrics, the lower number is first."""
+    finished = [trial for trial in trials if trial.ended is not None]
+    return sorted(finished, key=lambda trial: (trial.ended == "failed", -trial.figure, trial.number))
 
 
-def finished_alike(folder: Path, values: Values) -> Trial | None:
-    """The first trial of the same point that is over, or None."""
-    return next((one for one in trials_in(folder) if one.ended is not None and one.values == values), None)
+def find_finished(folder: Path, values: Values) -> Trial | None:
+    """The first trial at this point that is over, or None."""
+    return next((trial for trial in trials_in(folder) if trial.ended is not None and trial.values == values), None)

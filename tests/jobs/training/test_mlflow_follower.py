@@ -10,7 +10,7 @@ import pytest
 from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError
 from artrec_core.model.registry import Registry
-from jobs.training.mlflow_follower import followed
+from jobs.training.mlflow_follower import follow_training
 from tests.artrec_core.model.worlds import tiny_settings
 
 ROOT = Path(__file__).parents[3]
@@ -41,7 +41,7 @@ def losses(registry: Registry, run_id: str) -> list[tuple[float, int]]:
 
 def test_losses_are_in_mlflow_while_training_goes_on(recipe: Recipe, tmp_path: Path):
     registry, file = Registry(recipe.store), tmp_path / "metrics.jsonl"
-    with followed(registry, recipe, TAGS, file) as follower:
+    with follow_training(registry, recipe, TAGS, file) as follower:
         note(file, phase="start")
         time.sleep(0.5)
         assert not (tmp_path / "mlflow.db").exists()  # until the first step the processors are the workers'
@@ -54,7 +54,7 @@ def test_losses_are_in_mlflow_while_training_goes_on(recipe: Recipe, tmp_path: P
 
 def test_a_training_that_fails_before_its_first_step_is_a_failed_run(recipe: Recipe, tmp_path: Path):
     registry = Registry(recipe.store)
-    with pytest.raises(ArtrecError, match="no memory"), followed(registry, recipe, TAGS, tmp_path / "metrics.jsonl"):
+    with pytest.raises(ArtrecError, match="no memory"), follow_training(registry, recipe, TAGS, tmp_path / "metrics.jsonl"):
         raise ArtrecError("no memory")
     experiment = registry.client.get_experiment_by_name(recipe.train.experiment)
     (run,) = registry.client.search_runs([experiment.experiment_id])
