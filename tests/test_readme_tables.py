@@ -84,11 +84,13 @@ def test_a_missing_marker_ends_the_script_before_it_measures(
 
 
 def test_the_caption_names_the_size_the_versions_and_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["/somewhere/tests/benchmarks/topk.py", "--lake", "/data/lake", "--k", "10"])
+    monkeypatch.setattr(
+        "sys.argv", ["/somewhere/tests/benchmarks/topk.py", "--lake", "/data/lake", "--set", 'a="/b/c"', "d/e"]
+    )
     caption = make_caption(sizes="five users", machine="A machine", libraries=["pytest", "no-such-package"])
     assert caption.startswith("Five users; commit ")
     assert f"; A machine; pytest {pytest.__version__}, no-such-package not installed; " in caption
-    assert caption.endswith("`python -m tests.benchmarks.topk --lake .../lake --k 10`.")
+    assert caption.endswith("`python -m tests.benchmarks.topk --lake .../lake --set 'a=\".../c\"' d/e`.")
 
 
 def test_the_commit_says_whether_tracked_files_changed(tmp_path: Path) -> None:

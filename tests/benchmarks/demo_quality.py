@@ -1,127 +1,122 @@
-"""Does the model beat popularity, ALS and EASE on the demo world, and does it gain from text?
+"""Quality of the model on several demo worlds, and what text contributes.
 
-`python tests/benchmarks/demo_quality.py --seeds 201 202 203 [--set train.user_epochs=20 …]`
+`python -m tests.benchmarks.demo_quality --seeds 201 202 203 [--set train.user_epochs=20 …]`
 
-For each seed of the generator of SIMULATED visitors, the demo night is run up to `train` by the same commands as every
-night, in a store of its own. Beside the model stand the baselines, the same model with the documents shuffled among the
-works (what is left then is not text), and an oracle that knows the visitors' true tastes: the ceiling. Leave-one-out by
-time, the full catalogue ranked, seen works left out.
+For each seed of the generator of SIMULATED visitors, the demo run goes up to `train` with the usual commands, in a
+store of its own. Baselines are popularity, ALS and EASE. The same model is also trained with the documents shuffled
+among the artworks: what it reaches then does not come from text. An oracle that knows the visitors' true tastes is the
+ceiling. Leave-one-out by time; the full catalogue is ranked; seen artworks are excluded.
 """
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, OCCURRED_AT, POSITIVE, USER_ID
 from artrec_core.config import Recipe, load
-from artrec_core.data.holdout import leave_one_out
+from artrec_core.data.holdout import in_catalogue, leave_one_out
 from artrec_core.evaluation.metrics import rank_accuracy, ranks_of_scores
 from artrec_core.evaluation.ranking import KS, seen_matrix
 from artrec_core.model.sequences import build_sequences
-from artrec_core.processor import describe_machine
 from jobs.crawl import Crawl
 from jobs.step import Night
-from jobs.train import NOTE, in_catalogue
+from jobs.train import NOTE
+from tests.benchmarks.readme_tables import ROOT, BenchmarkParser, ReadmeTable, make_caption
 
-ROOT = Path(__file__).parents[2]
+TABLE = "demo_quality.py"
 CONFIG = str(ROOT / "infra" / "recipes" / "demo.toml")
 DAY = "2026-03-30"
-FIGURES = ("hr@10", "ndcg@10", "mrr@20")
+METRICS = ("hr@10", "ndcg@10", "mrr@20")
+
+# Values by metric.
+MetricValues = dict[str, float]
 
 
-def overrides(folder: Path, seed: int, given: list[str]) -> list[str]:
-    """The demo recipe in a store of its own, with visitors of this seed."""
-    store = {name: folder / name for name in ("lake", "artifacts", "work")} | {"warehouse": folder / "w.duckdb"}
-    places = [f"store.{name}={json.dumps(str(path))}" for name, path in store.items()]
-    return [*places, f'store.mlflow="sqlite:///{folder}/mlflow.db"', f"events.0.seed={seed}", *given]
+def all_overrides(folder: Path, seed: int, overrides: list[str]) -> list[str]:
+    """Settings of the demo recipe: a store of its own, visitors of this seed, and the given overrides."""
+    paths = {name: folder / name for name in ("lake", "artifacts", "work")} | {"warehouse": folder / "w.duckdb"}
+    store = [f"store.{name}={json.dumps(str(path))}" for name, path in paths.items()]
+    return [*store, f'store.mlflow="sqlite:///{folder}/mlflow.db"', f"events.0.seed={seed}", *overrides]
 
 
-def run(step: str, settings: list[str]) -> None:
-    """One step of the night, as a command."""
-    options = [part for setting in settings for part in ("--set", setting)]
-    subprocess.run(
-        [sys.executable, "-m", f"jobs.{step}", "--config", CONFIG, "--date", DAY, *options], cwd=ROOT, check=True
-    )
+def run_step_command(step: str, settings: list[str]) -> None:
+    arguments = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-m", f"jobs.{step}", "--config", CONFIG, "--date", DAY, *arguments]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
 
 
-def measured(
-    folder: Path, seed: int, given: list[str], *, shuffled: bool
-) -> tuple[Recipe, dict[str, dict[str, float]]]:
-    """The figures of a training run: of the model and of each baseline."""
-    settings = overrides(folder, seed, given)
+def train_and_measure(
+    folder: Path, seed: int, overrides: list[str], *, shuffled: bool
+) -> tuple[Recipe, dict[str, MetricValues]]:
+    """Run up to `train`; returns the recipe and the metrics of the model and of each baseline."""
+    settings = all_overrides(folder, seed, overrides)
     recipe = load(CONFIG, settings)
     for step in ("crawl", "validate", "prepare"):
-        run(step, settings)
+        run_step_command(step, settings)
     if shuffled:
         shuffle_documents(Night(recipe, DAY), seed)
-    run("train", settings)
+    run_step_command("train", settings)
     note = Night(recipe, DAY).lake.read_note(NOTE, DAY)
-    assert note is not None
+    if note is None:
+        raise SystemExit(f"training left no note {NOTE} for {DAY}")
     figures = json.loads(note)["figures"]
-    return recipe, {
-        name: values for name, values in figures.items() if isinstance(values, dict) and "ndcg@10" in values
-    }
+    is_metrics = {name: isinstance(values, dict) and "ndcg@10" in values for name, values in figures.items()}
+    return recipe, {name: values for name, values in figures.items() if is_metrics[name]}
 
 
 def shuffle_documents(night: Night, seed: int) -> None:
-    """Give every work the document, and the makers and subjects it may be asked for by, of another work."""
+    """Give every artwork the texts of another artwork: its document, creators and subjects."""
     catalogue = night.lake.read("catalogue", DAY)
     order = np.random.default_rng(seed).permutation(catalogue.height)
-    mixed = catalogue.select(ARTWORK_ID).with_columns(catalogue[order].drop(ARTWORK_ID).get_columns())
-    night.commit("catalogue", {"shuffled": [night.lake.write_part("catalogue", DAY, mixed.select(catalogue.columns))]})
-    assert mixed[DOCUMENT].to_list() != catalogue[DOCUMENT].to_list()
+    others = catalogue[order].drop(ARTWORK_ID).get_columns()
+    shuffled = catalogue.select(ARTWORK_ID).with_columns(others).select(catalogue.columns)
+    night.commit("catalogue", {"shuffled": [night.lake.write_part("catalogue", DAY, shuffled)]})
+    assert shuffled[DOCUMENT].to_list() != catalogue[DOCUMENT].to_list()
 
 
-def oracle(recipe: Recipe) -> dict[str, float]:
-    """The figures of true tastes on the works that are held out."""
+def measure_oracle(recipe: Recipe) -> MetricValues:
+    """The metrics of the visitors' true tastes on the held-out artworks."""
     night = Night(recipe, DAY)
     catalogue = night.lake.read("catalogue", DAY).sort(ARTWORK_ID)
     histories = in_catalogue(night.lake.read("histories", DAY), catalogue)
     held_out = leave_one_out(histories)
-    last = histories.filter(POSITIVE).group_by(USER_ID).agg(pl.col(OCCURRED_AT).last())
-    test = held_out.test.join(last, on=USER_ID, how="left", maintain_order="left")
-    people, works = test[USER_ID].to_list(), catalogue[ARTWORK_ID].to_list()
+    last_times = histories.filter(POSITIVE).group_by(USER_ID).agg(pl.col(OCCURRED_AT).last())
+    test = held_out.test.join(last_times, on=USER_ID, how="left", maintain_order="left")
+    user_ids, artwork_ids = test[USER_ID].to_list(), catalogue[ARTWORK_ID].to_list()
     truth = Crawl(night).simulation(recipe.events[0].name).truth
-    scores = truth.scores(people, works, test[OCCURRED_AT].to_list())
-    row = {one: number for number, one in enumerate(works)}
-    targets = np.array([row[one] for one in test[ARTWORK_ID].to_list()], np.int64)
-    exclude = seen_matrix(build_sequences(held_out.before_test, people, works), len(works))
+    scores = truth.scores(user_ids, artwork_ids, test[OCCURRED_AT].to_list())
+    row_of = {artwork_id: row for row, artwork_id in enumerate(artwork_ids)}
+    targets = np.array([row_of[artwork_id] for artwork_id in test[ARTWORK_ID].to_list()], np.int64)
+    exclude = seen_matrix(build_sequences(held_out.before_test, user_ids, artwork_ids), len(artwork_ids))
     better, tied = ranks_of_scores(scores.astype(np.float32), targets, exclude=exclude)
     return {name: float(values.mean()) for name, values in rank_accuracy(better, tied, KS).items()}
 
 
-def compared(seed: int, given: list[str]) -> dict[str, dict[str, float]]:
-    """All figures of one seed."""
-    with tempfile.TemporaryDirectory() as place:
-        recipe, found = measured(Path(place) / "true", seed, given, shuffled=False)
-        ceiling = oracle(recipe)
-        _, without = measured(Path(place) / "shuffled", seed, given, shuffled=True)
-    return {**found, "model, shuffled documents": without["model"], "oracle (true tastes)": ceiling}
-
-
-def show(seed: int, found: dict[str, dict[str, Any]]) -> None:
-    """A table of one seed."""
-    print(f"\nseed {seed} (simulated visitors), {', '.join(FIGURES)}")
-    for name, values in sorted(found.items(), key=lambda one: one[1]["ndcg@10"]):
-        print(f"  {name:28s}" + "".join(f"{values[figure]:9.4f}" for figure in FIGURES), flush=True)
+def measure_seed(seed: int, overrides: list[str]) -> dict[str, MetricValues]:
+    """The metrics of one seed by ranker, the lowest NDCG@10 first."""
+    with tempfile.TemporaryDirectory() as folder:
+        recipe, metrics = train_and_measure(Path(folder) / "true", seed, overrides, shuffled=False)
+        metrics["oracle (true tastes)"] = measure_oracle(recipe)
+        _, shuffled_metrics = train_and_measure(Path(folder) / "shuffled", seed, overrides, shuffled=True)
+    metrics["model, shuffled documents"] = shuffled_metrics["model"]
+    return dict(sorted(metrics.items(), key=lambda item: item[1]["ndcg@10"]))
 
 
 def main() -> None:
-    """Measure each seed and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = BenchmarkParser(__doc__, TABLE)
     parser.add_argument("--seeds", type=int, nargs="+", default=[201, 202, 203])
-    parser.add_argument("--set", action="append", default=[], dest="given", metavar="KEY=VALUE")
-    arguments = parser.parse_args()
-    print(describe_machine())
-    for seed in arguments.seeds:
-        show(seed, compared(seed, arguments.given))
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
+    options = parser.parse_options()
+    table = ReadmeTable(TABLE, "seed", "", *(metric.upper() for metric in METRICS))
+    for seed in options.seeds:
+        for name, metrics in measure_seed(seed, options.overrides).items():
+            table.add_row(str(seed), name, *(f"{metrics[metric]:.4f}" for metric in METRICS))
+    table.finish(make_caption(sizes="SIMULATED visitors of the demo world"), write=options.write)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The tables of this folder's README: a benchmark replaces its own, between two marker lines."""
 
 import argparse
+import re
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from artrec_core.processor import describe_machine
 
 ROOT = Path(__file__).parents[2]
 README = Path(__file__).with_name("README.md")
+# The folders of an absolute path, also inside a word such as store.lake="/data/lake".
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[^/\s\"]+/)*")
 
 
 class MissingMarker(ArtrecError):
@@ -182,5 +185,5 @@ def _version_of(package: str) -> str:
 
 def _command() -> str:
     # Folders of one machine say nothing to a reader: only their last name is shown.
-    words = [f".../{Path(word).name}" if word.startswith("/") else word for word in sys.argv[1:]]
+    words = [_FOLDERS.sub(".../", word) for word in sys.argv[1:]]
     return shlex.join(["python", "-m", f"tests.benchmarks.{Path(sys.argv[0]).stem}", *words])
