@@ -1,4 +1,4 @@
-"""Names of the array types that signatures are written in."""
+"""Array types for signatures."""
 
 from typing import TypeAlias
 

@@ -1,24 +1,24 @@
-"""Errors that a person at a terminal can act on: one line that says what to do next."""
+"""Errors that the user at a terminal can solve: one line that says what to do next."""
 
-from artrec_core.urls import redacted
+from artrec_core.urls import redact
 
 
 class ArtrecError(Exception):
-    """Something a person can put right; the command line prints its message alone, without a traceback.
+    """An error that the user can solve. The command line prints its message only, without a traceback.
 
-    URLs in the message lose their user names and passwords: it ends up in terminals, logs and Airflow's pages.
+    User names and passwords are removed from URLs in the message, because it is shown in terminals, logs and Airflow.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(redacted(message))
+        super().__init__(redact(message))
 
 
 class ConfigError(ArtrecError):
-    """A recipe cannot be read or does not hold what it must."""
+    """A recipe cannot be read or is not valid."""
 
 
 class MissingInput(ArtrecError):
-    """A file or service that a recipe names is not there."""
+    """A file or service that a recipe names does not exist."""
 
 
 class MissingPartition(ArtrecError):
@@ -29,8 +29,8 @@ class MissingPartition(ArtrecError):
 
 
 class GateFailed(ArtrecError):
-    """Data broke an expectation that stops the night."""
+    """The data fail an expectation that stops the night."""
 
 
 class ValidatorBroke(ArtrecError):
-    """The validator itself failed: nothing is said about the data."""
+    """The validator itself failed, so nothing is known about the data."""

@@ -1,8 +1,8 @@
-"""A table's day: written whole with a manifest, or not there at all.
+"""The lake: a day of a table is complete with its manifest, or it does not exist.
 
-`<root>/<table>/run_date=YYYY-MM-DD/part-<digest>.parquet` are the rows. Each writer commits `_writer-<name>.json`, a list
-of its parts; the day's `_manifest.json` is swapped in last and lists them all. A day without its manifest does not exist.
-`<root>` is a folder or an `s3://` URL.
+The rows are in `<root>/<table>/run_date=YYYY-MM-DD/part-<digest>.parquet`. Each writer commits `_writer-<name>.json`, a
+list of its parts. The day's `_manifest.json` is written last and lists the parts of all writers. A day without it does
+not exist. `<root>` is a folder or an `s3://` URL.
 """
 
 import hashlib
@@ -26,9 +26,9 @@ from pydantic import BaseModel, ConfigDict
 from artrec_core.columns import LAKE, VOLATILE, conform, empty_frame
 from artrec_core.errors import ArtrecError, MissingPartition
 from artrec_core.files import write_atomically
-from artrec_core.stores import AdvisedCalls, Place, advised, check_folder
+from artrec_core.stores import ExplainedCalls, StoreAddress, check_folder, explain_errors
 
-# The step that writes each table, for messages that say what to run.
+# The step that writes each table, for messages that name the command to run.
 WRITERS = {
     "raw_artworks": "crawl",
     "raw_events": "crawl",
@@ -54,7 +54,7 @@ WRITERS = {
 
 
 class Part(BaseModel):
-    """One Parquet file: its content digest (volatile columns left out) and how many rows it holds."""
+    """One Parquet file: the digest of its content without volatile columns, and its number of rows."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     digest: str
@@ -62,7 +62,7 @@ class Part(BaseModel):
 
 
 class WriterManifest(BaseModel):
-    """What one writer (a source, a shard) committed for a day."""
+    """The parts that one writer (a source, a shard) committed for a day."""
 
     model_config = ConfigDict(extra="forbid")
     writer: str
@@ -72,7 +72,7 @@ class WriterManifest(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a table holds for a day."""
+    """The content of a table for a day, and what it was made from."""
 
     model_config = ConfigDict(extra="forbid")
     table: str
@@ -90,12 +90,12 @@ class Manifest(BaseModel):
 
     @property
     def parts(self) -> list[Part]:
-        """All parts, in the order of the writers' names and of their writing."""
+        """All parts, ordered by writer name, then as they were written."""
         return [part for name in sorted(self.writers) for part in self.writers[name]]
 
 
-def day_of(text: str) -> str:
-    """The night's date as written on a command line, `YYYY-MM-DD`; anything else is an `ArtrecError`."""
+def parse_day(text: str) -> str:
+    """Check a run date from the command line, `YYYY-MM-DD`, and return it; `ArtrecError` if it has another form."""
     try:
         parsed = date.fromisoformat(text)
     except ValueError:
@@ -106,72 +106,98 @@ def day_of(text: str) -> str:
 
 
 def digest_of(value: object) -> str:
-    """A short digest of anything JSON can hold, the same on every machine."""
+    """A short digest of a value that JSON can hold, the same on every machine."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 class Lake:
-    """The tables of one store."""
+    """The tables of one store.
+
+    In all methods, `table` is a key of `columns.LAKE` and `day` a run date, `YYYY-MM-DD`.
+    """
 
     def __init__(self, root: str) -> None:
-        """`root` is a folder or a URL that fsspec knows, such as `s3://bucket/prefix`; `ArtrecError` where it knows none such."""
+        """`root` is a folder or a URL that fsspec supports, such as `s3://bucket/prefix`; `ArtrecError` for other URLs."""
         self.root = root
-        self._place = Place("the lake", root, "store.lake")
+        self._store = StoreAddress("the lake", root, "store.lake")
         try:
-            files, self._path = fsspec.core.url_to_fs(root)
+            filesystem, self._path = fsspec.core.url_to_fs(root)
         except (ValueError, ImportError) as error:
-            raise ArtrecError(f"{self._place.shown} cannot be used ({error}); correct store.lake") from error
-        self._fs: Any = AdvisedCalls(files, self._place)
+            raise ArtrecError(f"{self._store.label} cannot be used ({error}); correct store.lake") from error
+        self._fs: Any = ExplainedCalls(filesystem, self._store)
         self._local = "file" in self._fs.protocol
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     def manifest(self, table: str, day: str) -> Manifest:
-        """The day's manifest; `MissingPartition` where the day does not exist."""
-        found = self.find_manifest(table, day)
-        if found is None:
+        """The day's manifest; `MissingPartition` if the day does not exist."""
+        manifest = self.find_manifest(table, day)
+        if manifest is None:
             raise MissingPartition(table, day, WRITERS[table])
-        return found
+        return manifest
 
     def find_manifest(self, table: str, day: str) -> Manifest | None:
         """The day's manifest, or None."""
         raw = self._read(self._at(table, day, "_manifest.json"))
         return None if raw is None else Manifest.model_validate_json(raw)
 
-    def stands(self, table: str, day: str, fingerprint: str) -> bool:
-        """Whether the day was made from these inputs by this code, and all that its manifest names is still there."""
+    def is_up_to_date(self, table: str, day: str, fingerprint: str) -> bool:
+        """Whether the day has this fingerprint of inputs and code, and all parts of its manifest still exist."""
         manifest = self.find_manifest(table, day)
-        return manifest is not None and manifest.fingerprint == fingerprint and self.holds(table, day, manifest.parts)
+        if manifest is None or manifest.fingerprint != fingerprint:
+            return False
+        return self.has_parts(table, day, manifest.parts)
 
-    def holds(self, table: str, day: str, parts: Iterable[Part]) -> bool:
-        """Whether all these parts are there."""
+    def has_parts(self, table: str, day: str, parts: Iterable[Part]) -> bool:
+        """Whether all these parts exist."""
         names = set(map(posixpath.basename, self._list(self._at(table, day, ""))))
         return all(posixpath.basename(self._part_path(table, day, part)) in names for part in parts)
 
     def days(self, table: str, up_to: str) -> list[str]:
-        """The committed days of a table up to and including `up_to`, oldest first."""
+        """The committed days of a table up to `up_to` (included), oldest first."""
         names = [posixpath.basename(path.rstrip("/")) for path in self._list(posixpath.join(self._path, table))]
         days = sorted(name.removeprefix("run_date=") for name in names if name.startswith("run_date="))
         return [day for day in days if day <= up_to and self.find_manifest(table, day) is not None]
 
     def read(self, table: str, day: str, writer: str | None = None) -> pl.DataFrame:
-        """The rows of a day, or of one writer of it; `MissingPartition` where the day does not exist."""
+        """Read the rows of a day.
+
+        Parameters
+        ----------
+        writer
+            Read only the rows of this writer.
+
+        Raises
+        ------
+        MissingPartition
+            If the day does not exist.
+        ArtrecError
+            If a file of the day is missing or the store cannot be read.
+        """
         manifest = self.manifest(table, day)
         parts = manifest.parts if writer is None else manifest.writers.get(writer, [])
         return self.read_parts(table, day, parts)
 
     def read_or_empty(self, table: str, day: str) -> pl.DataFrame:
-        """The rows of a day, or no rows where the day does not exist."""
+        """Read the rows of a day; no rows if the day does not exist."""
         return empty_frame(LAKE[table]) if self.find_manifest(table, day) is None else self.read(table, day)
 
     def read_parts(self, table: str, day: str, parts: Iterable[Part]) -> pl.DataFrame:
-        """The rows of these parts, in their order."""
+        """Read the rows of these parts, in the order of the parts."""
         frames = [self._read_part(table, day, part) for part in parts]
         return pl.concat(frames) if frames else empty_frame(LAKE[table])
 
     def read_rows(self, table: str, day: str, part: Part, first: int, last: int) -> pl.DataFrame:
-        """Rows first..last (included) of a part; of a large part only the groups of rows that hold them are read."""
+        """Read some rows of a part; only the Parquet row groups that contain them are read.
+
+        Parameters
+        ----------
+        part
+            A part of the day.
+        first, last
+            Numbers of the first and the last row, both included, from 0.
+        """
         from pyarrow.parquet import ParquetFile
 
         path = self._part_path(table, day, part)
@@ -187,14 +213,14 @@ class Lake:
         return conform(frame.slice(first - skipped, last - first + 1), LAKE[table])
 
     def iterate(self, table: str, day: str) -> Iterator[pl.DataFrame]:
-        """The rows of a day, part by part, so that a big table is never held whole."""
+        """Yield the rows of a day part by part, so that a large table is never in memory as a whole."""
         for part in self.manifest(table, day).parts:
             yield self._read_part(table, day, part)
 
     # -- writing -------------------------------------------------------------------------------------------------
 
     def write_part(self, table: str, day: str, frame: pl.DataFrame) -> Part:
-        """Write one part; nothing reads it before a manifest names it. A part that is there already is left alone."""
+        """Write one part. It is not read before a manifest lists it. An existing part is not written again."""
         frame = conform(frame, LAKE[table])
         stable = frame.drop(sorted(VOLATILE & set(frame.columns)))
         raw = _parquet(stable)
@@ -213,13 +239,25 @@ class Lake:
         fingerprint: str,
         figures: dict[str, Any] | None = None,
     ) -> WriterManifest:
-        """Commit one writer's parts, so that a killed step resumes after it."""
+        """Commit the parts of one writer, so that a step that is killed does not repeat them.
+
+        Parameters
+        ----------
+        writer
+            Name of the writer: a source or a shard.
+        parts
+            Its parts, already written.
+        fingerprint
+            Digest of the writer's inputs and code; `find_writer` compares it.
+        figures
+            Counts for the reader of the manifest.
+        """
         manifest = WriterManifest(writer=writer, parts=parts, fingerprint=fingerprint, figures=figures or {})
         self._swap_in(self._at(table, day, f"_writer-{writer}.json"), manifest.model_dump_json(indent=1).encode())
         return manifest
 
     def find_writer(self, table: str, day: str, writer: str, fingerprint: str) -> WriterManifest | None:
-        """What the writer committed for this day from the same inputs and code, or None; None too where parts of it are gone."""
+        """What the writer committed for this day with this fingerprint; None if there is nothing or parts are missing."""
         raw = self._read(self._at(table, day, f"_writer-{writer}.json"))
         manifest = None if raw is None else WriterManifest.model_validate_json(raw)
         if manifest is None or manifest.fingerprint != fingerprint:
@@ -239,7 +277,25 @@ class Lake:
         seconds: float = 0.0,
         model_version: str | None = None,
     ) -> Manifest:
-        """Swap in the day's manifest: from now on a reader sees these parts and no others."""
+        """Write the day's manifest in one step: from then on readers see these parts and no others.
+
+        Parameters
+        ----------
+        writers
+            Writer -> its parts.
+        fingerprint
+            Digest of the inputs, the settings and the code.
+        code_version
+            Digest of the code.
+        made_from
+            Input -> its digest.
+        figures
+            Counts for the reader of the manifest.
+        seconds
+            Duration of the work.
+        model_version
+            Version of the model that made the rows, if any.
+        """
         digests = {name: [part.digest for part in parts] for name, parts in writers.items()}
         manifest = Manifest(
             table=table,
@@ -261,37 +317,43 @@ class Lake:
     # -- notes beside the tables (a step's figures, a report) ------------------------------------------------------
 
     def write_note(self, name: str, day: str, raw: bytes) -> str:
-        """Swap in a small file of the day, `_notes/run_date=D/<name>`; where it lies is returned."""
+        """Write a small file of the day, `_notes/run_date=D/<name>`, in one step, and return its address."""
         path = self._at("_notes", day, name)
         self._swap_in(path, raw)
         return self.address(path)
 
     def read_note(self, name: str, day: str) -> bytes | None:
-        """A small file of the day, or None."""
+        """Read a small file of the day; None if it does not exist."""
         return self._read(self._at("_notes", day, name))
 
     def note_address(self, name: str, day: str) -> str:
-        """Where the small file of the day lies."""
+        """The address of a small file of the day."""
         return self.address(self._at("_notes", day, name))
 
     def address(self, path: str) -> str:
-        """A path inside the store as a person would open it."""
+        """The path or URL under which a user can open a file of the store."""
         return path if self._local else str(self._fs.unstrip_protocol(path))
 
     # -- upkeep --------------------------------------------------------------------------------------------------
 
     def sweep(self, table: str, day: str, *, older_than_seconds: float) -> int:
-        """Remove the day's parts that no manifest names and that are older; how many were removed."""
+        """Remove old parts of the day that no manifest lists, and return their number.
+
+        Parameters
+        ----------
+        older_than_seconds
+            Minimum age of a removed part. A younger part may belong to a writer that has not committed yet.
+        """
         paths = self._list(self._at(table, day, ""))
-        named: set[str] = set()
+        digests: set[str] = set()
         for path in paths:
             if path.endswith(".json"):
-                named |= _digests_in(json.loads(self._fs.cat_file(path)))
+                digests |= _digests_in(json.loads(self._fs.cat_file(path)))
         stale = [
             path
             for path in paths
             if not path.endswith(".json")
-            and posixpath.basename(path).removeprefix("part-").removesuffix(".parquet") not in named
+            and posixpath.basename(path).removeprefix("part-").removesuffix(".parquet") not in digests
             and time.time() - self._modified(path) > older_than_seconds
         ]
         for path in stale:
@@ -299,17 +361,17 @@ class Lake:
         return len(stale)
 
     def free_bytes(self) -> int | None:
-        """How much the disk of a store in a folder has left; None for an object store, which has no such limit."""
+        """Free bytes on the disk of a store in a folder; None for an object store."""
         if not self._local:
             return None
-        with advised(self._place):
+        with explain_errors(self._store):
             os.makedirs(self._path, exist_ok=True)
         return shutil.disk_usage(self._path).free
 
     def check_writable(self) -> None:
-        """Write and remove a file; `ArtrecError` where the store refuses it."""
+        """Write and remove a file; `ArtrecError` if the store does not allow it."""
         if self._local:
-            check_folder(self._place)
+            check_folder(self._store)
             return
         path = posixpath.join(self._path, f".writable-{uuid.uuid4().hex}")
         self._fs.pipe_file(path, b"")
@@ -335,13 +397,13 @@ class Lake:
             yield
         except FileNotFoundError:
             raise ArtrecError(
-                f"{self.address(path)} is gone, and {table} of {day} is not whole without it;"
+                f"{self.address(path)} is missing, so {table} of {day} is not complete;"
                 f" run `artrec {WRITERS[table]} --date {day}` again"
             ) from None
 
     def _list(self, folder: str) -> list[str]:
-        """The paths in a folder; none where it is not there."""
-        # fsspec's S3 client caches listings: what another process committed would stay unseen.
+        """The paths in a folder; none if it does not exist."""
+        # fsspec's S3 client caches listings, so commits of another process would not be found.
         self._fs.invalidate_cache()
         return [str(path) for path in self._fs.ls(folder, detail=False)] if self._fs.exists(folder) else []
 
@@ -352,11 +414,11 @@ class Lake:
             return None
 
     def _swap_in(self, path: str, raw: bytes) -> None:
-        """Write a file so that a reader sees the old one or the whole new one, never a part."""
+        """Write a file so that a reader sees the old content or the whole new content."""
         if not self._local:
             self._fs.pipe_file(path, raw)
             return
-        with advised(self._place), write_atomically(path) as building:
+        with explain_errors(self._store), write_atomically(path) as building:
             building.write_bytes(raw)
 
     def _modified(self, path: str) -> float:

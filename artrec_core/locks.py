@@ -1,4 +1,4 @@
-"""One at a time: locks between the processes of a machine, or of machines that share a disk."""
+"""Locks between the processes of a machine, or of machines that share a disk."""
 
 import logging
 from collections.abc import Iterator
@@ -13,18 +13,29 @@ log = logging.getLogger("artrec")
 
 
 @contextmanager
-def locked(file: Path, busy: str) -> Iterator[None]:
-    """Hold the lock of a file, which is made if need be and stays.
+def hold_lock(file: Path, waiting_message: str) -> Iterator[None]:
+    """Hold a lock within the block; wait if another process holds it.
 
-    Where another process holds it, `busy` is said once and the other is waited for. The system frees the lock of a process
-    that was killed. Raises `ArtrecError` where the file cannot be made.
+    The operating system releases the lock of a process that was killed.
+
+    Parameters
+    ----------
+    file
+        The lock file. It is created if it does not exist, and it stays.
+    waiting_message
+        Logged once if another process holds the lock.
+
+    Raises
+    ------
+    ArtrecError
+        If the lock file cannot be created.
     """
     lock = FileLock(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout:
-        log.info("%s", busy)
+        log.info("%s", waiting_message)
         lock.acquire()
     except OSError as error:
         raise ArtrecError(f"cannot lock {file} ({error}); give this user write access to its folder") from error

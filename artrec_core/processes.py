@@ -1,4 +1,4 @@
-"""Processes that end with the command that started them, however that one ends."""
+"""Child processes that end when the command that started them ends, in whatever way."""
 
 import os
 import signal
@@ -12,149 +12,160 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-# What `kill`, Airflow or Kubernetes sends, and what a terminal sends that is closed.
-ENDING = (signal.SIGTERM, signal.SIGHUP)
-# So long a child may take to end in order, and a command with its children; then they are killed.
+# SIGTERM comes from `kill`, Airflow or Kubernetes, SIGHUP from a terminal that is closed.
+END_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+# Time for a child, or a command with its children, to end after a signal. Then they are killed.
 CHILD_SECONDS = 5.0
 COMMAND_SECONDS = 8.0
 TETHER = Path(__file__).with_name("tether.py")
 
 
 @contextmanager
-def child(
-    command: Sequence[str], *, ending: signal.Signals = signal.SIGTERM, **options: Any
+def child_process(
+    command: Sequence[str], *, end_signal: signal.Signals = signal.SIGTERM, **options: Any
 ) -> Iterator["subprocess.Popen[Any]"]:
-    """Start a process that ends with the block: it gets `ending`, and after a grace it and all it started are killed.
+    """Start a process that ends with the block.
 
-    `options` are those of `subprocess.Popen`. Where this process dies without leaving the block, the child gets SIGTERM (`tethered`).
+    At the end of the block the child gets a signal. If it still runs after `CHILD_SECONDS`, it and its descendants are
+    killed. If this process dies inside the block, the child gets SIGTERM (`tether_command`).
+
+    Parameters
+    ----------
+    command
+        The program and its arguments.
+    end_signal
+        The signal at the end of the block.
+    options
+        Other options of `subprocess.Popen`.
     """
-    process = subprocess.Popen(tethered(command), **options)
+    process = subprocess.Popen(tether_command(command), **options)
     try:
         yield process
     finally:
-        _end(process, ending)
+        _end(process, end_signal)
 
 
 def run(command: Sequence[str]) -> int:
-    """Run a `child` to its end; its exit status, as a shell tells it: 128 and the signal's number where one ended it."""
-    with child(command) as process:
+    """Run a child process to its end and return its exit status: 128 plus the signal's number if a signal ended it."""
+    with child_process(command) as process:
         status = process.wait()
     return status if status >= 0 else 128 - status
 
 
-def tethered(command: Sequence[str]) -> list[str]:
-    """The line that runs a command so that it gets SIGTERM when the thread that starts it ends; only Linux can do so.
+def tether_command(command: Sequence[str]) -> list[str]:
+    """The command in a form that gets SIGTERM when the thread that starts it ends. This works only on Linux.
 
-    Not by `preexec_fn`: between fork and exec, Python may wait for ever for a lock that another thread held.
+    `preexec_fn` is no alternative: between fork and exec, Python may wait forever for a lock of another thread.
     """
     return [sys.executable, "-IS", str(TETHER), str(os.getpid()), *command]
 
 
 @contextmanager
-def ending_in_order() -> Iterator[None]:
-    """SIGTERM and SIGHUP leave the block by `SystemExit`, so that every `finally` ends what it has to; `nohup` is heeded.
+def exit_on_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP within the block into `SystemExit`, so that all `finally` blocks run.
 
-    The exit status is 128 and the signal's number. Where Python hears of the signal too late, in the middle of a long product
-    or query, the process and all it started are killed after COMMAND_SECONDS. For the main thread.
+    The exit status is 128 plus the signal's number. A signal that is ignored, as under `nohup`, stays ignored. Python may
+    handle the signal late, in the middle of a long matrix product or query. After `COMMAND_SECONDS` the process and its
+    descendants are therefore killed. Use it in the main thread.
     """
-    heard: list[int] = []
+    received: list[int] = []
 
     def leave(number: int, _: FrameType | None) -> None:
-        if not heard:  # a second signal must not cut short what the first one began
-            heard.append(number)
+        if not received:  # a second signal must not interrupt the clean-up after the first
+            received.append(number)
             raise SystemExit(128 + number)
 
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    woken = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    threading.Thread(target=_end_late, args=(reader, heard), daemon=True).start()
-    before = {number: signal.getsignal(number) for number in ENDING}
-    for number, handler in before.items():
+    old_wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_kill_if_late, args=(reader, received), daemon=True).start()
+    old_handlers = {number: signal.getsignal(number) for number in END_SIGNALS}
+    for number, handler in old_handlers.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, leave)
     try:
         yield
     except BaseException:
-        if heard:  # Ray, for one, makes another exception of it
-            raise SystemExit(128 + heard[0]) from None
+        if received:  # some libraries, such as Ray, raise another exception instead of SystemExit
+            raise SystemExit(128 + received[0]) from None
         raise
     finally:
-        if not heard:
-            signal.set_wakeup_fd(woken)
+        if not received:
+            signal.set_wakeup_fd(old_wakeup)
             os.close(writer)
-            for number, handler in before.items():
+            for number, handler in old_handlers.items():
                 signal.signal(number, handler)
 
 
 @contextmanager
-def handlers_kept() -> Iterator[None]:
-    """SIGTERM and SIGHUP go on doing what they do; for the start of a library that has handlers of its own."""
-    before = {number: signal.getsignal(number) for number in ENDING}
+def keep_signal_handlers() -> Iterator[None]:
+    """Restore the handlers of SIGTERM and SIGHUP after the block; for the start of a library that sets its own."""
+    old_handlers = {number: signal.getsignal(number) for number in END_SIGNALS}
     yield
     if threading.current_thread() is threading.main_thread():
-        for number, handler in before.items():
+        for number, handler in old_handlers.items():
             signal.signal(number, handler)
 
 
-def _end_late(reader: int, heard: list[int]) -> None:
-    """Wait for a signal that ends the process, and see to it that it does; return where none can come any more."""
+def _kill_if_late(reader: int, received: list[int]) -> None:
+    """Wait for an end signal and kill the process if it does not end in time; return when the pipe is closed."""
     import psutil  # type: ignore[import-untyped]
 
-    while (told := os.read(reader, 1)) and told[0] not in ENDING:
+    while (number := os.read(reader, 1)) and number[0] not in END_SIGNALS:
         pass
-    if not told:
+    if not number:
         os.close(reader)
         return
-    until = time.monotonic() + COMMAND_SECONDS
-    while time.monotonic() < until:
-        if not heard:  # the kernel may have told another thread, and the main one sleeps on
-            signal.pthread_kill(threading.main_thread().ident or 0, told[0])
+    deadline = time.monotonic() + COMMAND_SECONDS
+    while time.monotonic() < deadline:
+        if not received:  # the kernel may have sent it to another thread, while the main thread sleeps
+            signal.pthread_kill(threading.main_thread().ident or 0, number[0])
         time.sleep(0.1)
     _kill(_descendants(psutil.Process()))
-    os._exit(128 + told[0])
+    os._exit(128 + number[0])
 
 
-def _end(process: "subprocess.Popen[Any]", ending: signal.Signals) -> None:
+def _end(process: "subprocess.Popen[Any]", end_signal: signal.Signals) -> None:
     import psutil
 
     if process.poll() is not None:
         return
-    until = time.monotonic() + CHILD_SECONDS
+    deadline = time.monotonic() + CHILD_SECONDS
     leader = psutil.Process(process.pid)
-    # Before the signal: what has lost its parent is not found any more.
-    family = _descendants(leader)
-    process.send_signal(ending)
+    # Listed before the signal: a process that has lost its parent cannot be found any more.
+    descendants = _descendants(leader)
+    process.send_signal(end_signal)
     with suppress(subprocess.TimeoutExpired):
         process.wait(CHILD_SECONDS)
-    left = _left(family, until)
-    doomed = [*left, *(late for one in (leader, *left) for late in _descendants(one))]
-    _kill(doomed)
+    remaining = _wait_for(descendants, deadline)
+    to_kill = [*remaining, *(child for parent in (leader, *remaining) for child in _descendants(parent))]
+    _kill(to_kill)
     process.kill()
     process.wait()
-    _left(doomed, time.monotonic() + 1.0)
+    _wait_for(to_kill, time.monotonic() + 1.0)
 
 
 def _descendants(process: Any) -> list[Any]:
     import psutil
 
     try:
-        found: list[Any] = process.children(recursive=True)
+        descendants: list[Any] = process.children(recursive=True)
     except psutil.NoSuchProcess:
         return []
-    return found
+    return descendants
 
 
-def _left(processes: Sequence[Any], until: float) -> list[Any]:
-    """Those that still run at that time; returns as soon as none does.
+def _wait_for(processes: Sequence[Any], deadline: float) -> list[Any]:
+    """Wait until all processes have ended, at most until the deadline; return those that still run.
 
-    Not `psutil.wait_procs`: in a container nobody may bury what has ended, and it would wait for that.
+    `psutil.wait_procs` would also wait for zombies, which in a container may never be reaped.
     """
-    while (left := [one for one in processes if _runs(one)]) and time.monotonic() < until:
+    while (running := [process for process in processes if _is_running(process)]) and time.monotonic() < deadline:
         time.sleep(0.05)
-    return left
+    return running
 
 
-def _runs(process: Any) -> bool:
+def _is_running(process: Any) -> bool:
     import psutil
 
     try:
@@ -166,6 +177,6 @@ def _runs(process: Any) -> bool:
 def _kill(processes: Sequence[Any]) -> None:
     import psutil
 
-    for one in processes:
+    for process in processes:
         with suppress(psutil.NoSuchProcess):
-            one.kill()
+            process.kill()

@@ -1,9 +1,9 @@
-"""What the processor at hand multiplies fast. The model and scoring ask here, and nowhere else.
+"""Which matrix products this processor computes fast. The model and scoring decide by this module only.
 
 The environment variable `ARTREC_INSTRUCTIONS` names the instruction sets that may be used, such as `avx2` or
-`avx2,avx512`. It switches sets off, never on: any machine can run what a smaller processor runs. Processes inherit it,
-and Ray workers get it (`instruction_limit`). It decides what artrec chooses. What torch chooses inside a product is
-decided by ATEN_CPU_CAPABILITY and ONEDNN_MAX_CPU_ISA.
+`avx2,avx512`. It only switches sets off, so a machine can behave like one with a smaller processor. Child processes
+inherit it, and Ray workers get it by `instruction_limit`. It limits what artrec chooses; ATEN_CPU_CAPABILITY and
+ONEDNN_MAX_CPU_ISA limit what torch chooses inside a product.
 """
 
 import os
@@ -17,7 +17,7 @@ from artrec_core.errors import ConfigError
 
 SETTING = "ARTREC_INSTRUCTIONS"
 CPUINFO = Path("/proc/cpuinfo")
-# What each set needs, in the names of Linux and of torch, which are the same without underscores.
+# The processor flags that each set needs. Linux and torch use the same names, apart from underscores.
 FLAGS = {
     "avx2": {"avx2"},
     "avx512": {"avx512bw", "avx512vl", "avx512dq"},
@@ -30,7 +30,7 @@ NAMES = {"avx2": "AVX2", "avx512": "AVX-512", "vnni": "VNNI", "bf16": "bf16", "a
 
 @dataclass(frozen=True)
 class InstructionSets:
-    """Sets of an x86 processor that decide how artrec multiplies: `vnni` for int8, `bf16` and `amx` for bfloat16."""
+    """Instruction sets of an x86 processor that artrec uses: `vnni` for int8 products, `bf16` and `amx` for bfloat16."""
 
     avx2: bool = False
     avx512: bool = False
@@ -39,37 +39,37 @@ class InstructionSets:
     amx: bool = False
 
     def __str__(self) -> str:
-        """As a table shows them: "AVX2, AVX-512"."""
-        return ", ".join(NAMES[name] for name, there in asdict(self).items() if there) or "no AVX2"
+        """Text for a table, such as "AVX2, AVX-512"."""
+        return ", ".join(NAMES[name] for name, is_present in asdict(self).items() if is_present) or "no AVX2"
 
 
 def instruction_sets() -> InstructionSets:
-    """The processor's sets, less those that `ARTREC_INSTRUCTIONS` leaves out; `ConfigError` where it names an unknown one."""
+    """The processor's sets that `ARTREC_INSTRUCTIONS` allows; `ConfigError` if it names an unknown set."""
     sets, limit = detect_sets(), os.environ.get(SETTING, "")
-    allowed = {word.strip().lower() for word in limit.split(",") if word.strip()}
-    if unknown := sorted(allowed - FLAGS.keys()):
+    allowed_names = {word.strip().lower() for word in limit.split(",") if word.strip()}
+    if unknown_names := sorted(allowed_names - FLAGS.keys()):
         raise ConfigError(
-            f"{SETTING} names {', '.join(unknown)}; its words are {', '.join(FLAGS)}, separated by commas"
+            f"{SETTING} names {', '.join(unknown_names)}; its words are {', '.join(FLAGS)}, separated by commas"
         )
-    if not allowed:
+    if not allowed_names:
         return sets
-    return InstructionSets(**{name: there and name in allowed for name, there in asdict(sets).items()})
+    return InstructionSets(**{name: is_present and name in allowed_names for name, is_present in asdict(sets).items()})
 
 
 @lru_cache(maxsize=1)
 def detect_sets() -> InstructionSets:
-    """All sets of the processor, whatever the environment says."""
+    """All sets of the processor; the environment does not matter."""
     flags = _linux_flags() or _torch_flags()
-    return InstructionSets(**{one.name: flags >= FLAGS[one.name] for one in fields(InstructionSets)})
+    return InstructionSets(**{field.name: flags >= FLAGS[field.name] for field in fields(InstructionSets)})
 
 
 def instruction_limit() -> dict[str, str]:
-    """The environment that hands this process's limit to workers on other machines: empty where there is none."""
+    """Environment variables that pass this process's limit to workers on other machines; empty if there is no limit."""
     return {SETTING: os.environ[SETTING]} if SETTING in os.environ else {}
 
 
 def multiplies_bfloat16(device: str = "cpu") -> bool:
-    """Whether the device has units for bfloat16 products. Without them such a product is some ten times a float32 one."""
+    """Whether the device has units for bfloat16 products. Without them such a product takes ten times as long as in float32."""
     if device.startswith("cuda"):
         import torch
 
@@ -85,43 +85,43 @@ def multiplies_int8() -> bool:
 
 
 def auto_precision(device: str = "cpu") -> Literal["float32", "bfloat16"]:
-    """What `model.precision = "auto"` stands for: bfloat16 where the device has units for it, else float32."""
+    """The precision for `model.precision = "auto"`: bfloat16 if the device has units for it, else float32."""
     return "bfloat16" if multiplies_bfloat16(device) else "float32"
 
 
 def precision_notice(precision: str, device: str = "cpu") -> str | None:
-    """One line where the device makes this precision's products in float32 instead, else None."""
+    """One line of text if the device computes products of this precision in float32 instead, else None."""
     on_cpu = not device.startswith("cuda")
     is_missing = {"bfloat16": not multiplies_bfloat16(device), "int8": on_cpu and not multiplies_int8()}
     if not is_missing.get(precision, False):
         return None
     where = f"this processor ({instruction_sets()})" if on_cpu else "this GPU"
     return (
-        f"{where} has no instructions for {precision} products: they are made in float32, and no faster;"
-        ' set model.precision = "auto" to train what suits the processor'
+        f"{where} has no instructions for {precision} products: they are computed in float32, no faster;"
+        ' set model.precision = "auto" for the precision that suits the processor'
     )
 
 
 def half_weights_notice() -> str | None:
-    """One line where the processor crawls through weights that are kept in bfloat16, else None."""
+    """One line of text if the processor is slow with weights in bfloat16, else None."""
     if multiplies_bfloat16():
         return None
     return (
-        f"this processor ({instruction_sets()}) has no instructions for bfloat16 weights and trains ten times slower than in float32;"
+        f"this processor ({instruction_sets()}) has no instructions for bfloat16 weights and trains ten times as slowly as with float32;"
         " set train.deepspeed to a file without bf16, such as infra/deepspeed/zero3.json"
     )
 
 
 def processor_name() -> str:
-    """Such as "AMD EPYC"."""
+    """Name of the processor, such as "AMD EPYC"."""
     names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
     return next(iter(names), platform.processor() or platform.machine())
 
 
 def describe_machine(threads: int | None = None) -> str:
-    """What a figure was measured on: "AMD EPYC, 2 threads, AVX2". Without `threads`, as many as this process may use."""
-    used = threads or len(os.sched_getaffinity(0))
-    return f"{processor_name()}, {used} thread{'s' if used != 1 else ''}, {instruction_sets()}"
+    """The machine of a measurement, such as "AMD EPYC, 2 threads, AVX2"; without `threads`, all that this process may use."""
+    count = threads or len(os.sched_getaffinity(0))
+    return f"{processor_name()}, {count} thread{'s' if count != 1 else ''}, {instruction_sets()}"
 
 
 def _linux_flags() -> set[str]:
@@ -137,11 +137,11 @@ def _cpuinfo() -> list[str]:
 
 
 def _torch_flags() -> set[str]:
-    # Elsewhere than on Linux; an image without torch multiplies nothing.
+    # For systems other than Linux. Without torch nothing is multiplied.
     try:
         import torch
 
-        found = torch.cpu.get_capabilities()
+        capabilities = torch.cpu.get_capabilities()
     except (ImportError, AttributeError, RuntimeError):
         return set()
-    return {name.replace("_", "") for name, there in found.items() if there is True}
+    return {name.replace("_", "") for name, is_present in capabilities.items() if is_present is True}

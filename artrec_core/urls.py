@@ -1,15 +1,15 @@
-"""Texts as they may be shown: without the user names, passwords and tokens of URLs. Imports nothing heavy."""
+"""Removing user names, passwords and tokens of URLs from texts that are shown. It imports nothing heavy."""
 
 import re
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
 
-# Lengths have a limit, so that no line of a log takes long. `https://host/a@b` has no login;
-# `scheme://user:pass/word@host` has, though `/` should be written %2F there.
+# Lengths are limited, so that long log lines do not take long. `https://host/a@b` has no login.
+# `scheme://user:pass/word@host` has one, although `/` should be written %2F there.
 _SCHEME = r'(?P<scheme>(?<![\w+.-])[\w+.-]*:/{1,2})(?=[^\s/"<>]{0,1000}[:@])'
 _LOGIN = re.compile(_SCHEME + r'(?P<login>[^\s"<>]{0,1000})@')
-# A text that begins with a URL is mostly one and no more: its password may hold blanks and quotes.
+# A text that begins with a URL usually is only this URL. Its password may contain blanks and quotes.
 _FIRST_LOGIN = re.compile(rf"^{_SCHEME}(?P<login>.*)@")
 _NAMES = r"pass(?:word|wd|phrase|code)?|pwd|token|secret|credentials?|signature|(?:api|access|account|secret)[_-]?key(?:[_-]?id)?"
 _SECRET = re.compile(
@@ -19,12 +19,22 @@ _SECRET = re.compile(
 _SEPARATORS = re.compile(r"[@:/?#\[\]%\s]+")
 
 
-def redacted(text: str, *urls: str) -> str:
-    """A URL, or any text that quotes some, without user names, passwords and secret query parameters.
+def redact(text: str, *urls: str) -> str:
+    """Remove user names, passwords and secret query parameters of URLs from a text.
 
-    Hosts, paths and addresses without a login, such as `s3://bucket/key`, stay as they are. The secrets of `urls` are also
-    removed where they stand alone: drivers quote the piece of a URL that they cannot read. URLs need not be well formed;
-    where it is not clear what belongs to a password, more is removed rather than less.
+    Hosts, paths and addresses without a login, such as `s3://bucket/key`, do not change. URLs need not be well formed.
+    If it is not clear where a password ends, more is removed rather than less.
+
+    Parameters
+    ----------
+    text
+        A URL, or any text that contains URLs.
+    urls
+        URLs whose secrets are also removed where they stand alone: drivers quote the part of a URL that they cannot read.
+
+    Returns
+    -------
+    The text with `***` in place of the secrets.
     """
     for secret in sorted({secret for url in urls for secret in _secrets(url)}, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
@@ -34,7 +44,7 @@ def redacted(text: str, *urls: str) -> str:
 
 
 def _secrets(url: str) -> set[str]:
-    """The password and the secret query parameters of a URL: whole, decoded, encoded, and the pieces a driver may quote."""
+    """The password and the secret query parameters of a URL: whole, decoded, encoded, and in parts a driver may quote."""
     values = [match["value"] for match in _SECRET.finditer(url) if match["name"].lower() != "user"]
     if match := _FIRST_LOGIN.match(url):
         values.append(match["login"].partition(":")[2])

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from artrec_core.config.sections import Section
-from artrec_core.urls import redacted
+from artrec_core.urls import redact
 
 
 class Store(Section):
@@ -25,7 +25,7 @@ class Store(Section):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Fields as they are printed: addresses without passwords."""
-        return [(name, redacted(address)) for name, address in self]
+        return [(name, redact(address)) for name, address in self]
 
 
 class Publish(Section):

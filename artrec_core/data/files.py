@@ -17,7 +17,7 @@ import polars as pl
 import polars.selectors as cs
 
 from artrec_core.errors import MissingInput
-from artrec_core.stores import Place, advised
+from artrec_core.stores import StoreAddress, explain_errors
 
 _PARQUET_ROWS = 50_000
 # In characters. A cell may hold a long text, but a quote that is never closed must not make the rest of the file a cell.
@@ -108,7 +108,7 @@ def open_input(name: str, path: str) -> IO[bytes]:
 
     Raises `MissingInput`, which names the source, where it is not there.
     """
-    with advised(Place(f"{name}: the file", path, "its `path`")):
+    with explain_errors(StoreAddress(f"{name}: the file", path, "its `path`")):
         try:
             file: IO[bytes] = fsspec.open(path, "rb").open()
         except (FileNotFoundError, IsADirectoryError):

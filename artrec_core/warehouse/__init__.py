@@ -1,4 +1,4 @@
-"""The warehouse that apps read: one small interface, a DuckDB file or a Postgres database behind it."""
+"""The warehouse that applications read: one small interface to a DuckDB file or a PostgreSQL database."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,61 +7,97 @@ from typing import Any, Protocol
 import polars as pl
 
 from artrec_core.errors import ArtrecError
-from artrec_core.urls import redacted
+from artrec_core.urls import redact
 
-# Warehouse table -> its rows of the day, in as many frames as they come in.
+# Warehouse table -> its rows of the day, in one or more frames.
 Tables = Mapping[str, Iterable[pl.DataFrame]]
-# Told how many rows each table holds in the day that is about to be served; what it raises stops the publication.
+# Gets the number of rows of each table in the loaded day. An error that it raises stops the publication.
 Audit = Callable[[Mapping[str, int]], None]
 
-# Of one letter it is a drive of Windows.
+# At least two letters: one letter is a drive of Windows.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 class Warehouse(Protocol):
-    """Days of tables in the schema `artrec`, each published whole or not at all."""
+    """Days of tables in the schema `artrec`. Each day is published as a whole or not at all."""
 
     def publish(
         self, publication: pl.DataFrame, tables: Tables, audit: Audit, *, keep_days: int | None = None
     ) -> list[str]:
-        """Put a day in place of what there was of it, together with its `publication` (one row of PUBLICATION).
+        """Publish a day; it replaces what was published of the day before.
 
-        The audit runs on the loaded day before anybody can read it; if it raises, or the process dies, the warehouse
-        is as it was. With `keep_days`, the days older than the latest so many are removed (the published one never is);
-        they are returned. Raises `GateFailed` where two rows have one key, `ArtrecError` where another publisher or
-        a reader that does not let go is in the way.
+        The audit runs on the loaded day before anyone can read it. If it raises an error, or the process dies, the
+        warehouse does not change.
+
+        Parameters
+        ----------
+        publication
+            One row of PUBLICATION that describes the day.
+        tables
+            All tables of the warehouse with their rows of the day.
+        audit
+            Called with the number of rows of each loaded table.
+        keep_days
+            Number of latest days to keep. Older days are removed, but never the published one. None: keep all.
+
+        Returns
+        -------
+        The removed days, oldest first.
+
+        Raises
+        ------
+        GateFailed
+            If two rows have the same key, or a row belongs to another day.
+        ArtrecError
+            If another publisher or a long transaction of a reader blocks the publication, or a table is missing.
         """
         ...
 
     def record(self, publication: pl.DataFrame) -> None:
-        """Append a publication that serves nothing, such as a failed one."""
+        """Append a publication without tables, such as a failed one (one row of PUBLICATION)."""
         ...
 
     def publications(self) -> pl.DataFrame:
-        """Every publication, oldest first; no rows where the warehouse is not there yet."""
+        """All publications, oldest first; no rows if the warehouse does not exist yet."""
         ...
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
-        """The rows of a SELECT; `$1`, `$2` stand for the parameters. `ArtrecError` where nothing is published yet."""
+        """The rows of a SELECT.
+
+        Parameters
+        ----------
+        sql
+            The statement, with `$1`, `$2`, … for the parameters.
+        parameters
+            Their values.
+
+        Raises
+        ------
+        ArtrecError
+            If nothing is published yet.
+        """
         ...
 
     def check(self) -> None:
-        """Try what a publication needs and undo it; `ArtrecError` where it is refused, or the warehouse cannot be reached."""
+        """Try what a publication needs and undo it; `ArtrecError` if this fails or the warehouse cannot be reached."""
         ...
 
 
 def open_warehouse(url: str) -> Warehouse:
-    """The warehouse at a `postgresql://` URL or in a DuckDB file; nothing is touched before it is used."""
+    """The warehouse at a `postgresql://` URL or in a DuckDB file. Nothing is opened before the first use.
+
+    Raises `ArtrecError` for other URLs, or if the PostgreSQL client is not installed.
+    """
     if url.startswith(("postgresql://", "postgres://")):
         try:
             from artrec_core.warehouse.postgres import PostgresWarehouse
         except ImportError as error:
             raise ArtrecError(
-                f"store.warehouse is in PostgreSQL, whose client is missing ({error}); pip install 'artrec[postgres]'"
+                f"store.warehouse is in PostgreSQL, but its client is not installed ({error}); run pip install 'artrec[postgres]'"
             ) from error
         return PostgresWarehouse(url)
     if _SCHEME.match(url):
-        raise ArtrecError(f"store.warehouse {redacted(url)} is neither a path of a DuckDB file nor a postgresql:// URL")
+        raise ArtrecError(f"store.warehouse {redact(url)} is neither a path of a DuckDB file nor a postgresql:// URL")
     from artrec_core.warehouse.duckdb import DuckDBWarehouse
 
     return DuckDBWarehouse(url)

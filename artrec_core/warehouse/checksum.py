@@ -1,4 +1,4 @@
-"""What a day holds, whatever order and pieces its rows come in: rows counted and summed up to one checksum."""
+"""The checksum of a day: the same rows give the same checksum, in any order and in any frames."""
 
 from hashlib import blake2b
 
@@ -8,20 +8,20 @@ import polars as pl
 from artrec_core.columns import VOLATILE
 from artrec_core.lake import digest_of
 
-# Rows hashed at a time: their texts are Python objects, some 300 bytes each.
+# Rows hashed at once: their texts are Python objects of about 300 bytes each.
 _CHUNK = 100_000
 
 
-class Tally:
-    """Rows and checksum of tables that pass by frame by frame."""
+class RowChecksum:
+    """Number of rows of each table and the checksum of all rows, built up frame by frame."""
 
     def __init__(self) -> None:
-        """Nothing has passed yet."""
+        """Start without tables."""
         self.rows: dict[str, int] = {}
         self._sums: dict[str, np.ndarray] = {}
 
     def add(self, table: str, frame: pl.DataFrame) -> None:
-        """Count these rows of a table; a table that has none is named all the same."""
+        """Add rows of a table. A table without rows counts too."""
         self.rows[table] = self.rows.get(table, 0) + frame.height
         total = self._sums.setdefault(table, np.zeros(2, dtype=np.uint64))
         for chunk in frame.iter_slices(_CHUNK):
@@ -29,15 +29,15 @@ class Tally:
 
     @property
     def checksum(self) -> str:
-        """The digest of all rows, times of day left out; equal rows in any order have the same."""
+        """The digest of all rows without their times of processing; the order of rows does not matter."""
         return digest_of(
             {table: [self.rows[table], *(int(part) for part in self._sums[table])] for table in sorted(self.rows)}
         )
 
 
 def _sum_of_rows(frame: pl.DataFrame) -> np.ndarray:
-    """The sum of a 128-bit hash of each row, as two words that wrap around."""
-    # polars' own row hash changes between its releases; the texts of these columns do not.
+    """The sum of the rows' 128-bit hashes, as two 64-bit words that wrap around."""
+    # The row hash of polars changes between releases; the texts of the columns do not.
     texts = frame.select(pl.concat_str(_texts(frame), separator="\x1f")).to_series().to_list()
     hashes = b"".join([blake2b(text.encode(), digest_size=16).digest() for text in texts])
     total: np.ndarray = np.frombuffer(hashes, dtype="<u8").reshape(-1, 2).sum(axis=0, dtype=np.uint64)

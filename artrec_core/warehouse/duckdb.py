@@ -1,7 +1,7 @@
-"""The warehouse as a DuckDB file: built aside, then put in the old one's place.
+"""The warehouse as a DuckDB file: a publisher changes a copy, which then replaces the file.
 
-A DuckDB file that is written shuts out every other process. So nobody writes the file that is read: a publisher copies
-it, changes the copy and renames it over the old one. A reader that holds the old file keeps the old days.
+While a process writes a DuckDB file, no other process can open it. Therefore the file that is read is never written: a
+publisher copies it, changes the copy and renames it. A reader that has the old file open still sees the old days.
 """
 
 import fcntl
@@ -18,8 +18,8 @@ import polars as pl
 
 from artrec_core.columns import PUBLICATION, PUBLISHED_AT, RUN_DATE, STATUS, WAREHOUSE, conform, empty_frame
 from artrec_core.errors import ArtrecError
-from artrec_core.files import flush_to_disk
-from artrec_core.stores import Place, advised, check_folder
+from artrec_core.files import put_in_place
+from artrec_core.stores import StoreAddress, check_folder, explain_errors
 from artrec_core.warehouse import Audit, Tables
 from artrec_core.warehouse.schema import (
     NOTHING_PUBLISHED,
@@ -30,12 +30,12 @@ from artrec_core.warehouse.schema import (
     create_table,
     days_to_remove,
     key_violation,
-    removal,
+    removal_entry,
     sql_type,
     views,
 )
 
-# Files that DuckDB 2 writes in this version can be read by 1.5 as well.
+# DuckDB 1.5 can also read the files that DuckDB 2 writes in this version.
 STORAGE_VERSION = "v1.5.0"
 
 
@@ -43,14 +43,14 @@ class DuckDBWarehouse:
     """A warehouse in one file."""
 
     def __init__(self, path: str, *, lock_seconds: float = 600) -> None:
-        """`lock_seconds` is how long a publisher waits for another one."""
+        """`path` is the file; `lock_seconds` is the time that a publisher waits for another one."""
         self._path = Path(path)
-        self._place = Place("the warehouse", path, "store.warehouse")
+        self._store = StoreAddress("the warehouse", path, "store.warehouse")
         self._lock_seconds = lock_seconds
         if self._path.stem == SCHEMA:
-            # DuckDB names a database after its file: `artrec.x` could then be either.
+            # DuckDB names a database after its file, so `artrec.x` would be ambiguous.
             raise ArtrecError(
-                f"a DuckDB file named {self._path.name} clashes with the schema {SCHEMA}; name it otherwise"
+                f"the DuckDB file {self._path.name} has the name of the schema {SCHEMA}; choose another name"
             )
 
     def publish(
@@ -60,14 +60,14 @@ class DuckDBWarehouse:
         check_tables(tables)
         day = str(publication[RUN_DATE].item())
         with self._building() as connection:
-            stale = days_to_remove(_days(connection), day, keep_days)
-            for gone in [*stale, day]:
-                _delete(connection, gone)
+            stale_days = days_to_remove(_days(connection), day, keep_days)
+            for old_day in [*stale_days, day]:
+                _delete(connection, old_day)
             audit({table: _load(connection, table, day, frames) for table, frames in tables.items()})
-            for gone in stale:
-                _append(connection, removal(publication, gone))
+            for stale_day in stale_days:
+                _append(connection, removal_entry(publication, stale_day))
             _append(connection, publication)
-        return stale
+        return stale_days
 
     def record(self, publication: pl.DataFrame) -> None:
         """See `Warehouse.record`."""
@@ -79,8 +79,8 @@ class DuckDBWarehouse:
         with self._reading() as connection:
             if connection is None:
                 return empty_frame(PUBLICATION)
-            everything = f"SELECT * FROM {SCHEMA}.{PUBLICATIONS} ORDER BY {PUBLISHED_AT}, {RUN_DATE}, {STATUS} DESC"
-            return conform(_frame(connection, everything, ()), PUBLICATION)
+            select = f"SELECT * FROM {SCHEMA}.{PUBLICATIONS} ORDER BY {PUBLISHED_AT}, {RUN_DATE}, {STATUS} DESC"
+            return conform(_frame(connection, select, ()), PUBLICATION)
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
         """See `Warehouse.query`."""
@@ -92,19 +92,19 @@ class DuckDBWarehouse:
     def check(self) -> None:
         """See `Warehouse.check`."""
         self.publications()
-        check_folder(Place(self._place.what, str(self._path.parent), self._place.setting))
+        check_folder(StoreAddress(self._store.kind, str(self._path.parent), self._store.setting))
 
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
-        """A connection to the file as it is now; None where it is not there, or nothing was ever published in it."""
-        with advised(self._place):
+        """A connection to the present file; None if it does not exist or nothing was ever published in it."""
+        with explain_errors(self._store):
             try:
                 handle = os.open(self._path, os.O_RDONLY)
             except FileNotFoundError:
                 yield None
                 return
             try:
-                # DuckDB opens a path twice, and would read a file that was renamed over it in between by the old one's header.
+                # DuckDB opens a path twice. If the file is replaced in between, it would read the new file with the old header.
                 with _open(f"/dev/fd/{handle}", "READ_ONLY") as connection:
                     yield connection if _exists(connection) else None
             finally:
@@ -112,27 +112,27 @@ class DuckDBWarehouse:
 
     @contextmanager
     def _building(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection to a copy of the warehouse, which takes its place if all went well."""
-        with advised(self._place), self._locked():
+        """A connection to a copy of the warehouse; the copy replaces the file if the block ends without an error."""
+        with explain_errors(self._store), self._locked():
             building = self._path.with_name(f".{self._path.name}.building")
             # The lock is ours, so this is what a killed publisher left behind.
             _remove(building)
             if self._path.exists():
                 shutil.copyfile(self._path, building)
             try:
-                # A file that is there keeps its version; DuckDB refuses to lower it.
+                # An existing file keeps its version: DuckDB cannot lower it.
                 version = "READ_WRITE" if building.exists() else f"STORAGE_VERSION '{STORAGE_VERSION}'"
                 with _open(building, version) as connection:
                     _prepare(connection)
                     yield connection
                     _run(connection, "CHECKPOINT")
-                _replace(building, self._path)
+                put_in_place(building, self._path)
             finally:
                 _remove(building)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One publisher at a time; the system frees the lock of a killed one."""
+        """Lock out other publishers. The operating system releases the lock of a killed process."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with open(self._path.with_name(f".{self._path.name}.lock"), "a") as file:
             deadline = time.monotonic() + self._lock_seconds
@@ -159,12 +159,12 @@ def _open(path: Path | str, options: str) -> duckdb.DuckDBPyConnection:
 
 
 def _exists(connection: duckdb.DuckDBPyConnection) -> bool:
-    found = f"SELECT 1 FROM duckdb_views() WHERE database_name = 'warehouse' AND schema_name = '{SCHEMA}' AND view_name = 'served'"
-    return bool(_run(connection, found))
+    select = f"SELECT 1 FROM duckdb_views() WHERE database_name = 'warehouse' AND schema_name = '{SCHEMA}' AND view_name = 'served'"
+    return bool(_run(connection, select))
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Tables, columns that were added since, views."""
+    """Create missing tables, missing columns and all views."""
     _run(connection, f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     for table, (schema, _) in TABLES.items():
         _run(connection, create_table(table))
@@ -185,11 +185,11 @@ def _delete(connection: duckdb.DuckDBPyConnection, day: str) -> None:
 
 
 def _load(connection: duckdb.DuckDBPyConnection, table: str, day: str, frames: Iterable[pl.DataFrame]) -> int:
-    """Insert the rows of a table; how many of the day it then holds."""
+    """Insert the rows of a table and return the number of its rows of the day."""
     schema, _ = WAREHOUSE[table]
     for frame in frames:
         if frame.get_column(RUN_DATE).ne_missing(day).any():
-            raise key_violation(table, day, "there are others")
+            raise key_violation(table, day, "there are rows of other days")
         connection.register("incoming", conform(frame, schema).to_arrow())
         try:
             _run(connection, f"INSERT INTO {SCHEMA}.{table} BY NAME SELECT * FROM incoming")
@@ -210,23 +210,15 @@ def _append(connection: duckdb.DuckDBPyConnection, publication: pl.DataFrame) ->
 def _run(
     connection: duckdb.DuckDBPyConnection, statement: str, parameters: Sequence[Any] = ()
 ) -> list[tuple[Any, ...]]:
-    # DuckDB 2 refuses a statement while the rows of the last one are not all fetched.
+    # DuckDB 2 rejects a statement until all rows of the previous one are fetched.
     rows: list[tuple[Any, ...]] = connection.execute(statement, list(parameters)).fetchall()
     return rows
 
 
 def _frame(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any]) -> pl.DataFrame:
-    found = connection.sql(sql, params=list(parameters)).to_arrow_table()
-    frame = pl.from_arrow(found)
+    frame = pl.from_arrow(connection.sql(sql, params=list(parameters)).to_arrow_table())
     assert isinstance(frame, pl.DataFrame)
     return frame
-
-
-def _replace(building: Path, path: Path) -> None:
-    """Put the built file in place; it, and then its name, are on disk before we say so."""
-    flush_to_disk(building)
-    os.replace(building, path)
-    flush_to_disk(path.parent)
 
 
 def _remove(building: Path) -> None:

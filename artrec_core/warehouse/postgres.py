@@ -1,7 +1,7 @@
-"""The warehouse in Postgres: schema `artrec`, a partition a day.
+"""The warehouse in PostgreSQL: the schema `artrec`, with one partition per day.
 
-A day is loaded into a table of its own, which nobody knows; it becomes visible together with its publication when the
-one transaction around both commits. A publisher that dies leaves nothing behind.
+A day is loaded into staging tables. One transaction makes the day and its publication visible together. If a publisher
+dies, nothing remains of its transaction.
 """
 
 import time
@@ -17,8 +17,8 @@ from psycopg import sql as pgsql
 from artrec_core.columns import PUBLICATION, PUBLISHED_AT, RUN_DATE, STATUS, WAREHOUSE, Schema, conform, empty_frame
 from artrec_core.errors import ArtrecError
 from artrec_core.lake import digest_of
-from artrec_core.stores import Place, advised
-from artrec_core.urls import redacted
+from artrec_core.stores import StoreAddress, explain_errors
+from artrec_core.urls import redact
 from artrec_core.warehouse import Audit, Tables
 from artrec_core.warehouse.schema import (
     NOTHING_PUBLISHED,
@@ -29,20 +29,20 @@ from artrec_core.warehouse.schema import (
     create_table,
     days_to_remove,
     key_violation,
-    removal,
+    removal_entry,
     sql_type,
     views,
 )
 
-# Any number will do, as long as every publisher of this schema takes the same.
+# An arbitrary number, the same for all publishers of this schema.
 _PUBLISHER_LOCK = 0x61727472
-# A reader that is in the way is waited for this long; everybody behind us in the queue waits as long.
+# How long to wait for readers. All new queries wait behind us for as long.
 _SWAP_LOCK_SECONDS = 2
 _SWAP_TRIES = 15
 
 _CHECK_SECONDS = 5
 
-# What a publisher alters without owning it is refused to it. A member of the owning role counts as the owner.
+# A publisher can change only relations that it owns. A member of the owning role counts as the owner.
 _OF_OTHERS = (
     "SELECT c.relname, pg_get_userbyid(c.relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     f" WHERE n.nspname = '{SCHEMA}' AND c.relkind IN ('r', 'p', 'v') AND NOT pg_has_role(c.relowner, 'USAGE')"
@@ -77,9 +77,19 @@ class PostgresWarehouse:
     """A warehouse in one database."""
 
     def __init__(self, url: str, *, lock_seconds: float = 600, swap_tries: int = _SWAP_TRIES) -> None:
-        """`lock_seconds` is how long a publisher waits for another one, `swap_tries` how often it asks readers to let go."""
+        """Nothing is opened yet.
+
+        Parameters
+        ----------
+        url
+            A `postgresql://` URL.
+        lock_seconds
+            Time that a publisher waits for another one.
+        swap_tries
+            How often it tries to lock out readers.
+        """
         self._url = url
-        self._place = Place("the warehouse", url, "store.warehouse")
+        self._store = StoreAddress("the warehouse", url, "store.warehouse")
         self._lock_seconds = lock_seconds
         self._swap_tries = swap_tries
 
@@ -90,21 +100,21 @@ class PostgresWarehouse:
         check_tables(tables)
         day = str(publication[RUN_DATE].item())
         with self._publishing() as connection:
-            held = _partitions(connection)
-            stale = days_to_remove({key[1] for key in held}, day, keep_days)
+            partitions = _partitions(connection)
+            stale_days = days_to_remove({key[1] for key in partitions}, day, keep_days)
             for table in tables:
                 _create_staged(connection, table, day)
             audit({table: _load(connection, table, day, frames) for table, frames in tables.items()})
-            gone = [name for (_, old), name in sorted(held.items()) if old in stale]
-            if gone or any((table, day) not in held for table in tables):
+            stale_partitions = [name for (_, old_day), name in sorted(partitions.items()) if old_day in stale_days]
+            if stale_partitions or any((table, day) not in partitions for table in tables):
                 _lock_readers_out(connection, self._swap_tries)
             for table in tables:
-                _swap_in(connection, table, day, held.get((table, day)))
-            for partition in gone:
+                _swap_in(connection, table, day, partitions.get((table, day)))
+            for partition in stale_partitions:
                 _run(connection, f"DROP TABLE {SCHEMA}.{partition}")
-            for row in [*(removal(publication, old) for old in stale), publication]:
+            for row in [*(removal_entry(publication, old_day) for old_day in stale_days), publication]:
                 _copy(connection, PUBLICATIONS, PUBLICATION, row)
-        return stale
+        return stale_days
 
     def record(self, publication: pl.DataFrame) -> None:
         """See `Warehouse.record`."""
@@ -116,8 +126,8 @@ class PostgresWarehouse:
         with self._connected() as connection:
             if not _exists(connection):
                 return empty_frame(PUBLICATION)
-            everything = f"SELECT * FROM {SCHEMA}.{PUBLICATIONS} ORDER BY {PUBLISHED_AT}, {RUN_DATE}, {STATUS} DESC"
-            return conform(_frame(connection, everything, ()), PUBLICATION)
+            select = f"SELECT * FROM {SCHEMA}.{PUBLICATIONS} ORDER BY {PUBLISHED_AT}, {RUN_DATE}, {STATUS} DESC"
+            return conform(_frame(connection, select, ()), PUBLICATION)
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
         """See `Warehouse.query`."""
@@ -135,28 +145,30 @@ class PostgresWarehouse:
                 _run(connection, f"CREATE TABLE {SCHEMA}.check_{uuid.uuid4().hex} ()")
             owners = _run(connection, _OF_OTHERS).fetchall()
         if owners:
-            found = ", ".join(f"{relation} of {owner}" for relation, owner in owners[:3])
+            examples = ", ".join(f"{relation} of {owner}" for relation, owner in owners[:3])
             raise ArtrecError(
-                f"{self._place.shown} cannot be published to: in the schema {SCHEMA} this role does not own {found};"
-                " publish as that role, or make this one a member of it"
+                f"{self._store.label} cannot be published to: in the schema {SCHEMA} this role does not own {examples};"
+                " publish as that role, or make this role a member of it"
             )
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        """One transaction; what PostgreSQL refuses becomes advice (`stores.advised`)."""
-        with advised(self._place), self._connect() as connection:
+        """One transaction; errors of PostgreSQL are explained (`stores.explain_errors`)."""
+        with explain_errors(self._store), self._connect() as connection:
             yield connection
 
     def _connect(self) -> Connection:
         try:
-            # PGCLIENTENCODING of this user's shell may name an encoding that lacks most titles' letters.
+            # PGCLIENTENCODING in the user's shell may be an encoding without the letters of most titles.
             connection = psycopg.connect(self._url, connect_timeout=10, client_encoding="utf8")
         except (psycopg.Error, ValueError) as error:
-            why = " ".join(redacted(str(error), self._url).split())
+            reason = " ".join(redact(str(error), self._url).split())
             if isinstance(error, psycopg.OperationalError):
-                raise ArtrecError(f"cannot reach the warehouse ({why}); start it or correct store.warehouse") from None
+                raise ArtrecError(
+                    f"cannot reach the warehouse ({reason}); start it or correct store.warehouse"
+                ) from None
             raise ArtrecError(
-                f"store.warehouse is no URL that PostgreSQL's client can read ({why}); in its user and password write % as"
+                f"store.warehouse is not a URL that PostgreSQL's client can read ({reason}); in its user and password write % as"
                 " %25, @ as %40, / as %2F, : as %3A"
             ) from None
         encoding = connection.info.parameter_status("server_encoding")
@@ -164,15 +176,15 @@ class PostgresWarehouse:
             database = connection.info.dbname
             connection.close()
             raise ArtrecError(
-                f"the database {database} is encoded in {encoding}, which cannot hold every title; make another with"
-                " CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0 and name it in store.warehouse"
+                f"the database {database} is encoded in {encoding}, which cannot store every title; create another with"
+                " CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0 and set store.warehouse to it"
             )
         return connection
 
     @contextmanager
     def _publishing(self) -> Iterator[Connection]:
-        """One transaction, in a schema that is ready, with every other publisher waiting."""
-        # Two transactions: what sets up the schema must not stay locked while a day is loaded.
+        """One transaction in a prepared schema, while all other publishers wait."""
+        # Two transactions: the locks from setting up the schema must not be held while a day is loaded.
         with self._connected() as connection:
             self._wait_for_publishers(connection)
             _prepare(connection)
@@ -192,15 +204,15 @@ class PostgresWarehouse:
 
 
 def _run(connection: Connection, statement: str) -> psycopg.Cursor[tuple[Any, ...]]:
-    # psycopg takes only literals, against injection; ours are made of names that stand in columns.py and of days.
+    # psycopg accepts only literals, against injection. Our statements consist of names in columns.py and of days.
     return connection.execute(pgsql.SQL(statement))
 
 
 def _lift_time_limits(connection: Connection) -> None:
-    """A day is loaded in one transaction, which waits while the audit reads: no limit meant for apps may end it."""
+    """Remove time limits from the transaction: it is long and idle during the audit, and limits are meant for applications."""
     limits = ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
     names = ", ".join(f"'{name}'" for name in limits)
-    # From pg_settings, for servers before 17 know no transaction_timeout.
+    # From pg_settings, because servers before 17 have no transaction_timeout.
     _run(connection, f"SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN ({names})")
 
 
@@ -209,11 +221,11 @@ def _exists(connection: Connection) -> bool:
 
 
 def _prepare(connection: Connection) -> None:
-    """Tables, columns that were added since, views; nothing is locked where all that is there already."""
+    """Create missing tables, missing columns and the views. Nothing is locked if all of them exist."""
     creations = [create_table(table, partitioned=True) for table in TABLES]
     stamp = f"artrec {digest_of([creations, views()])}"
-    found = _run(connection, f"SELECT obj_description(to_regnamespace('{SCHEMA}'), 'pg_namespace')").fetchone()
-    if found == (stamp,):
+    row = _run(connection, f"SELECT obj_description(to_regnamespace('{SCHEMA}'), 'pg_namespace')").fetchone()
+    if row == (stamp,):
         return
     _create_schema(connection)
     for view in reversed(views()):
@@ -228,56 +240,56 @@ def _prepare(connection: Connection) -> None:
 
 
 def _create_schema(connection: Connection) -> None:
-    # IF NOT EXISTS asks for the right to create one even where there is one, which its owner need not have.
+    # IF NOT EXISTS needs the right to create a schema, even if it exists; the owner of the schema may lack it.
     if _run(connection, f"SELECT to_regnamespace('{SCHEMA}')").fetchone() == (None,):
         _run(connection, f"CREATE SCHEMA {SCHEMA}")
 
 
 def _partitions(connection: Connection) -> dict[tuple[str, str], str]:
-    """(table, day) -> the name of the partition that holds it."""
-    attached = (
+    """(table, day) -> name of its partition."""
+    select = (
         "SELECT p.relname, c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace n ON n.oid = p.relnamespace"
         f" WHERE n.nspname = '{SCHEMA}' AND p.relkind = 'p'"
     )
-    names = {(str(table), str(name)) for table, name in _run(connection, attached).fetchall()}
-    return {(table, _day_in(name)): name for table, name in names}
+    names = {(str(table), str(name)) for table, name in _run(connection, select).fetchall()}
+    return {(table, _day_of_partition(name)): name for table, name in names}
 
 
-def _partition(table: str, day: str) -> str:
+def _partition_name(table: str, day: str) -> str:
     return f"{table}_{day.replace('-', '')}"
 
 
-def _day_in(partition: str) -> str:
+def _day_of_partition(partition: str) -> str:
     digits = partition[-8:]
     return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
 
 
-def _staged(table: str, day: str) -> str:
-    return f"{_partition(table, day)}_staged"
+def _staged_name(table: str, day: str) -> str:
+    return f"{_partition_name(table, day)}_staged"
 
 
 def _create_staged(connection: Connection, table: str, day: str) -> None:
-    """The table a day is loaded into; its CHECK spares ATTACH a look at every row."""
+    """Create the table that a day is loaded into. With its CHECK, ATTACH need not read all rows."""
     check = f"CHECK ({RUN_DATE} IS NOT NULL AND {RUN_DATE} = '{day}')"
-    name = _staged(table, day)
+    name = _staged_name(table, day)
     _run(connection, f"CREATE TABLE {SCHEMA}.{name} (LIKE {SCHEMA}.{table}, CONSTRAINT of_the_day {check})")
 
 
 def _load(connection: Connection, table: str, day: str, frames: Iterable[pl.DataFrame]) -> int:
-    """Copy a table's rows into its staged table and index it; how many it then holds."""
+    """Copy the rows of a table into its staged table, index it, and return its number of rows."""
     schema, key = WAREHOUSE[table]
-    name = _staged(table, day)
+    name = _staged_name(table, day)
     try:
         for frame in frames:
             _copy(connection, name, schema, frame)
-        # After the rows: an index that grows with them costs twice as much.
+        # After the rows, because an index that grows with them takes twice the time.
         _run(connection, f"ALTER TABLE {SCHEMA}.{name} ADD PRIMARY KEY ({', '.join(key)})")
     except psycopg.errors.IntegrityError as error:
         raise key_violation(table, day, error) from error
     _run(connection, f"ANALYZE {SCHEMA}.{name}")
-    counted = _run(connection, f"SELECT count(*) FROM {SCHEMA}.{name}").fetchone()
-    return int(counted[0]) if counted else 0
+    row = _run(connection, f"SELECT count(*) FROM {SCHEMA}.{name}").fetchone()
+    return int(row[0]) if row else 0
 
 
 def _copy(connection: Connection, table: str, schema: Schema, frame: pl.DataFrame) -> None:
@@ -289,10 +301,10 @@ def _copy(connection: Connection, table: str, schema: Schema, frame: pl.DataFram
 
 
 def _lock_readers_out(connection: Connection, tries: int) -> None:
-    """Wait until nobody reads, and let nobody begin until the commit, which is a moment away.
+    """Wait until nobody reads, and block new readers until the commit, which follows at once.
 
-    ATTACH alone would let readers go on. But one that had planned its query before, and looks for the served day after
-    the commit, would find the new day in `publications` and no partition of it in its plan: an empty night.
+    ATTACH alone does not block readers. A reader could then plan its query before the commit and look up the served day
+    after it. Its plan would not contain the new day's partition, so it would read no rows.
     """
     names = ", ".join(f"{SCHEMA}.{table}" for table in WAREHOUSE)
     for attempt in range(tries):
@@ -302,34 +314,37 @@ def _lock_readers_out(connection: Connection, tries: int) -> None:
                 _run(connection, f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
             return
         except psycopg.errors.LockNotAvailable:
-            # Whoever queued behind us may read before we ask again.
+            # The queries that wait behind us may run before the next attempt.
             time.sleep(min(0.2 * 2**attempt, 5))
     raise ArtrecError(
-        f"readers did not let go of the warehouse's tables in {tries} tries ({_readers(connection)}); end their"
+        f"readers held the warehouse's tables in all {tries} attempts ({_describe_readers(connection)}); end their"
         " transactions and run publish again"
     )
 
 
-def _readers(connection: Connection) -> str:
-    held = (
+def _describe_readers(connection: Connection) -> str:
+    select = (
         "SELECT DISTINCT l.pid, coalesce(a.application_name, ''), a.state FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
         " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_stat_activity a ON a.pid = l.pid"
         f" WHERE n.nspname = '{SCHEMA}' AND l.granted AND l.pid <> pg_backend_pid() ORDER BY 1"
     )
-    found = _run(connection, held).fetchall()
-    return ", ".join(f"pid {pid} {name} {state}".replace("  ", " ") for pid, name, state in found) or "now gone"
+    readers = _run(connection, select).fetchall()
+    return (
+        ", ".join(f"pid {pid} {name} {state}".replace("  ", " ") for pid, name, state in readers)
+        or "they have ended by now"
+    )
 
 
 def _swap_in(connection: Connection, table: str, day: str, partition: str | None) -> None:
-    """Make the staged day the table's day."""
-    staged = _staged(table, day)
+    """Replace the table's rows of the day by the staged rows."""
+    staged = _staged_name(table, day)
     if partition is None:
-        name = _partition(table, day)
+        name = _partition_name(table, day)
         _run(connection, f"ALTER TABLE {SCHEMA}.{staged} RENAME TO {name}")
         _run(connection, f"ALTER INDEX {SCHEMA}.{staged}_pkey RENAME TO {name}_pkey")
         _run(connection, f"ALTER TABLE {SCHEMA}.{table} ATTACH PARTITION {SCHEMA}.{name} FOR VALUES IN ('{day}')")
         return
-    # Rows, not partitions, are swapped: a transaction that reads still sees the rows it began with.
+    # Rows are replaced, not partitions, so that a reading transaction still sees the rows it began with.
     columns = ", ".join(WAREHOUSE[table][0])
     _run(connection, f"DELETE FROM {SCHEMA}.{partition}")
     _run(connection, f"INSERT INTO {SCHEMA}.{partition} ({columns}) SELECT {columns} FROM {SCHEMA}.{staged}")

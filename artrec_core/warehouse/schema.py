@@ -1,4 +1,4 @@
-"""The SQL of the warehouse, made from `columns.WAREHOUSE`; the same text for DuckDB and Postgres."""
+"""The SQL of the warehouse, generated from `columns.WAREHOUSE`, the same for DuckDB and PostgreSQL."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ from artrec_core.errors import ArtrecError, GateFailed
 SCHEMA = "artrec"
 PUBLICATIONS = "publications"
 
-# What became of a publication. A removed day was published once and then made room for later ones.
+# Status of a publication. A removed day was published earlier and was deleted after later days came.
 PUBLISHED = "published"
 FAILED = "failed"
 REMOVED = "removed"
@@ -37,81 +37,94 @@ _SQL_TYPES: dict[pl.DataType, str] = {
     pl.Datetime("us", "UTC"): "TIMESTAMP WITH TIME ZONE",
 }
 
-# Every table with its columns and primary key; publications are a log and have none.
+# Table -> its columns and primary key. Publications are a log without a key.
 TABLES: dict[str, tuple[Schema, tuple[str, ...]]] = {**WAREHOUSE, PUBLICATIONS: (PUBLICATION, ())}
 
 
 def sql_type(dtype: pl.DataType) -> str:
-    """The SQL type that holds a column of the warehouse."""
+    """The SQL type of a column."""
     return _SQL_TYPES[dtype]
 
 
 def create_table(table: str, *, partitioned: bool = False) -> str:
-    """CREATE TABLE IF NOT EXISTS; partitioned by day where the backend can."""
+    """The CREATE TABLE IF NOT EXISTS statement of a table; with `partitioned`, for partitions by day."""
     schema, key = TABLES[table]
     lines = [f"{column} {sql_type(dtype)}" for column, dtype in schema.items()]
     if key:
         lines.append(f"PRIMARY KEY ({', '.join(key)})")
-    tail = f" PARTITION BY LIST ({RUN_DATE})" if partitioned and key else ""
-    return f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{table} ({', '.join(lines)}){tail}"
+    suffix = f" PARTITION BY LIST ({RUN_DATE})" if partitioned and key else ""
+    return f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{table} ({', '.join(lines)}){suffix}"
 
 
 def views() -> dict[str, str]:
-    """View -> its SELECT, in the order they are created.
+    """View -> its SELECT, in the order of creation.
 
-    `served` is the publication whose day the `..._current` views hold: the latest day that was published, so that a
-    backfill of an older one changes nothing. `freshness` sets it beside the latest attempt: `stale` says that a newer
-    attempt failed.
+    `served` is the publication of the latest published day, which the `..._current` views show. A backfill of an older
+    day does not change it. `freshness` compares it with the latest attempt; `stale` means that a newer attempt failed.
     """
     newest = f"ORDER BY {RUN_DATE} DESC, {PUBLISHED_AT} DESC LIMIT 1"
-    everything = ", ".join(PUBLICATION)
-    made = {
-        "served": f"SELECT {everything} FROM {SCHEMA}.{PUBLICATIONS} WHERE {STATUS} = '{PUBLISHED}' {newest}",
-        "attempted": f"SELECT {everything} FROM {SCHEMA}.{PUBLICATIONS} WHERE {STATUS} <> '{REMOVED}' {newest}",
+    columns = ", ".join(PUBLICATION)
+    selects = {
+        "served": f"SELECT {columns} FROM {SCHEMA}.{PUBLICATIONS} WHERE {STATUS} = '{PUBLISHED}' {newest}",
+        "attempted": f"SELECT {columns} FROM {SCHEMA}.{PUBLICATIONS} WHERE {STATUS} <> '{REMOVED}' {newest}",
     }
-    made["freshness"] = (
+    selects["freshness"] = (
         f"SELECT s.{RUN_DATE} AS served_run_date, s.{PUBLISHED_AT} AS served_published_at, s.model_version,"
         f" s.checksum, s.simulated, a.{RUN_DATE} AS attempted_run_date, a.{PUBLISHED_AT} AS attempted_at,"
         f" a.{STATUS} AS attempted_status, a.{STATUS} <> '{PUBLISHED}' AS stale"
         f" FROM {SCHEMA}.attempted a LEFT JOIN {SCHEMA}.served s ON 1 = 1"
     )
-    # A scalar subquery, not a join: Postgres then looks into the served day's partition alone.
+    # A scalar subquery, not a join, so that PostgreSQL reads the partition of the served day only.
     for table, (schema, _) in WAREHOUSE.items():
         name = table.removesuffix("_v1")
-        made[f"{name}_by_strategy_current" if STRATEGY in schema else f"{name}_current"] = (
+        selects[f"{name}_by_strategy_current" if STRATEGY in schema else f"{name}_current"] = (
             f"SELECT {', '.join(schema)} FROM {SCHEMA}.{table}"
             f" WHERE {RUN_DATE} = (SELECT {RUN_DATE} FROM {SCHEMA}.served)"
         )
         if STRATEGY in schema:
-            made[f"{name}_current"] = (
-                made[f"{name}_by_strategy_current"] + f" AND {STRATEGY} = (SELECT {STRATEGY} FROM {SCHEMA}.served)"
+            selects[f"{name}_current"] = (
+                selects[f"{name}_by_strategy_current"] + f" AND {STRATEGY} = (SELECT {STRATEGY} FROM {SCHEMA}.served)"
             )
-    return made
+    return selects
 
 
 def days_to_remove(days: Iterable[str], published: str, keep_days: int | None) -> list[str]:
-    """The days that make room when `published` joins `days`: all but the latest `keep_days`, oldest first."""
+    """The days to remove when a day is published, oldest first.
+
+    Parameters
+    ----------
+    days
+        The days in the warehouse.
+    published
+        The day that is published now. It is never removed.
+    keep_days
+        Number of latest days to keep, with `published`. None: keep all.
+    """
     if keep_days is None:
         return []
     return [day for day in sorted({*days, published})[:-keep_days] if day != published]
 
 
 def check_tables(tables: Iterable[str]) -> None:
-    """`ArtrecError` unless a publication brings every table."""
-    missing = sorted(WAREHOUSE.keys() - set(tables))
-    unknown = sorted(set(tables) - WAREHOUSE.keys())
-    if missing or unknown:
-        raise ArtrecError(f"a publication holds every table of the warehouse: missing {missing}, unknown {unknown}")
+    """Raise `ArtrecError` unless a publication has exactly the tables of the warehouse."""
+    missing_tables = sorted(WAREHOUSE.keys() - set(tables))
+    unknown_tables = sorted(set(tables) - WAREHOUSE.keys())
+    if missing_tables or unknown_tables:
+        raise ArtrecError(
+            f"a publication needs every table of the warehouse: missing {missing_tables}, unknown {unknown_tables}"
+        )
 
 
-def removal(publication: pl.DataFrame, day: str) -> pl.DataFrame:
-    """The entry that says `day` made room for this publication."""
-    nothing = (pl.lit(0, dtype=pl.Int64()).alias(count) for count in (ROWS, PEOPLE))
-    return publication.with_columns(pl.lit(day).alias(RUN_DATE), pl.lit(REMOVED).alias(STATUS), *nothing)
+def removal_entry(publication: pl.DataFrame, day: str) -> pl.DataFrame:
+    """The row of PUBLICATION that records the removal of `day` by this publication."""
+    zero_counts = (pl.lit(0, dtype=pl.Int64()).alias(count) for count in (ROWS, PEOPLE))
+    return publication.with_columns(pl.lit(day).alias(RUN_DATE), pl.lit(REMOVED).alias(STATUS), *zero_counts)
 
 
 def key_violation(table: str, day: str, error: object) -> GateFailed:
-    """What to raise where the database refuses a row of a table."""
+    """The error to raise if the database rejects a row of a table."""
     key = ", ".join(WAREHOUSE[table][1])
-    why = str(error).strip().splitlines()[0]
-    return GateFailed(f"{table} of {day} cannot be published: rows must be of that day, and one a ({key}): {why}")
+    reason = str(error).strip().splitlines()[0]
+    return GateFailed(
+        f"{table} of {day} cannot be published: every row must be of that day and have its own ({key}): {reason}"
+    )

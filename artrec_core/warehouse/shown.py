@@ -1,4 +1,4 @@
-"""What an app needs to show a work."""
+"""What an application needs to show an artwork."""
 
 import polars as pl
 
@@ -6,16 +6,26 @@ from artrec_core.columns import CREATORS, MODEL_VERSION, RUN_DATE, SHOWN_ARTWORK
 
 
 def shown_artworks(catalogue: pl.DataFrame, day: str, model_version: str) -> pl.DataFrame:
-    """The catalogue as SHOWN_ARTWORK: its creators' names in one text, `; ` between them, null where nobody is named.
+    """The artworks of the catalogue as SHOWN_ARTWORK.
 
-    Works are never simulated, whoever recommends them.
+    The names of the creators are one text, separated by `; `; it is null if no creator is named. `simulated` is false for
+    all rows, because artworks are never simulated.
+
+    Parameters
+    ----------
+    catalogue
+        Rows of CATALOGUE.
+    day
+        The run date.
+    model_version
+        Version of the model that scored the day.
     """
     names = pl.col(CREATORS).list.eval(pl.element().struct.field("name")).list.drop_nulls().list.join("; ")
-    shown = catalogue.with_columns(
+    artworks = catalogue.with_columns(
         pl.when(names != "").then(names).alias(CREATORS),
         pl.lit(day).alias(RUN_DATE),
         pl.lit(model_version).alias(MODEL_VERSION),
         pl.lit(False).alias(SIMULATED),
     )
-    # Postgres holds no NUL in a text, and a crawled title may.
-    return conform(shown, SHOWN_ARTWORK).with_columns(pl.col(pl.String).str.replace_all("\x00", "", literal=True))
+    # PostgreSQL cannot store NUL in a text, but a crawled title may contain it.
+    return conform(artworks, SHOWN_ARTWORK).with_columns(pl.col(pl.String).str.replace_all("\x00", "", literal=True))

@@ -136,7 +136,7 @@ def earlier_document_vectors(night: Night, text_tower: str) -> pl.DataFrame:
         manifest, catalogue = night.lake.manifest("text_vectors", day), night.lake.find_manifest("catalogue", day)
         if catalogue is None or manifest.made_from.get(f"catalogue@{day}") != catalogue.digest:
             continue
-        if not night.lake.holds("catalogue", day, catalogue.parts):
+        if not night.lake.has_parts("catalogue", day, catalogue.parts):
             continue
         vectors = night.lake.read("text_vectors", day).filter(pl.col(TEXT_TOWER) == text_tower)
         documents = night.lake.read("catalogue", day).select(CONTENT_HASH, DOCUMENT).unique(CONTENT_HASH, keep="first")
@@ -147,7 +147,7 @@ def earlier_document_vectors(night: Night, text_tower: str) -> pl.DataFrame:
 def complete_days(night: Night, table: str) -> Iterator[str]:
     """The latest days up to this night's on which all parts of the table exist, newest first."""
     for day in reversed(night.lake.days(table, night.day)[-NIGHTS_BACK:]):
-        if night.lake.holds(table, day, night.lake.manifest(table, day).parts):
+        if night.lake.has_parts(table, day, night.lake.manifest(table, day).parts):
             yield day
 
 

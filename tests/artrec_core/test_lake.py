@@ -8,7 +8,7 @@ import pytest
 
 from artrec_core.columns import ARTWORK_ID, CRAWLED_AT, LAKE, TITLE, conform
 from artrec_core.errors import ArtrecError, MissingPartition
-from artrec_core.lake import Lake, Part, day_of, digest_of
+from artrec_core.lake import Lake, Part, digest_of, parse_day
 from tests.small_disk import small_disk
 
 DAY = "2026-01-05"
@@ -82,17 +82,17 @@ def test_a_writer_is_found_again_only_for_the_same_fingerprint(lake: Lake) -> No
     assert lake.find_writer("catalogue", DAY, "tate", "f2") is None
 
 
-def test_a_day_whose_part_is_gone_does_not_stand_and_says_what_to_run(lake: Lake, tmp_path: Path) -> None:
+def test_a_day_whose_part_is_missing_is_not_up_to_date_and_says_what_to_run(lake: Lake, tmp_path: Path) -> None:
     parts = [lake.write_part("catalogue", DAY, catalogue(one)) for one in ("a", "b")]
     lake.commit_writer("catalogue", DAY, "tate", parts, "f")
     committed(lake, {"w": parts})
-    assert lake.stands("catalogue", DAY, "f")
-    assert not lake.stands("catalogue", DAY, "other inputs")
+    assert lake.is_up_to_date("catalogue", DAY, "f")
+    assert not lake.is_up_to_date("catalogue", DAY, "other inputs")
     (tmp_path / "catalogue" / f"run_date={DAY}" / f"part-{parts[1].digest}.parquet").unlink()
-    assert not lake.stands("catalogue", DAY, "f")
+    assert not lake.is_up_to_date("catalogue", DAY, "f")
     assert lake.find_writer("catalogue", DAY, "tate", "f") is None
     for read in (lambda: lake.read("catalogue", DAY), lambda: lake.read_rows("catalogue", DAY, parts[1], 0, 0)):
-        with pytest.raises(ArtrecError, match=f"is gone, .*run `artrec prepare --date {DAY}` again"):
+        with pytest.raises(ArtrecError, match=f"is missing, .*run `artrec prepare --date {DAY}` again"):
             read()
 
 
@@ -104,7 +104,7 @@ def test_days_are_those_committed_up_to_the_night(lake: Lake) -> None:
 
 def test_a_store_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ArtrecError, match=r"set store\.lake to another place"):
+    with pytest.raises(ArtrecError, match=r"set store\.lake to another path"):
         Lake(str(tmp_path / "file" / "lake")).check_writable()
 
 
@@ -125,7 +125,7 @@ def test_a_store_of_a_kind_that_is_not_there_is_said(root: str) -> None:
 @pytest.mark.parametrize("text", ["2026-1-5", "05.01.2026", "20260105", "2026-02-30", "yesterday", ""])
 def test_a_date_in_another_form_is_refused(text: str) -> None:
     with pytest.raises(ArtrecError, match="YYYY-MM-DD"):
-        day_of(text)
+        parse_day(text)
 
 
 def test_digests_do_not_depend_on_the_order_of_keys() -> None:

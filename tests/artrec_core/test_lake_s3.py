@@ -65,7 +65,7 @@ def test_a_bucket_that_is_not_there_is_said_and_is_not_taken_for_an_empty_one() 
     absent = Lake("s3://none/lake")
     for use in (absent.check_writable, lambda: absent.find_manifest("item_vectors", DAY)):
         with pytest.raises(
-            ArtrecError, match=r"s3://none/lake cannot be used .*make the bucket, or correct store\.lake"
+            ArtrecError, match=r"s3://none/lake cannot be used .*create the bucket, or correct store\.lake"
         ):
             use()
 
@@ -75,7 +75,7 @@ def test_a_bucket_that_is_not_there_is_said_and_is_not_taken_for_an_empty_one() 
     [
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
         ({"AWS_PROFILE": "none"}, "correct AWS_PROFILE"),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "does not answer; see AWS_ENDPOINT_URL"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "does not answer; check AWS_ENDPOINT_URL"),
     ],
 )
 @pytest.mark.usefixtures("lake")

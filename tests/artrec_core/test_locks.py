@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from artrec_core.errors import ArtrecError
-from artrec_core.locks import locked
+from artrec_core.locks import hold_lock
 
 
 def test_the_second_says_that_it_waits_and_goes_on_after_the_first(
@@ -17,10 +17,10 @@ def test_the_second_says_that_it_waits_and_goes_on_after_the_first(
     lock, order = tmp_path / "new folder" / "lock", []
 
     def second() -> None:
-        with locked(lock, "the first is at work"):
+        with hold_lock(lock, "the first is at work"):
             order.append("second")
 
-    with locked(lock, "nobody"):
+    with hold_lock(lock, "nobody"):
         thread = threading.Thread(target=second)
         thread.start()
         while not caplog.messages:
@@ -33,5 +33,5 @@ def test_the_second_says_that_it_waits_and_goes_on_after_the_first(
 
 def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ArtrecError, match="give this user write access"), locked(tmp_path / "file" / "lock", "busy"):
+    with pytest.raises(ArtrecError, match="give this user write access"), hold_lock(tmp_path / "file" / "lock", "busy"):
         pass

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from artrec_core import processes
-from artrec_core.processes import child, run, tethered
+from artrec_core.processes import child_process, run, tether_command
 from tests.conftest import ROOT
 from tests.waiting import wait_until
 
@@ -30,7 +30,7 @@ COMMAND = """
 import sys, time
 from artrec_core import processes
 processes.COMMAND_SECONDS, processes.CHILD_SECONDS = float(sys.argv[2]), 0.5
-with processes.ending_in_order():
+with processes.exit_on_signals():
     try:
         with processes.child([sys.executable, "-c", sys.argv[3], sys.argv[1]]) as started:
             started.wait()
@@ -60,7 +60,7 @@ def test_a_child_ends_with_the_block_and_so_does_what_it_started(
 ) -> None:
     monkeypatch.setattr(processes, "CHILD_SECONDS", 0.5)
     monkeypatch.setenv("STUBBORN", STUBBORN)
-    with child([PYTHON, "-c", STUBBORN, str(tmp_path / "ids")]):
+    with child_process([PYTHON, "-c", STUBBORN, str(tmp_path / "ids")]):
         started = ids(tmp_path / "ids", 2)
     assert gone(*started)
 
@@ -68,7 +68,7 @@ def test_a_child_ends_with_the_block_and_so_does_what_it_started(
 def test_a_child_may_end_in_order(tmp_path: Path) -> None:
     tidied, ready = tmp_path / "tidied", tmp_path / "ready"
     script = f"trap 'touch {tidied}; exit 0' TERM; touch {ready}; while :; do sleep 0.05; done"
-    with child(["bash", "-c", script]) as process:
+    with child_process(["bash", "-c", script]) as process:
         wait_until(ready.exists)
     assert (tidied.exists(), process.returncode) == (True, 0)
 
@@ -107,18 +107,18 @@ def test_a_command_that_does_not_come_to_its_end_is_killed_with_all_it_started(t
 
 
 def test_a_command_under_nohup_outlives_its_terminal() -> None:
-    code = "import os, signal; from artrec_core.processes import ending_in_order\n"
-    code += "with ending_in_order():\n    os.kill(os.getpid(), signal.SIGHUP); print('still here')"
+    code = "import os, signal; from artrec_core.processes import exit_on_signals\n"
+    code += "with exit_on_signals():\n    os.kill(os.getpid(), signal.SIGHUP); print('still here')"
     line = ["nohup", PYTHON, "-c", code]
     done = subprocess.run(line, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
     assert done.stdout == "still here\n"
 
 
 def test_signals_do_after_the_block_what_they_did_before() -> None:
-    before = [signal.getsignal(number) for number in processes.ENDING]
-    with processes.ending_in_order():
+    before = [signal.getsignal(number) for number in processes.END_SIGNALS]
+    with processes.exit_on_signals():
         assert signal.getsignal(signal.SIGTERM) not in before
-    assert [signal.getsignal(number) for number in processes.ENDING] == before
+    assert [signal.getsignal(number) for number in processes.END_SIGNALS] == before
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child that its parent died")
@@ -135,13 +135,13 @@ def test_a_child_ends_with_a_command_that_is_killed(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child that its parent died")
 def test_a_child_whose_parent_died_meanwhile_does_not_begin() -> None:
-    line = tethered(["echo", "begun"])
+    line = tether_command(["echo", "begun"])
     line[line.index(str(os.getpid()))] = "1"
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")
 
 
 def test_a_program_that_is_not_there_is_named() -> None:
-    done = subprocess.run(tethered(["no-such-program"]), capture_output=True, text=True, check=False)
+    done = subprocess.run(tether_command(["no-such-program"]), capture_output=True, text=True, check=False)
     assert done.stderr == "artrec: no-such-program cannot be run: No such file or directory\n"
     assert done.returncode == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from artrec_core.errors import ArtrecError, ConfigError
-from artrec_core.urls import redacted
+from artrec_core.urls import redact
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,8 @@ from artrec_core.urls import redacted
     ],
 )
 def test_logins_and_secret_parameters_are_left_out(url: str, shown: str) -> None:
-    assert redacted(url) == shown
-    assert redacted(shown) == shown
+    assert redact(url) == shown
+    assert redact(shown) == shown
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_logins_and_secret_parameters_are_left_out(url: str, shown: str) -> None
     ],
 )
 def test_a_malformed_url_shows_no_password_either(url: str) -> None:
-    assert "cret" not in redacted(url)
-    assert "cret" not in redacted(f"cannot reach '{url.replace(' ', '')}': no route")
+    assert "cret" not in redact(url)
+    assert "cret" not in redact(f"cannot reach '{url.replace(' ', '')}': no route")
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_a_malformed_url_shows_no_password_either(url: str) -> None:
     ],
 )
 def test_what_holds_no_login_stays_as_it_is(text: str) -> None:
-    assert redacted(text) == text
+    assert redact(text) == text
 
 
 def test_every_url_in_a_text_is_redacted() -> None:
     text = "from http://a:s3cret@h to postgresql://b:s3cret@g/db, --set store.mlflow=http://c:s3cret@i"
-    assert redacted(text) == "from http://***@h to postgresql://***@g/db, --set store.mlflow=http://***@i"
+    assert redact(text) == "from http://***@h to postgresql://***@g/db, --set store.mlflow=http://***@i"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_every_url_in_a_text_is_redacted() -> None:
     ],
 )
 def test_a_driver_that_quotes_a_piece_of_the_password_is_not_repeated(message: str, url: str) -> None:
-    shown = redacted(message, url)
+    shown = redact(message, url)
     assert "***" in shown
     assert "cret" not in shown
     assert "zzret" not in shown
@@ -86,7 +86,7 @@ def test_a_driver_that_quotes_a_piece_of_the_password_is_not_repeated(message: s
     "text", ["a" * 100_000, "a:/" * 30_000, "a://b:" * 10_000, "password" * 20_000, "x.y-" * 30_000]
 )
 def test_a_long_line_is_read_in_a_moment(text: str) -> None:
-    assert redacted(text) == text
+    assert redact(text) == text
 
 
 def test_no_error_for_a_person_quotes_a_password() -> None:

@@ -1,13 +1,13 @@
 import polars as pl
 import pytest
 
-from artrec_core.warehouse.checksum import Tally
+from artrec_core.warehouse.checksum import RowChecksum
 
 ROWS = pl.DataFrame({"artwork_id": ["a", "b", "c"], "score": [0.5, 0.25, None], "reason": ["x", None, ""]})
 
 
 def checksum(*frames: pl.DataFrame) -> str:
-    tally = Tally()
+    tally = RowChecksum()
     for frame in frames:
         tally.add("t", frame)
     return tally.checksum
@@ -45,7 +45,7 @@ def test_a_time_of_day_does_not_count() -> None:
 
 
 def test_an_empty_table_counts() -> None:
-    with_empty = Tally()
+    with_empty = RowChecksum()
     with_empty.add("t", ROWS)
     with_empty.add("u", ROWS[:0])
     assert with_empty.rows == {"t": 3, "u": 0}

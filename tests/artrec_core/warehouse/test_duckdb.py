@@ -7,14 +7,14 @@ import duckdb
 import pytest
 
 from artrec_core.errors import ArtrecError
-from artrec_core.stores import Place, advised
+from artrec_core.stores import StoreAddress, explain_errors
 from artrec_core.warehouse.duckdb import STORAGE_VERSION, DuckDBWarehouse
 from artrec_core.warehouse.schema import TABLES, views
 from tests.artrec_core.warehouse.small_day import day_tables, no_audit, publication
 from tests.small_disk import small_disk
 
 DAY, NEXT_DAY = "2026-03-30", "2026-03-31"
-PLACE = Place("the warehouse", "w.duckdb", "store.warehouse")
+PLACE = StoreAddress("the warehouse", "w.duckdb", "store.warehouse")
 SERVED = "SELECT DISTINCT run_date FROM artrec.recommendations_current"
 
 
@@ -75,7 +75,7 @@ def test_a_publisher_that_waits_too_long_says_why(tmp_path: Path) -> None:
 
 
 def test_a_file_named_like_the_schema_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtrecError, match="clashes"):
+    with pytest.raises(ArtrecError, match="has the name of the schema artrec; choose another name"):
         DuckDBWarehouse(str(tmp_path / "artrec.duckdb"))
 
 
@@ -105,7 +105,7 @@ def test_a_full_and_a_read_only_disk_are_said_and_what_was_served_stays(tmp_path
     with small_disk(tmp_path, "8M") as disk:
         warehouse.publish(publication(DAY), day_tables(DAY), no_audit)
         (tmp_path / "fill").write_bytes(b"1" * (shutil.disk_usage(tmp_path).free - path.stat().st_size))
-        with pytest.raises(ArtrecError, match=r"is full; make room there or set store\.warehouse"):
+        with pytest.raises(ArtrecError, match=r"is full; free space there or set store\.warehouse"):
             warehouse.publish(publication(NEXT_DAY), day_tables(NEXT_DAY), no_audit)
         assert warehouse.query(SERVED).rows() == [(DAY,)]
         assert not list(tmp_path.glob(".*.building*"))
@@ -118,7 +118,10 @@ def test_a_full_and_a_read_only_disk_are_said_and_what_was_served_stays(tmp_path
 
 def test_a_file_that_another_process_writes_is_said(tmp_path: Path) -> None:
     error = duckdb.IOException('IO Error: Could not set lock on file "w.duckdb": Conflicting lock is held')
-    with pytest.raises(ArtrecError, match="another process has it open to write; close it there"), advised(PLACE):
+    with (
+        pytest.raises(ArtrecError, match="another process has it open for writing; close it there"),
+        explain_errors(PLACE),
+    ):
         raise error
 
 

@@ -85,7 +85,7 @@ def test_a_database_that_is_not_there_is_said_without_its_password() -> None:
     ],
 )
 def test_a_url_that_cannot_be_read_is_said_in_one_line_without_its_password(url: str) -> None:
-    with pytest.raises(ArtrecError, match=r"store\.warehouse is no URL .* write % as %25") as caught:
+    with pytest.raises(ArtrecError, match=r"store\.warehouse is not a URL .* write % as %25") as caught:
         PostgresWarehouse(url).publications()
     assert "zzret" not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -148,7 +148,7 @@ def test_checking_leaves_nothing_behind(postgres_url: str) -> None:
 
 def test_a_database_that_takes_no_writes_is_said(postgres_url: str) -> None:
     read_only = f"{postgres_url}&options=-c%20default_transaction_read_only%3Don"
-    refused(PostgresWarehouse(read_only), "the database takes no writes; name the primary")
+    refused(PostgresWarehouse(read_only), "the database is read-only; use the primary")
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

@@ -12,7 +12,7 @@ from artrec_core.columns import PUBLICATION, RECOMMENDATION, WAREHOUSE
 from artrec_core.data.values import LONGEST_ID
 from artrec_core.errors import ArtrecError, GateFailed
 from artrec_core.warehouse import Warehouse, open_warehouse
-from artrec_core.warehouse.checksum import Tally
+from artrec_core.warehouse.checksum import RowChecksum
 from tests.artrec_core.warehouse.small_day import ARTWORKS, PEOPLE, ROWS, day_tables, no_audit, publication
 
 FIRST, SECOND, THIRD = "2026-03-30", "2026-03-31", "2026-04-01"
@@ -51,7 +51,7 @@ def test_ids_of_the_largest_size_are_keys_of_every_warehouse(warehouse: Warehous
 
 def test_the_rows_read_back_have_the_checksum_of_the_rows_sent(warehouse: Warehouse) -> None:
     publish(warehouse, FIRST)
-    sent, held = Tally(), Tally()
+    sent, held = RowChecksum(), RowChecksum()
     for table, frames in day_tables(FIRST).items():
         held.add(table, warehouse.query(f"SELECT * FROM artrec.{table}"))
         for frame in frames:
@@ -157,14 +157,14 @@ def test_a_first_night_that_fails_serves_nothing(warehouse: Warehouse) -> None:
 def test_two_rows_of_one_key_stop_the_publication(warehouse: Warehouse) -> None:
     tables = day_tables(FIRST)
     tables["artworks_v1"] *= 2
-    with pytest.raises(GateFailed, match=r"artworks_v1 of 2026-03-30 .* one a \(run_date, artwork_id\)"):
+    with pytest.raises(GateFailed, match=r"artworks_v1 of 2026-03-30 .* have its own \(run_date, artwork_id\)"):
         warehouse.publish(publication(FIRST), tables, no_audit)
     assert warehouse.publications().height == 0
 
 
 def test_rows_of_another_day_stop_the_publication(warehouse: Warehouse) -> None:
     tables = {**day_tables(FIRST), "artworks_v1": day_tables(SECOND)["artworks_v1"]}
-    with pytest.raises(GateFailed, match="rows must be of that day"):
+    with pytest.raises(GateFailed, match="every row must be of that day"):
         warehouse.publish(publication(FIRST), tables, no_audit)
     assert warehouse.publications().height == 0
 
