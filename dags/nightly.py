@@ -28,7 +28,7 @@ from artrec_dags.night import date_param, night
 from artrec_dags.operator import DEFAULTS, JobOperator
 from artrec_dags.recipes import RECIPE, independent_sources, read_recipe
 
-# Step -> (hours after which it counts as stuck, its arguments). A test keeps order and arguments equal to `jobs.steps.STEPS`.
+# Step -> (hours after which it counts as stuck, its arguments). A test compares order and arguments with `jobs.steps.STEPS`.
 AFTER_CRAWL: dict[str, tuple[float, tuple[str, ...]]] = {
     "validate": (2, ()),
     "prepare": (2, ()),
@@ -43,7 +43,7 @@ read_recipe(RECIPE)  # Airflow shows an invalid recipe as an import error of thi
 
 with DAG(
     dag_id="nightly",
-    description="Crawls and checks the records of museums and users, scores every user against every artwork, and publishes the tables.",
+    description="Checks new records, scores every user against every artwork and publishes the tables.",
     doc_md=__doc__,
     schedule=CronDataIntervalTimetable("30 0 * * *", timezone="UTC"),
     start_date=datetime(2020, 1, 1, tzinfo=UTC),
@@ -71,7 +71,8 @@ with DAG(
         date=date,
         map_index_template="{{ task.arguments[1] }}",
     ).expand(arguments=sources(RECIPE_PARAM))
-    # `max_active_runs` does not hold for a backfill, which may run several nights at once. Its runs of one step take turns.
+    # `max_active_runs` does not hold for a backfill, which may run several nights at once. But a step runs for one night at a
+    # time.
     crawl = JobOperator(task_id="crawl", job="crawl", config=RECIPE_PARAM, date=date, max_active_tis_per_dag=1)
     steps = [
         JobOperator(

@@ -41,7 +41,7 @@ KEYS = {
     "holdout": "train.holdout",
 }
 PARTS = ("settings", "train", "gate", "promote")
-# A switch has no third state for "as the recipe says": Airflow would show it as off. So this field is a list of three answers.
+# A switch has no third state for "as the recipe says": Airflow would show it as off. So this field is a list of answers.
 AS_RECIPE = "as the recipe says"
 YES_OR_NO = {"yes": True, "no": False}
 
@@ -177,7 +177,7 @@ with DAG(
     def decision(answer: dict[str, Any]) -> str | None:
         """The task that follows the gate's answer."""
         if answer["outcome"] == "refuse":
-            # Airflow's page shows the exception only below a traceback. So each reason is also logged as a line of its own.
+            # Airflow's page shows an exception only below its traceback. So each reason is also logged, as a line of its own.
             for reason in answer["against"].split("; "):
                 log.error("refused, the champion stays: %s", reason)
         return next_task(answer)
@@ -190,7 +190,7 @@ with DAG(
         return [*options, *promotion_arguments(answer, approval)]
 
     date = night.override(execution_timeout=timedelta(minutes=5))()
-    # What a task returns is known only when it has run: Airflow's placeholder for it has no type.
+    # Airflow's placeholder for the result of a task has no type.
     options: Any = choices()
 
     def part(name: str, arguments: Any, **task_options: Any) -> JobOperator:

@@ -19,7 +19,7 @@ from artrec_core.config import AnySource, EventSource, Recipe, Source, is_simula
 from artrec_core.data.files import file_digest, path_for_day
 from artrec_core.data.sources import read_lines, to_artworks
 from artrec_core.errors import ConfigError, MissingInput
-from artrec_core.lake import Part, WriterManifest, parse_day, digest_of
+from artrec_core.lake import Part, WriterManifest, digest_of, parse_day
 from jobs.progress import progress
 from jobs.step import (
     ConfigOption,
@@ -40,7 +40,8 @@ log = logging.getLogger("artrec")
 
 ABSENT = "absent"
 
-# `data.events` and `data.users` import SciPy (0.4 s) for the simulator, so they are imported where they are used: `artrec --help` does not need it.
+# `data.events` and `data.users` import SciPy (0.4 s) for the simulator. They are imported where they are used, because
+# `artrec --help` does not need it.
 
 OnlyOption = Annotated[
     str | None,

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 SHOWN_METRIC = "ndcg@10"
 LATEST_PROMOTIONS = 10
 
-# Modules that import MLflow, torch or SciPy, which take seconds, are imported where they are used: `artrec --help` needs none.
+# MLflow, torch and SciPy take seconds to import. Modules that import them are imported where they are used, because
+# `artrec --help` needs none of them.
 
 APP = typer.Typer(invoke_without_command=True, add_completion=False, pretty_exceptions_enable=False)
 # `artrec models promote 3 --config F` and `artrec models --config F promote 3` are the same.
@@ -137,13 +138,13 @@ def _gate_verdict(version: "Version") -> tuple[str, str]:
     """The gate's verdict on a version and its objections; both are empty if the gate has not decided on it."""
     from artrec_core.evaluation.gate import Decision
 
-    stored = json.loads(version.tags.get("gate", "{}"))
-    return (stored["verdict"], Decision.from_json(stored["decision"]).objections) if stored else ("", "")
+    entry = json.loads(version.tags.get("gate", "{}"))
+    return (entry["verdict"], Decision.from_json(entry["decision"]).objections) if entry else ("", "")
 
 
 def _criteria(version: "Version") -> list[dict[str, Any]]:
-    stored = json.loads(version.tags.get("gate", "{}"))
-    return json.loads(stored["decision"])["criteria"] if stored else []
+    entry = json.loads(version.tags.get("gate", "{}"))
+    return json.loads(entry["decision"])["criteria"] if entry else []
 
 
 def _metric_values(figures: dict[str, Any]) -> dict[str, float]:

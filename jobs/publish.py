@@ -90,19 +90,25 @@ def settings(recipe: Recipe) -> list[Any]:
 
 
 def run(night: Night) -> Figures:
-    """Load and audit the night's tables, and serve them; `GateFailed` changes nothing served and records a failed publication."""
-    scored = survey(night)
-    artworks = shown_artworks(night.lake.read("catalogue", night.day), night.day, scored.model_version)
-    scored.tally.add("artworks_v1", artworks)
-    publication = scored.publication(night)
+    """Load the night's tables, audit them and serve them.
+
+    Raises
+    ------
+    GateFailed, ValidatorBroke
+        If the audit failed or could not be made. The tables served before stay served; the failure is recorded.
+    """
+    scored_tables = survey(night)
+    artworks = shown_artworks(night.lake.read("catalogue", night.day), night.day, scored_tables.model_version)
+    scored_tables.tally.add("artworks_v1", artworks)
+    publication = scored_tables.publication(night)
     warehouse = open_warehouse(night.recipe.store.warehouse)
-    with progress("publish", sum(scored.tally.rows.values()) - artworks.height) as advance:
+    with progress("publish", sum(scored_tables.tally.rows.values()) - artworks.height) as advance:
         tables: Tables = {name: LakeRows(night, table, advance) for name, table in SCORED.items()}
         try:
             removed_days = warehouse.publish(
                 publication,
                 {**tables, "artworks_v1": [artworks]},
-                lambda loaded_rows: audit(night, scored, loaded_rows),
+                lambda loaded_rows: audit(night, scored_tables, loaded_rows),
                 keep_days=night.recipe.publish.keep_days,
             )
         except (GateFailed, ValidatorBroke):
@@ -111,7 +117,7 @@ def run(night: Night) -> Figures:
     if removed_days:
         log.info("publish %s: removed %s", night.day, ", ".join(removed_days))
     publication_figures = publication.drop(RUN_DATE, STATUS, PUBLISHED_AT).row(0, named=True)
-    row_counts = {table.removesuffix("_v1"): rows for table, rows in scored.tally.rows.items()}
+    row_counts = {table.removesuffix("_v1"): rows for table, rows in scored_tables.tally.rows.items()}
     return {**row_counts, **publication_figures, "removed": len(removed_days)}
 
 
@@ -151,7 +157,13 @@ class Survey:
 
 
 def survey(night: Night) -> Survey:
-    """Count the rows of the scored tables and compute their checksum; `GateFailed` if they come from several model versions."""
+    """Count the rows of the scored tables and compute their checksum.
+
+    Raises
+    ------
+    GateFailed
+        If the tables come from several model versions.
+    """
     tally = RowChecksum()
     versions: set[str] = set()
     simulated = False
@@ -184,7 +196,7 @@ def survey(night: Night) -> Survey:
     )
 
 
-def audit(night: Night, scored: Survey, loaded_rows: Mapping[str, int]) -> None:
+def audit(night: Night, scored_tables: Survey, loaded_rows: Mapping[str, int]) -> None:
     """Check the loaded tables against the lake and the expectations; the verdict is written to the note `audit.json`.
 
     Parameters
@@ -208,24 +220,24 @@ def audit(night: Night, scored: Survey, loaded_rows: Mapping[str, int]) -> None:
 
     missing_rows = [
         f"{table} {loaded_rows[table]:,} of {rows:,}"
-        for table, rows in sorted(scored.tally.rows.items())
+        for table, rows in sorted(scored_tables.tally.rows.items())
         if rows != loaded_rows[table]
     ]
     if missing_rows:
         raise GateFailed(
             f"publish {night.day}: rows are missing in the warehouse: {', '.join(missing_rows)}; run publish again"
         )
-    read = night.lake.read
-    catalogue = read("catalogue", night.day)
+    lake, day = night.lake, night.day
+    catalogue = lake.read("catalogue", day)
     checks = check_recommendations(
-        read("recommendations", night.day),
-        read("histories", night.day),
+        lake.read("recommendations", day),
+        lake.read("histories", day),
         catalogue,
-        read("people", night.day),
+        lake.read("people", day),
         strategy=night.recipe.publish.strategy,
         reranked_strategies=[strategy.name for strategy in night.recipe.strategies if strategy.reranks],
         blocked_artworks=_blocked_artworks(night, catalogue),
-        other_tables=scored.other_artworks,
+        other_tables=scored_tables.other_artworks,
     )
     validation = Validation(recipe=night.recipe.name, run_date=night.day, tables=[checks.verdict()])
     note = night.lake.write_note(AUDIT_NOTE, night.day, validation.to_json())

@@ -1,4 +1,7 @@
-"""`report`: the curator's page, one self-contained HTML file about the intake, the quarantine, the model and the recommendations of a night."""
+"""`report`: the curator's page of a night, one self-contained HTML file.
+
+It shows what was received, what went to quarantine, how the model was trained, and what is recommended.
+"""
 
 import logging
 from datetime import date, timedelta

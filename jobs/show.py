@@ -74,7 +74,22 @@ def command(
 
 
 def show(recipe: Recipe, user: str, day: str | None = None) -> None:
-    """Print one user as of a published night, by default the one that is served; `ArtrecError` if the night is not published."""
+    """Print one user as of a published night.
+
+    Parameters
+    ----------
+    recipe
+        Names the warehouse and the lake.
+    user
+        A user id, as in the events.
+    day
+        The run date; None for the night that is served.
+
+    Raises
+    ------
+    ArtrecError
+        If the night is not published, or the text is no user id.
+    """
     try:
         user_id = identifier(user) or user
     except ValueError as error:
@@ -83,7 +98,17 @@ def show(recipe: Recipe, user: str, day: str | None = None) -> None:
 
 
 def show_examples(recipe: Recipe, count: int = 3, day: str | None = None) -> None:
-    """Print `count` users of a published night, from a long history to none, then the addresses of report and warehouse."""
+    """Print users of a published night, then the addresses of its report and of the warehouse.
+
+    Parameters
+    ----------
+    recipe
+        Names the warehouse and the lake.
+    count
+        Number of users; they are chosen from a long history to none.
+    day
+        The run date; None for the night that is served.
+    """
     night = open_night(recipe, day)
     _print(night, example_users(night, count), ROWS_PER_EXAMPLE)
     print()
@@ -145,16 +170,22 @@ class PublishedNight:
 
 
 def open_night(recipe: Recipe, day: str | None = None) -> PublishedNight:
-    """The published night of this date, by default the one that is served; the `ArtrecError` names the published nights."""
+    """The published night of a date, by default the night that is served.
+
+    Raises
+    ------
+    ArtrecError
+        If the night is not published; the message names the latest nights that are.
+    """
     warehouse = open_warehouse(recipe.store.warehouse)
     publications = warehouse.publications()
     last_states = publications.filter(pl.col(STATUS) != FAILED).unique(RUN_DATE, keep="last", maintain_order=True)
-    published = last_states.filter(pl.col(STATUS) == PUBLISHED).sort(RUN_DATE)
-    if not published.height:
+    published_nights = last_states.filter(pl.col(STATUS) == PUBLISHED).sort(RUN_DATE)
+    if not published_nights.height:
         raise ArtrecError(NOTHING_PUBLISHED.format(where=f"the warehouse of {recipe.name}"))
-    matches = published.filter(pl.col(RUN_DATE) == day) if day is not None else published.tail(1)
+    matches = published_nights.filter(pl.col(RUN_DATE) == day) if day is not None else published_nights.tail(1)
     if not matches.height:
-        nights = ", ".join(published.get_column(RUN_DATE).tail(5))
+        nights = ", ".join(published_nights.get_column(RUN_DATE).tail(5))
         raise ArtrecError(f"{day} is not published; the latest nights are {nights}")
     publication = matches.row(0, named=True)
     attempts = publications.filter(pl.col(STATUS).is_in([PUBLISHED, FAILED])).sort(RUN_DATE, maintain_order=True)

@@ -253,7 +253,9 @@ def code_version() -> str:
 
 def _peak_memory_mb() -> int:
     """Peak resident memory of this process or of its largest child, in MB."""
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = max(
+        resource.getrusage(processes).ru_maxrss for processes in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     return int(peak // 1024)
 
 
@@ -329,7 +331,7 @@ class RedactedFormatter(logging.Formatter):
 
 
 def set_up_log() -> None:
-    """Write log lines to standard error: of artrec from ARTREC_LOG_LEVEL (INFO) on, of libraries only warnings and errors."""
+    """Write log lines to standard error: those of libraries from WARNING on, our own from ARTREC_LOG_LEVEL (default INFO) on."""
     handler = logging.StreamHandler()
     handler.setFormatter(RedactedFormatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)

@@ -40,15 +40,16 @@ RECEIVED = "received"
 STOPPED_QUARANTINE = "quarantine-stopped.parquet"
 VERDICTS, PAGE = "validation.json", "validation.html"
 
-# Modules that import Great Expectations (5 s) or SciPy (0.4 s) are imported where they are used: `artrec --help` needs neither.
+# Modules that import Great Expectations (5 s) or SciPy (0.4 s) are imported where they are used, because `artrec --help`
+# needs neither.
 
 
 @dataclass(frozen=True)
 class TableNames:
-    """One kind of record: the raw table it is read from, the checked table it is written to, and that table's columns."""
+    """The lake's names of one kind of record: the raw table, the checked table, and the columns of the checked table."""
 
-    raw: str
-    checked: str
+    raw_table: str
+    checked_table: str
     schema: Schema
 
 
@@ -79,16 +80,16 @@ class MappedTable:
 
 
 def inputs(night: Night) -> dict[str, str]:
-    """Digests of the night's raw tables, and of the last checked tables and catalogue before it, which it is compared with."""
+    """Digests of the night's raw tables, and of the earlier checked tables and catalogue that they are compared with."""
     made_from = {}
     for table, sources in _sources(night.recipe).items():
         if not sources:
             continue
         names = TABLES[table]
-        made_from[f"{names.raw}@{night.day}"] = night.lake.manifest(names.raw, night.day).digest
-        previous = _previous_manifest(night, names.checked)
+        made_from[f"{names.raw_table}@{night.day}"] = night.lake.manifest(names.raw_table, night.day).digest
+        previous = _previous_manifest(night, names.checked_table)
         if previous is not None:
-            made_from[f"{names.checked}@{previous.run_date}"] = previous.digest
+            made_from[f"{names.checked_table}@{previous.run_date}"] = previous.digest
     catalogue = _previous_manifest(night, "catalogue")
     if catalogue is not None:
         made_from[f"catalogue@{catalogue.run_date}"] = catalogue.digest
@@ -96,16 +97,25 @@ def inputs(night: Night) -> dict[str, str]:
 
 
 def run(night: Night) -> Figures:
-    """Check the night's tables and commit them; raises `GateFailed` or `ValidatorBroke` after quarantine and report are written."""
-    checked = {
+    """Check the night's tables and commit them.
+
+    Raises
+    ------
+    GateFailed
+        If a rule of a table failed. The report and the quarantine are written before.
+    ValidatorBroke
+        If the validator itself failed. The report and the quarantine are written before.
+    """
+    checked_tables = {
         table: replace(checks, quarantine=_with_records(night, table, checks.quarantine))
         for table, checks in _check_tables(night).items()
     }
-    quarantine = pl.concat([checks.quarantine for checks in checked.values()])
-    verdicts = [checks.verdict() for checks in checked.values()]
+    quarantine = pl.concat([checks.quarantine for checks in checked_tables.values()])
+    verdicts = [checks.verdict() for checks in checked_tables.values()]
     report = _write_report(night, verdicts)
     _stop_unless_sound(night, verdicts, quarantine, report)
-    _commit(night, checked, _consents(night, checked["users"].quarantine) if "users" in checked else {})
+    consents = _consents(night, checked_tables["users"].quarantine) if "users" in checked_tables else {}
+    _commit(night, checked_tables, consents)
     return _figures(verdicts)
 
 
@@ -113,40 +123,44 @@ def _check_tables(night: Night) -> dict[str, CheckedTable]:
     from expectations.artworks import check_artworks
 
     rules, sources = night.recipe.rules, _sources(night.recipe)
-    mapped = _map_table(night, "artworks", sources["artworks"], to_artworks)
+    mapped_table = _map_table(night, "artworks", sources["artworks"], to_artworks)
     artworks = check_artworks(
-        mapped.rows,
-        mapped.unmapped,
+        mapped_table.rows,
+        mapped_table.unmapped,
         rules,
         night.day,
-        min_lines=mapped.min_lines,
-        lines_received=mapped.lines_received,
+        min_lines=mapped_table.min_lines,
+        lines_received=mapped_table.lines_received,
     )
-    checked = {"artworks": artworks}
+    checked_tables = {"artworks": artworks}
     if sources["events"]:
         from artrec_core.data.events import to_events
         from expectations.events import check_events
 
         known_artworks = _known_artworks(night, artworks)
-        mapped = _map_table(night, "events", sources["events"], to_events)
-        checked["events"] = check_events(
-            mapped.rows,
-            mapped.unmapped,
+        mapped_table = _map_table(night, "events", sources["events"], to_events)
+        checked_tables["events"] = check_events(
+            mapped_table.rows,
+            mapped_table.unmapped,
             rules,
             night.day,
             artworks=known_artworks,
-            min_lines=mapped.min_lines,
-            lines_received=mapped.lines_received,
+            min_lines=mapped_table.min_lines,
+            lines_received=mapped_table.lines_received,
         )
     if sources["users"]:
         from artrec_core.data.users import to_users
         from expectations.users import check_users
 
-        mapped = _map_table(night, "users", sources["users"], to_users)
-        checked["users"] = check_users(
-            mapped.rows, mapped.unmapped, rules, min_lines=mapped.min_lines, lines_received=mapped.lines_received
+        mapped_table = _map_table(night, "users", sources["users"], to_users)
+        checked_tables["users"] = check_users(
+            mapped_table.rows,
+            mapped_table.unmapped,
+            rules,
+            min_lines=mapped_table.min_lines,
+            lines_received=mapped_table.lines_received,
         )
-    return checked
+    return checked_tables
 
 
 def _sources(recipe: Recipe) -> dict[str, dict[str, Any]]:
@@ -164,21 +178,21 @@ def _map_table(
 ) -> MappedTable:
     """Map a raw table part by part, so that its raw records are never all in memory."""
     names = TABLES[table]
-    manifest = night.lake.manifest(names.raw, night.day)
+    manifest = night.lake.manifest(names.raw_table, night.day)
     lines_received: dict[str, int] = {}
     rows = [empty_frame({SOURCE: pl.String(), LINE: pl.Int64(), **names.schema})]
     unmapped = [empty_frame(QUARANTINE)]
     with progress(f"mapping {table}", manifest.rows) as advance:
-        for part in night.lake.iterate(names.raw, night.day):
+        for part in night.lake.iterate(names.raw_table, night.day):
             for (source_name,), records in part.group_by([SOURCE], maintain_order=True):
-                source = _source(night, names.raw, sources, str(source_name))
-                mapped = to_rows(source, records)
-                with_source = mapped.rows.with_columns(pl.lit(source_name).alias(SOURCE))
+                source = _source(night, names.raw_table, sources, str(source_name))
+                mapped_rows = to_rows(source, records)
+                with_source = mapped_rows.rows.with_columns(pl.lit(source_name).alias(SOURCE))
                 rows.append(conform(with_source, dict(rows[0].schema)))
-                unmapped.append(conform(mapped.unmapped, QUARANTINE))
+                unmapped.append(conform(mapped_rows.unmapped, QUARANTINE))
                 lines_received[source.name] = lines_received.get(source.name, 0) + records.height
             advance(part.height)
-    min_lines = _min_lines(night, names.checked, sources, lines_received)
+    min_lines = _min_lines(night, names.checked_table, sources, lines_received)
     return MappedTable(pl.concat(rows), pl.concat(unmapped), lines_received, min_lines)
 
 
@@ -230,10 +244,10 @@ def _with_records(night: Night, table: str, quarantine: pl.DataFrame) -> pl.Data
         return quarantine
     raw_records = pl.concat(
         part.select(SOURCE, LINE, RECORD).join(without_record, on=[SOURCE, LINE], how="semi")
-        for part in night.lake.iterate(TABLES[table].raw, night.day)
+        for part in night.lake.iterate(TABLES[table].raw_table, night.day)
     )
-    joined = quarantine.join(raw_records, on=[SOURCE, LINE], how="left", suffix="_raw", maintain_order="left")
-    return conform(joined.with_columns(pl.coalesce(RECORD, f"{RECORD}_raw").alias(RECORD)), QUARANTINE)
+    with_raw_records = quarantine.join(raw_records, on=[SOURCE, LINE], how="left", suffix="_raw", maintain_order="left")
+    return conform(with_raw_records.with_columns(pl.coalesce(RECORD, f"{RECORD}_raw").alias(RECORD)), QUARANTINE)
 
 
 def _consents(night: Night, quarantine: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -279,11 +293,11 @@ def _stop_unless_sound(night: Night, verdicts: list[TableVerdict], quarantine: p
     raise GateFailed(f"{describe_failure(verdicts)}; the night stops here, see {report}")
 
 
-def _commit(night: Night, checked: dict[str, CheckedTable], consents: Mapping[str, pl.DataFrame]) -> None:
+def _commit(night: Night, checked_tables: dict[str, CheckedTable], consents: Mapping[str, pl.DataFrame]) -> None:
     quarantine: dict[str, list[Part]] = {}
     parts_by_source: dict[str, dict[str, list[Part]]] = {table: {} for table in TABLES}
-    for table, checks in checked.items():
-        lake_table = TABLES[table].checked
+    for table, checks in checked_tables.items():
+        lake_table = TABLES[table].checked_table
         for source in sorted(checks.lines_received):
             parts = list(_write_parts(night, lake_table, checks.kept_rows.filter(pl.col(SOURCE) == source)))
             night.lake.commit_writer(lake_table, night.day, source, parts, night.fingerprint)
@@ -293,8 +307,8 @@ def _commit(night: Night, checked: dict[str, CheckedTable], consents: Mapping[st
     night.commit("quarantine", quarantine)
     night.commit("consents", {name: list(_write_parts(night, "consents", rows)) for name, rows in consents.items()})
     for table, names in TABLES.items():
-        lines_received = checked[table].lines_received if table in checked else {}
-        night.commit(names.checked, parts_by_source[table], {RECEIVED: lines_received})
+        lines_received = checked_tables[table].lines_received if table in checked_tables else {}
+        night.commit(names.checked_table, parts_by_source[table], {RECEIVED: lines_received})
 
 
 def _write_parts(night: Night, table: str, frame: pl.DataFrame) -> Iterator[Part]:

@@ -23,7 +23,7 @@ def resolve_date(requested: str | None, logical_date: datetime | None, queued: d
     Returns
     -------
     str
-        YYYY-MM-DD: the requested date, else the UTC day of the logical date, else the UTC day on which the run was queued.
+        YYYY-MM-DD: the requested date, else the day of the logical date, else the day on which the run was queued. In UTC.
 
     Raises
     ------

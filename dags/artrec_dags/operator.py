@@ -20,10 +20,10 @@ from artrec_core.processes import tether_command
 from artrec_core.urls import redact
 from artrec_dags.recipes import HOME
 
-# infra/airflow.sh shows only our log lines. It selects them by `namespace_levels`, which works for structlog's loggers only.
+# infra/airflow.sh shows only our log lines. It selects them by `namespace_levels`, which only structlog's loggers obey.
 log = structlog.get_logger("artrec.job")
 
-# The default arguments of every task. `infra/airflow.sh test` sets 0 retries: the user in the terminal should see a failure at once.
+# The default arguments of every task. `infra/airflow.sh test` sets 0 retries, so that a failure is seen at once.
 DEFAULTS: dict[str, Any] = {
     "owner": "artrec",
     "retries": int(os.environ.get("ARTREC_RETRIES", "2")),

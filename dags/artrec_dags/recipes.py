@@ -1,4 +1,7 @@
-"""The project's folder, its recipes, and the sources that a recipe names. Imports nothing heavy: Airflow parses it often."""
+"""The project's folder, its recipes, and the sources that a recipe names.
+
+It imports nothing heavy, because Airflow parses it often.
+"""
 
 import os
 from pathlib import Path

@@ -15,7 +15,10 @@ FAILED = "Task failed with exception"
 
 
 def drop_tracebacks(lines: Iterable[str]) -> Iterator[str]:
-    """The lines without the traceback of a failed task, except its last line: the traceback shows Airflow's code, not the fault."""
+    """The lines without the traceback of a failed task, except its last line.
+
+    The traceback shows Airflow's code, not the fault.
+    """
     in_traceback = False
     for line in lines:
         if line.rstrip() == FAILED:
