@@ -8,7 +8,7 @@ import typer
 from artrec_core.config import Recipe, load
 from artrec_core.config.reference import as_markdown, as_text, list_sections
 from artrec_core.errors import ConfigError
-from artrec_core.urls import redacted
+from artrec_core.urls import redact
 from jobs.step import SetOption, run_command
 
 MARKDOWN_OPENING = """\
@@ -64,7 +64,7 @@ def _redact(value: Any) -> Any:
         return {key: _redact(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_redact(item) for item in value]
-    return redacted(value) if isinstance(value, str) else value
+    return redact(value) if isinstance(value, str) else value
 
 
 if __name__ == "__main__":
