@@ -4,10 +4,15 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.sdk import DAG
 
 DAGS = ROOT / "dags"
 
@@ -34,3 +39,28 @@ def fake_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.chmod(0o755)
     monkeypatch.setenv("ARTREC_PYTHON", str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def bag() -> "DagBag":
+    """All DAGs of the project, parsed by Airflow."""
+    from airflow.dag_processing.dagbag import DagBag  # only now: it reads the environment that is set above
+
+    return DagBag(DAGS)
+
+
+@pytest.fixture(scope="session")
+def nightly(bag: "DagBag") -> "DAG":
+    """The DAG `nightly`."""
+    return bag.dags["nightly"]
+
+
+@pytest.fixture(scope="session")
+def retrain(bag: "DagBag") -> "DAG":
+    """The DAG `retrain`."""
+    return bag.dags["retrain"]
+
+
+def upstream_tasks(dag: "DAG") -> dict[str, set[str]]:
+    """The ids of the tasks that each task waits for, by task id."""
+    return {task.task_id: set(task.upstream_task_ids) for task in dag.tasks}

@@ -62,48 +62,48 @@ def job(folder: Path) -> Path:
 
 
 def test_a_date_in_the_wrong_form_gets_one_clear_line(home: Path) -> None:
-    done = run(home, "2026-3-30", "infra/recipes/demo.toml")
-    assert (done.returncode, done.stderr) == (
+    result = run(home, "2026-3-30", "infra/recipes/demo.toml")
+    assert (result.returncode, result.stderr) == (
         1,
         "artrec: '2026-3-30' is not a date; write it as YYYY-MM-DD, for example 2026-03-30\n",
     )
 
 
 def test_a_recipe_that_is_not_there_gets_one_clear_line(home: Path) -> None:
-    done = run(home, DAY, "infra/recipes/none.toml")
-    assert done.returncode == 1
-    assert done.stderr.startswith("artrec: there is no recipe infra/recipes/none.toml")
-    assert done.stderr.count("\n") == 1
+    result = run(home, DAY, "infra/recipes/none.toml")
+    assert result.returncode == 1
+    assert result.stderr.startswith("artrec: there is no recipe infra/recipes/none.toml")
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.slow
 def test_a_night_shows_the_jobs_lines_and_none_of_airflows(home: Path, tmp_path: Path) -> None:
     python, ran = job(tmp_path), tmp_path / "ran"
-    done = run(home, DAY, small_recipe(tmp_path), ARTREC_PYTHON=str(python))
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = run(home, DAY, small_recipe(tmp_path), ARTREC_PYTHON=str(python))
+    assert result.returncode == 0, result.stdout + result.stderr
     assert ran.read_text().split() == ["crawl", *STEPS]
-    lines = [line for line in done.stdout.splitlines() if not line.startswith(("--- ", "setting up Airflow"))]
+    lines = [line for line in result.stdout.splitlines() if not line.startswith(("--- ", "setting up Airflow"))]
     assert lines[:-1] == [f"{step} {DAY}: rows 12 (0.1 s, 10 MB)" for step in ("crawl", *STEPS)]
     assert lines[-1].startswith(f"nightly {DAY}: done in ")
-    assert done.stderr == ""
+    assert result.stderr == ""
 
 
 @pytest.mark.slow
 def test_a_night_that_fails_says_where_and_stops_there(home: Path, tmp_path: Path) -> None:
     python, ran = job(tmp_path), tmp_path / "ran"
-    done = run(home, DAY, small_recipe(tmp_path), ARTREC_PYTHON=str(python), FAILS="embed")
-    assert done.returncode == 1
+    result = run(home, DAY, small_recipe(tmp_path), ARTREC_PYTHON=str(python), FAILS="embed")
+    assert result.returncode == 1
     assert ran.read_text().split() == ["crawl", "crawl", "validate", "prepare", "train"]
-    assert f"embed {DAY} failed with exit status 1: artrec: no catalogue; run prepare first\n" in done.stdout
-    assert "Traceback" not in done.stdout
-    assert "run the same line again" in done.stderr
+    assert f"embed {DAY} failed with exit status 1: artrec: no catalogue; run prepare first\n" in result.stdout
+    assert "Traceback" not in result.stdout
+    assert "run the same line again" in result.stderr
 
 
 @pytest.mark.slow
 def test_two_nights_that_are_started_at_once_in_a_fresh_home_follow_each_other(tmp_path: Path) -> None:
     recipe, python = small_recipe(tmp_path), job(tmp_path)
-    both = [start(tmp_path / "airflow", DAY, recipe, ARTREC_PYTHON=str(python)) for _ in range(2)]
-    results = [finish(process) for process in both]
+    processes = [start(tmp_path / "airflow", DAY, recipe, ARTREC_PYTHON=str(python)) for _ in range(2)]
+    results = [finish(process) for process in processes]
     assert [result.returncode for result in results] == [0, 0], results
     message = f"nightly {DAY}: another run of this DAG and date is active; waiting for it"
     assert sum(message in result.stdout for result in results) == 1
@@ -113,8 +113,8 @@ def test_two_nights_that_are_started_at_once_in_a_fresh_home_follow_each_other(t
 @pytest.mark.slow
 def test_nights_of_two_dates_that_are_started_at_once_set_airflow_up_once(tmp_path: Path) -> None:
     recipe, python = small_recipe(tmp_path), job(tmp_path)
-    both = [start(tmp_path / "airflow", day, recipe, ARTREC_PYTHON=str(python)) for day in (DAY, "2026-03-31")]
-    results = [finish(process) for process in both]
+    processes = [start(tmp_path / "airflow", day, recipe, ARTREC_PYTHON=str(python)) for day in (DAY, "2026-03-31")]
+    results = [finish(process) for process in processes]
     assert [result.returncode for result in results] == [0, 0], results
     assert sum("setting up Airflow 3" in result.stdout for result in results) == 1
 
@@ -130,17 +130,17 @@ def test_a_night_that_was_killed_while_airflow_was_set_up_can_be_run_again(tmp_p
     os.killpg(first.pid, signal.SIGKILL)
     finish(first)
     assert not (home / "airflow.db").exists()
-    done = run(home, DAY, recipe, ARTREC_PYTHON=str(python))
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = run(home, DAY, recipe, ARTREC_PYTHON=str(python))
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.slow
 def test_a_small_night_from_end_to_end(home: Path, tmp_path: Path) -> None:
     recipe = small_recipe(tmp_path)
-    done = run(home, DAY, recipe, ARTREC_PYTHON=sys.executable)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = run(home, DAY, recipe, ARTREC_PYTHON=sys.executable)
+    assert result.returncode == 0, result.stdout + result.stderr
     for step in STEPS:
-        assert f"\n{step} {DAY}: " in done.stdout
+        assert f"\n{step} {DAY}: " in result.stdout
     assert (tmp_path / "warehouse.duckdb").exists()
 
 

@@ -122,7 +122,7 @@ def test_a_crashed_job_says_the_last_line_of_its_traceback(fake_python: Path) ->
         job().execute({})
 
 
-def test_a_job_out_of_memory_is_told_so(fake_python: Path) -> None:
+def test_a_job_out_of_memory_says_so(fake_python: Path) -> None:
     fake_python.write_text("#!/bin/sh\nkill -9 $$\n")
     with pytest.raises(JobFailed, match=r"ended by SIGKILL \(out of memory\?\): it printed nothing"):
         job().execute({})
@@ -214,10 +214,10 @@ def test_a_job_ends_with_a_task_that_is_killed(fake_python: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "message"),
     [("kill -TERM $$", "was ended by SIGTERM"), ("exit 143", "was ended by SIGTERM"), ("exit 200", "exit status 200")],
 )
-def test_a_job_that_a_signal_ended_is_told_so(fake_python: Path, script: str, told: str) -> None:
+def test_a_job_that_a_signal_ended_says_so(fake_python: Path, script: str, message: str) -> None:
     fake_python.write_text(f"#!/bin/sh\n{script}\n")
-    with pytest.raises(JobFailed, match=told):
+    with pytest.raises(JobFailed, match=message):
         job().execute({})

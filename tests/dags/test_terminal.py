@@ -1,4 +1,4 @@
-"""What a terminal shows of a run of Airflow, and that nothing of the run outlives it."""
+"""What a terminal shows of a run of Airflow; no process of the run outlives it."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ RUN = [sys.executable, "-m", "dags.artrec_dags.terminal", "test", "nightly", "20
 STANDALONE = [sys.executable, "-m", "dags.artrec_dags.terminal", "standalone"]
 
 
-def started(folder: Path, command: list[str], airflow: str) -> "subprocess.Popen[str]":
+def start(folder: Path, command: list[str], airflow: str) -> "subprocess.Popen[str]":
     """The command, with a stand-in for Airflow, in a session of its own."""
     program = folder / "airflow"
     program.write_text(f"#!/bin/bash\n{airflow}\n")
@@ -35,16 +35,16 @@ def started(folder: Path, command: list[str], airflow: str) -> "subprocess.Popen
 
 
 def alive(session: int) -> list[int]:
-    """Processes of a session that run."""
-    found = []
-    for one in psutil.process_iter(["status"]):
-        if one.info["status"] == psutil.STATUS_ZOMBIE:
+    """The running processes of a session."""
+    pids = []
+    for process in psutil.process_iter(["status"]):
+        if process.info["status"] == psutil.STATUS_ZOMBIE:
             continue
         try:
-            found += [one.pid] if os.getsid(one.pid) == session else []
+            pids += [process.pid] if os.getsid(process.pid) == session else []
         except ProcessLookupError:
             continue
-    return found
+    return pids
 
 
 def test_of_a_failed_task_s_traceback_the_last_line_is_shown() -> None:
@@ -53,9 +53,9 @@ def test_of_a_failed_task_s_traceback_the_last_line_is_shown() -> None:
     assert list(drop_tracebacks(lines)) == ["one\n", "JobFailed: no catalogue\n", "  two\n"]
 
 
-def test_each_line_is_there_when_it_is_said(tmp_path: Path) -> None:
-    # The second line is said only once the first one was read.
-    process = started(tmp_path, RUN, f"echo one; while [ ! -e {tmp_path}/read ]; do sleep 0.05; done; echo two >&2")
+def test_each_line_is_shown_when_it_is_printed(tmp_path: Path) -> None:
+    # The second line is printed only after the first one was read.
+    process = start(tmp_path, RUN, f"echo one; while [ ! -e {tmp_path}/read ]; do sleep 0.05; done; echo two >&2")
     assert process.stdout is not None
     assert process.stdout.readline() == "one\n"
     (tmp_path / "read").touch()
@@ -65,7 +65,7 @@ def test_each_line_is_there_when_it_is_said(tmp_path: Path) -> None:
 
 
 def test_a_run_that_fails_says_what_to_do(tmp_path: Path) -> None:
-    out, _ = started(tmp_path, RUN, "exit 1").communicate()
+    out, _ = start(tmp_path, RUN, "exit 1").communicate()
     assert out == (
         "artrec: nightly of 2026-03-30 stopped at the step above; fix what it says and run the same line again\n"
     )
@@ -74,7 +74,7 @@ def test_a_run_that_fails_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", [RUN, STANDALONE], ids=["test", "standalone"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_all_of_it(tmp_path: Path, command: list[str], number: signal.Signals) -> None:
-    process = started(tmp_path, command, f"sleep 600 & touch {tmp_path}/running; trap 'kill %1; exit' TERM INT; wait")
+    process = start(tmp_path, command, f"sleep 600 & touch {tmp_path}/running; trap 'kill %1; exit' TERM INT; wait")
     wait_until((tmp_path / "running").exists)
     process.send_signal(number)
     assert process.wait(60) == 128 + number
@@ -83,7 +83,7 @@ def test_a_signal_ends_all_of_it(tmp_path: Path, command: list[str], number: sig
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child that its parent died")
 def test_a_run_ends_with_a_terminal_that_is_killed(tmp_path: Path) -> None:
-    process = started(tmp_path, RUN, f"touch {tmp_path}/running; trap 'exit' TERM; while :; do sleep 0.05; done")
+    process = start(tmp_path, RUN, f"touch {tmp_path}/running; trap 'exit' TERM; while :; do sleep 0.05; done")
     wait_until((tmp_path / "running").exists)
     process.kill()
     process.wait()
