@@ -12,9 +12,9 @@ import typer
 
 from artrec_core.config import Recipe, load
 from artrec_core.errors import GateFailed
-from artrec_core.lake import parse_day, digest_of
+from artrec_core.lake import digest_of, parse_day
 from jobs.step import ConfigOption, DateOption, Figures, Night, SetOption, Step, code_version, run_command, run_step
-from jobs.training.mlflow_follower import followed, passes_of, seconds_of
+from jobs.training.mlflow_follower import best_epoch, follow_training, phase_seconds
 from jobs.training.tags import BASELINE_SETTINGS, HOLDOUT, REFIT, SETTINGS
 
 if TYPE_CHECKING:
@@ -107,16 +107,16 @@ def train_version(night: Night) -> "Version":
             from artrec_core.evaluation.ranking import held_out_ndcg
             from artrec_core.model.run import METRICS
 
-            with followed(registry, recipe, tags, folder / METRICS) as follower:
+            with follow_training(registry, recipe, tags, folder / METRICS) as follower:
                 launch(recipe, folder, base, held_out_ndcg if recipe.train.holdout else None)
                 launched = time.monotonic() - started
                 metrics, baseline_settings = _measure(night, folder, data, split)
     figures: Figures = {
         "people_tested": len(split.test_users),
-        "epochs": passes_of(follower.lines),
+        "epochs": best_epoch(follower.lines),
         **metrics,
-        BASELINE_SETTINGS: baseline_settings,
-        "seconds": seconds_of(follower.lines, launched),
+        **({BASELINE_SETTINGS: baseline_settings} if baseline_settings else {}),
+        "seconds": phase_seconds(follower.lines, launched),
     }
     if registry.champion() is None:
         _keep_vectors(night, folder, data, split)
@@ -287,7 +287,8 @@ def _measure(
         split.test_artworks,
         exclude=task.excluded_pairs(with_hidden=True),
     )
-    metrics, settings = {"model": _means(values)}, {}
+    metrics: dict[str, dict[str, float]] = {"model": _means(values)}
+    settings: dict[str, dict[str, Any]] = {}
     for name in night.recipe.train.baselines:
         values, choice = measure_baseline(name, task, split.test_artworks, seed=night.recipe.train.seed)
         metrics[name], settings[name] = _means(values), choice.settings

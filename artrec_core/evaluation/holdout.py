@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from artrec_core.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from artrec_core.evaluation.ranking import VectorModel, measure_ranking, seen_matrix
 from artrec_core.model.sequences import Sequences
-from artrec_core.recs.interaction_models import Baseline, Popularity, users_per_item
+from artrec_core.recs.interaction_models import Popularity, Ranker, users_per_item
 from artrec_core.recs.strategies.folding import Component, spread
 from artrec_core.recs.topk.search import empty_results, top_k
 
@@ -40,7 +40,7 @@ class HeldOutSplit:
     tested_users: Int64Array
     targets: Int64Array
     listed_users: Int64Array
-    popularity: Baseline | None = None
+    popularity: Ranker | None = None
 
     @classmethod
     def from_histories(
@@ -49,7 +49,7 @@ class HeldOutSplit:
         artwork_count: int,
         tested_users: Int64Array,
         targets: Int64Array,
-        popularity: Baseline | None = None,
+        popularity: Ranker | None = None,
     ) -> "HeldOutSplit":
         """Make a split.
 
@@ -92,7 +92,7 @@ class HeldOutSplit:
         """NDCG@10 of vectors (U, d) and (I, d), (n,)."""
         return self._measure(VectorModel("vectors", users, artworks))
 
-    def _measure(self, model: Baseline) -> Float64Array:
+    def _measure(self, model: Ranker) -> Float64Array:
         if not len(self.tested_users):
             return np.zeros(0)
         exclude = self.seen_pairs[self.tested_users]

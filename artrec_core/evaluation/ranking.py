@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 from artrec_core.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from artrec_core.evaluation.metrics import accuracy, rank_accuracy, ranks, ranks_of_scores
 from artrec_core.model.sequences import Sequences
-from artrec_core.recs.interaction_models import USERS_IN_BLOCK, Baseline, FactorModel
+from artrec_core.recs.interaction_models import USERS_IN_BLOCK, FactorModel, Ranker
 from artrec_core.recs.topk.search import empty_results, top_k, top_k_of_scores
 
 KS = (5, 10, 20)
@@ -35,7 +35,7 @@ class VectorModel(FactorModel):
 
 
 def best_artworks(
-    model: Baseline, users: Int64Array, k: int, *, exclude: Any, among: Int64Array | None = None, seed: int = 0
+    model: Ranker, users: Int64Array, k: int, *, exclude: Any, among: Int64Array | None = None, seed: int = 0
 ) -> tuple[Int32Array, Float32Array]:
     """Find the k best artworks of each user, with ties in random order.
 
@@ -45,7 +45,7 @@ def best_artworks(
     Parameters
     ----------
     model
-        Any model with the baselines' interface.
+        The model.
     users
         Rows of the users, (n,).
     k
@@ -81,14 +81,14 @@ def best_artworks(
 
 
 def measure_ranking(
-    model: Baseline, users: Int64Array, targets: NDArray[np.integer[Any]], *, exclude: Any
+    model: Ranker, users: Int64Array, targets: NDArray[np.integer[Any]], *, exclude: Any
 ) -> tuple[dict[str, Float64Array], Int32Array]:
     """Measure a model on the test artworks by the lists that it gives.
 
     Parameters
     ----------
     model
-        Any model with the baselines' interface.
+        The model.
     users
         Rows of the users, (n,).
     targets
@@ -131,7 +131,7 @@ def accuracy_of_lists(
 
 
 def held_out_accuracy(
-    model: Baseline, users: Int64Array, targets: NDArray[np.integer[Any]], *, exclude: Any
+    model: Ranker, users: Int64Array, targets: NDArray[np.integer[Any]], *, exclude: Any
 ) -> dict[str, Float64Array]:
     """Compute the expected HR, NDCG and MRR at 5, 10 and 20, with all orders of tied artworks equally likely.
 

@@ -19,20 +19,21 @@ from artrec_core.recs.topk.search import top_k, top_k_of_scores
 USERS_IN_BLOCK = 1024
 
 
-class Baseline(Protocol):
-    """A recommender that learns from interactions alone.
-
-    The parameter `users` (n,) names rows of the interactions that the baseline was fitted to.
-    """
+class Ranker(Protocol):
+    """Anything that scores all items for users. The parameter `users` (n,) names rows of users that it knows."""
 
     name: str
 
-    def fit(self, interactions: Any) -> Self:
-        """Learn from a CSR matrix (users, items)."""
-        ...
-
     def scores(self, users: Int64Array) -> Float32Array:
         """Scores (n, items) of these users."""
+        ...
+
+
+class Baseline(Ranker, Protocol):
+    """A recommender that learns from interactions alone: `users` are rows of the interactions that it was fitted to."""
+
+    def fit(self, interactions: Any) -> Self:
+        """Learn from a CSR matrix (users, items)."""
         ...
 
     def top_k(self, users: Int64Array, k: int, *, exclude: Any = None) -> tuple[Int32Array, Float32Array]:

@@ -32,7 +32,7 @@ def compare_versions(night: Night, registry: Registry, challenger: Version) -> D
             champion_result, doubts = None, [Criterion("champion", False, says, doubt=True)]
         else:
             fair = not_trained_on(night, champion, split)
-    rollback = registry.was_rolled_back(challenger.name)
+    rollback = registry.latest_rollback(challenger.name)
     if rollback is not None:
         says = f"it was rolled back at {rollback.at} ({rollback.why})"
         doubts.append(Criterion("history", False, says, doubt=True))

@@ -213,8 +213,8 @@ def test_without_a_holdout_everything_is_learnt_from_and_nothing_is_measured(rec
     made = run_step(train.STEP, everything, DAY)
     assert (made.figures["version"], made.figures["people_tested"]) == ("2", 0)
     assert "model" not in made.figures
-    # As many passes as validated best with a holdout.
-    assert made.figures["passes"] == held.figures["passes"]
+    # As many epochs as validated best with a holdout.
+    assert made.figures["epochs"] == held.figures["epochs"]
     version = Registry(recipe.store).versions()[-1]
     assert (version.tags["holdout"], version.aliases) == ("false", ("challenger",))
     note = json.loads(Lake(recipe.store.lake).read_note(train.NOTE, DAY) or b"")
