@@ -41,7 +41,7 @@ class Recipe(Section):
         for section, names in (
             ("sources", [source.name for source in self.sources]),
             ("events", [source.name for source in self.events]),
-            ("users", [source.name for source in [*self.users, *self.simulated_sources]]),
+            ("users", [*(source.name for source in self.users), *(source.name for source in self.simulated_sources)]),
             ("strategies", [strategy.name for strategy in self.strategies]),
         ):
             duplicates = sorted({name for name in names if names.count(name) > 1})

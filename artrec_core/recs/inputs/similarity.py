@@ -66,7 +66,7 @@ def list_diversity(ids: Int32Array, unit_vectors: Float32Array) -> Float64Array:
     -------
     One value per list with at least two artworks.
     """
-    has_vector: BoolArray = unit_vectors.any(axis=1)
+    has_vector: BoolArray = np.asarray(unit_vectors.any(axis=1))
     is_artwork = (ids >= 0) & has_vector[ids]
     counts = is_artwork.sum(axis=1)
     rows = np.flatnonzero(counts >= 2)
