@@ -1,4 +1,4 @@
-"""A refusal from the file it stands in to the histories, whatever else is wrong with the file."""
+"""A refusal of consent reaches the histories, whatever else is wrong with its row or its file."""
 
 import json
 from pathlib import Path
@@ -22,11 +22,11 @@ def write(path: Path, rows: list[Any]) -> None:
     path.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
 
 
-def recipe(folder: Path, *user_sources: str) -> Recipe:
+def small_recipe(folder: Path, *user_sources: str) -> Recipe:
     store = {name: str(folder / name) for name in ("lake", "warehouse", "mlflow", "artifacts", "work")}
     fields = {"artwork_id": "id", "title": "title"}
     artworks = {"name": "gallery", "kind": "jsonl", "path": str(folder / "artworks.jsonl"), "licence": "CC0"}
-    made = {
+    values = {
         "name": "small",
         "store": store,
         "sources": [{**artworks, "fields": fields}],
@@ -41,20 +41,20 @@ def recipe(folder: Path, *user_sources: str) -> Recipe:
         folder / "events.jsonl",
         [event | {"user_id": user, "artwork_id": work} for user in ("u1", "u3", 777) for work in ARTWORK_IDS],
     )
-    return Recipe.model_validate(made)
+    return Recipe.model_validate(values)
 
 
-def night(made: Recipe, day: str, folder: Path, **users: list[Any]) -> set[str]:
+def night(recipe: Recipe, day: str, folder: Path, **users: list[Any]) -> set[str]:
     """Crawl, validate and prepare a day on which these user files came; the users who have a history."""
-    for source in made.users:
+    for source in recipe.users:
         write(folder / f"{source.name}-{day}.jsonl", users.get(source.name, []))
     for step in (crawl.STEP, validate.STEP, prepare.STEP):
-        run_step(step, made, day)
-    return set(Lake(made.store.lake).read("histories", day)[USER_ID])
+        run_step(step, recipe, day)
+    return set(Lake(recipe.store.lake).read("histories", day)[USER_ID])
 
 
 @pytest.mark.parametrize(
-    ("row", "who"),
+    ("row", "user"),
     [
         ({"user_id": "u3", "locale": "-", "consent": False}, "u3"),
         ({"user_id": "u3", "consent": "f"}, "u3"),
@@ -70,51 +70,51 @@ def night(made: Recipe, day: str, folder: Path, **users: list[Any]) -> set[str]:
     ],
     ids=str,
 )
-def test_a_refusal_is_obeyed_whatever_its_row_looks_like(row: dict[str, Any], who: str, tmp_path: Path) -> None:
-    made = recipe(tmp_path, "people")
+def test_a_refusal_is_obeyed_whatever_its_row_looks_like(row: dict[str, Any], user: str, tmp_path: Path) -> None:
+    recipe = small_recipe(tmp_path, "people")
     rows = [row, {"user_id": "u1", "consent": True}]
-    assert night(made, FIRST, tmp_path, people=rows) == {"u1", "u3", "777"} - {who}
-    people = Lake(made.store.lake).read("people", FIRST)
-    assert people.filter(pl.col(USER_ID) == who).select(CONSENT, INTERESTS).rows() == [(False, None)]
+    assert night(recipe, FIRST, tmp_path, people=rows) == {"u1", "u3", "777"} - {user}
+    people = Lake(recipe.store.lake).read("people", FIRST)
+    assert people.filter(pl.col(USER_ID) == user).select(CONSENT, INTERESTS).rows() == [(False, None)]
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
 def test_a_source_that_only_brings_interests_lifts_no_refusal(names: tuple[str, str], tmp_path: Path) -> None:
     refuses, tells = names
-    made = recipe(tmp_path, *sorted(names))
+    recipe = small_recipe(tmp_path, *sorted(names))
     files = {refuses: [{"user_id": "u3", "consent": False}], tells: [{"user_id": "u3", "interests": "the sea"}]}
-    assert night(made, FIRST, tmp_path, **files) == {"u1", "777"}
+    assert night(recipe, FIRST, tmp_path, **files) == {"u1", "777"}
     files = {tells: [{"user_id": "u3", "interests": "boats", "consent": True}]}
-    assert night(made, SECOND, tmp_path, **files) == {"u1", "777"}
+    assert night(recipe, SECOND, tmp_path, **files) == {"u1", "777"}
 
 
 @pytest.mark.parametrize(
     "row", [{"user_id": "u3"}, {"user_id": "u3", "consent": ""}, {"user_id": "u3", "consent": "?"}]
 )
 def test_a_later_row_without_an_answer_lifts_no_refusal(row: dict[str, Any], tmp_path: Path) -> None:
-    made = recipe(tmp_path, "people")
-    night(made, FIRST, tmp_path, people=[{"user_id": "u3", "consent": False}])
-    assert night(made, SECOND, tmp_path, people=[row]) == {"u1", "777"}
+    recipe = small_recipe(tmp_path, "people")
+    night(recipe, FIRST, tmp_path, people=[{"user_id": "u3", "consent": False}])
+    assert night(recipe, SECOND, tmp_path, people=[row]) == {"u1", "777"}
 
 
 def test_a_row_without_an_answer_behind_the_refusal_lifts_nothing(tmp_path: Path) -> None:
-    made = recipe(tmp_path, "people")
+    recipe = small_recipe(tmp_path, "people")
     rows = [{"user_id": "u3", "consent": False}, {"user_id": "u3", "interests": "the sea"}]
-    assert night(made, FIRST, tmp_path, people=rows) == {"u1", "777"}
+    assert night(recipe, FIRST, tmp_path, people=rows) == {"u1", "777"}
 
 
-def test_who_agrees_later_is_read_again(tmp_path: Path) -> None:
-    made = recipe(tmp_path, "people")
-    night(made, FIRST, tmp_path, people=[{"user_id": "u3", "consent": False}])
-    assert night(made, SECOND, tmp_path, people=[{"user_id": "u3", "consent": "yes"}]) == {"u1", "u3", "777"}
+def test_a_user_who_agrees_later_has_a_history_again(tmp_path: Path) -> None:
+    recipe = small_recipe(tmp_path, "people")
+    night(recipe, FIRST, tmp_path, people=[{"user_id": "u3", "consent": False}])
+    assert night(recipe, SECOND, tmp_path, people=[{"user_id": "u3", "consent": "yes"}]) == {"u1", "u3", "777"}
 
 
 def test_an_agreement_in_quarantine_lifts_no_refusal(tmp_path: Path) -> None:
-    made = recipe(tmp_path, "people")
-    night(made, FIRST, tmp_path, people=[{"user_id": "u3", "consent": False}])
-    assert night(made, SECOND, tmp_path, people=[{"user_id": "u3", "locale": "-", "consent": True}]) == {"u1", "777"}
+    recipe = small_recipe(tmp_path, "people")
+    night(recipe, FIRST, tmp_path, people=[{"user_id": "u3", "consent": False}])
+    assert night(recipe, SECOND, tmp_path, people=[{"user_id": "u3", "locale": "-", "consent": True}]) == {"u1", "777"}
 
 
-def test_who_was_never_asked_is_read(tmp_path: Path) -> None:
-    made = recipe(tmp_path, "people")
-    assert night(made, FIRST, tmp_path, people=[{"user_id": "u3"}]) == {"u1", "u3", "777"}
+def test_a_user_who_was_never_asked_has_a_history(tmp_path: Path) -> None:
+    recipe = small_recipe(tmp_path, "people")
+    assert night(recipe, FIRST, tmp_path, people=[{"user_id": "u3"}]) == {"u1", "u3", "777"}

@@ -1,4 +1,4 @@
-"""Commands that are ended in the middle of their work: no process of theirs is left."""
+"""Commands that a signal ends in the middle of their work leave no process behind."""
 
 import os
 import signal
@@ -19,25 +19,28 @@ from tests.end_to_end.small_world import DAY, small_recipe
 from tests.waiting import wait_until
 
 CONFIG = str(ROOT / "infra" / "recipes" / "demo.toml")
-# Work that does not come to its end by itself.
+# Training that does not end by itself.
 ENDLESS = ["train.user_epochs=1000000", "train.patience=1000000"]
 
 
 def processes_of(session: int) -> list[psutil.Process]:
-    """Those of a session that run."""
-    found = []
-    for one in psutil.process_iter(["status"]):
+    """The running processes of a session."""
+    processes = []
+    for process in psutil.process_iter(["status"]):
         try:
-            if one.info["status"] != psutil.STATUS_ZOMBIE and os.getsid(one.pid) == session:
-                found.append(one)
+            if process.info["status"] != psutil.STATUS_ZOMBIE and os.getsid(process.pid) == session:
+                processes.append(process)
         except ProcessLookupError:
             continue
-    return found
+    return processes
 
 
 def end_in_the_middle(folder: Path, module: str, arguments: list[str], busy: Callable[[list[str]], bool]) -> str:
-    """Start a command, send it SIGTERM once it is `busy` by its processes' lines; what it said. Nothing of it may be left."""
-    # Started from nowhere near a terminal, as by a service; Ray finds no token of a user's.
+    """Start a command, send it SIGTERM once `busy` is true of its processes' command lines, and return its output.
+
+    No process of it may be left.
+    """
+    # As a service starts it: without a terminal, and without a user's token for Ray.
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(folder)}
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "ARTREC_RAY_ADDRESS"):
         environment.pop(name, None)
@@ -52,31 +55,31 @@ def end_in_the_middle(folder: Path, module: str, arguments: list[str], busy: Cal
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 128 + signal.SIGTERM, log.read_text()
         wait_until(lambda: not processes_of(process.pid), seconds=10)
-        assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     finally:
-        for one in processes_of(process.pid):
-            one.kill()
+        for remaining in processes_of(process.pid):
+            remaining.kill()
     return log.read_text()
 
 
 def _lines_of(session: int) -> list[str]:
     lines = []
-    for one in processes_of(session):
+    for process in processes_of(session):
         try:
-            lines.append(" ".join(one.cmdline()))
+            lines.append(" ".join(process.cmdline()))
         except psutil.NoSuchProcess:
             continue
     return lines
 
 
 @pytest.fixture
-def prepared(tmp_path: Path) -> list[str]:
-    """The arguments of a command for two tribes' tables, as `prepare` would have committed them."""
+def prepared_arguments(tmp_path: Path) -> list[str]:
+    """The arguments of a command for two tribes' tables, as `prepare` commits them."""
     settings = [*tiny_settings(tmp_path), "train.text_epochs=0", *ENDLESS]
     lake = Lake(load(CONFIG, settings).store.lake)
     for table, frame in (("catalogue", catalogue()), ("histories", tribes()), ("people", users())):
         lake.commit(table, DAY, {"all": [lake.write_part(table, DAY, frame)]}, fingerprint=DAY, code_version="test")
-    return ["--config", CONFIG, "--date", DAY, *(part for one in settings for part in ("--set", one))]
+    return ["--config", CONFIG, "--date", DAY, *(word for setting in settings for word in ("--set", setting))]
 
 
 def trains(folder: Path, where: str) -> Callable[[list[str]], bool]:
@@ -86,27 +89,29 @@ def trains(folder: Path, where: str) -> Callable[[list[str]], bool]:
 
 def test_nightly(tmp_path: Path) -> None:
     arguments = ["--config", str(small_recipe(tmp_path)), "--date", DAY]
-    end_in_the_middle(tmp_path, "jobs.nightly", arguments, lambda lines: any("jobs.validate" in one for one in lines))
+    end_in_the_middle(tmp_path, "jobs.nightly", arguments, lambda lines: any("jobs.validate" in line for line in lines))
 
 
 @pytest.mark.slow
-def test_train_in_one_process(tmp_path: Path, prepared: list[str]) -> None:
-    said = end_in_the_middle(tmp_path, "jobs.train", prepared, trains(tmp_path, "work/train/*/metrics.jsonl"))
-    assert "Traceback" not in said
+def test_train_in_one_process(tmp_path: Path, prepared_arguments: list[str]) -> None:
+    output = end_in_the_middle(
+        tmp_path, "jobs.train", prepared_arguments, trains(tmp_path, "work/train/*/metrics.jsonl")
+    )
+    assert "Traceback" not in output
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_train_on_ray(tmp_path: Path, prepared: list[str]) -> None:
-    on_ray = [*prepared, "--set", 'train.launcher="ray"', "--set", "train.workers=1"]
-    said = end_in_the_middle(tmp_path, "jobs.train", on_ray, trains(tmp_path, "work/train/*/metrics.jsonl"))
-    assert "oken authentication" not in said
+def test_train_on_ray(tmp_path: Path, prepared_arguments: list[str]) -> None:
+    on_ray = [*prepared_arguments, "--set", 'train.launcher="ray"', "--set", "train.workers=1"]
+    output = end_in_the_middle(tmp_path, "jobs.train", on_ray, trains(tmp_path, "work/train/*/metrics.jsonl"))
+    assert "oken authentication" not in output
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_evaluate(tmp_path: Path) -> None:
-    settings = [part for one in ENDLESS for part in ("--set", one)]
+    settings = [word for setting in ENDLESS for word in ("--set", setting)]
     arguments = ["--config", str(small_recipe(tmp_path)), "--date", DAY, "--models", "full", *settings]
     end_in_the_middle(
         tmp_path, "jobs.evaluate", arguments, trains(tmp_path, "work/evaluate/*/full-seed0/training/metrics.jsonl")
@@ -115,13 +120,15 @@ def test_evaluate(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_tune(tmp_path: Path, prepared: list[str]) -> None:
-    arguments = [*prepared, "--set", "tune.space.model.layers=[1, 2]"]
+def test_tune(tmp_path: Path, prepared_arguments: list[str]) -> None:
+    arguments = [*prepared_arguments, "--set", "tune.space.model.layers=[1, 2]"]
     # A trial's process is called after what it runs.
-    end_in_the_middle(tmp_path, "jobs.tune", arguments, lambda lines: any("ImplicitFunc.train" in one for one in lines))
+    end_in_the_middle(
+        tmp_path, "jobs.tune", arguments, lambda lines: any("ImplicitFunc.train" in line for line in lines)
+    )
 
 
 @pytest.mark.slow
-def test_mlflow(tmp_path: Path, prepared: list[str]) -> None:
-    arguments = ["mlflow", "--config", CONFIG, *prepared[4:], "--port", "0"]
-    end_in_the_middle(tmp_path, "jobs.cli", arguments, lambda lines: any("uvicorn" in one for one in lines))
+def test_mlflow(tmp_path: Path, prepared_arguments: list[str]) -> None:
+    arguments = ["mlflow", "--config", CONFIG, *prepared_arguments[4:], "--port", "0"]
+    end_in_the_middle(tmp_path, "jobs.cli", arguments, lambda lines: any("uvicorn" in line for line in lines))

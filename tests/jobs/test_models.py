@@ -1,4 +1,4 @@
-"""`artrec models`: what it says, and what it will not put in the champion's place."""
+"""`artrec models`: what it prints, and which versions it does not promote."""
 
 import json
 from pathlib import Path
@@ -30,12 +30,12 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
         registry.register(folder / name, figures, {"fingerprint": name, "run_date": "2026-03-30"})
     registry.promote("1", "the first", by="train")
     decision = Decision((Criterion("model", False, "it gives every work the same score"),))
-    told = {"verdict": decision.verdict, "against": "1", "decision": decision.to_json()}
-    registry.note_decision(registry.version("3"), json.dumps(told))
+    decision_json = {"verdict": decision.verdict, "against": "1", "decision": decision.to_json()}
+    registry.note_decision(registry.version("3"), json.dumps(decision_json))
     return path
 
 
-def said(recipe: Path, capsys: pytest.CaptureFixture[str], *command: str) -> str:
+def run_models(recipe: Path, capsys: pytest.CaptureFixture[str], *command: str) -> str:
     models.APP(["--config", str(recipe), *command], standalone_mode=False)
     return capsys.readouterr().out
 
@@ -43,7 +43,7 @@ def said(recipe: Path, capsys: pytest.CaptureFixture[str], *command: str) -> str
 def test_versions_are_listed_with_figures_verdicts_and_promotions(
     recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = said(recipe, capsys).splitlines()
+    lines = run_models(recipe, capsys).splitlines()
     assert lines[0].startswith("ndcg@10 on held-out last positive events")
     assert lines[2].split() == ["1", "champion", "2026-03-30", "0.2500", "0.1250"]
     assert lines[4].split() == ["3", "challenger", "2026-03-30", "refused", "0.2500", "0.1250"]
@@ -52,7 +52,7 @@ def test_versions_are_listed_with_figures_verdicts_and_promotions(
 
 
 @pytest.mark.parametrize(
-    ("version", "told"),
+    ("version", "message"),
     [
         ("2", "holds weights that are not finite"),
         ("3", "version 3 must not serve: it gives every work the same score"),
@@ -60,17 +60,17 @@ def test_versions_are_listed_with_figures_verdicts_and_promotions(
         ("x", "there is no model version 'x'"),
     ],
 )
-def test_a_broken_version_is_promoted_by_nobody(
-    recipe: Path, capsys: pytest.CaptureFixture[str], version: str, told: str
+def test_a_broken_version_cannot_be_promoted(
+    recipe: Path, capsys: pytest.CaptureFixture[str], version: str, message: str
 ) -> None:
-    with pytest.raises(ArtrecError, match=told):
-        said(recipe, capsys, "promote", version)
+    with pytest.raises(ArtrecError, match=message):
+        run_models(recipe, capsys, "promote", version)
 
 
 def test_the_champion_stays_when_it_is_promoted_again(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(recipe, capsys, "promote", "1") == "version 1 is the champion already\n"
+    assert run_models(recipe, capsys, "promote", "1") == "version 1 is the champion already\n"
 
 
-def test_there_is_nothing_before_the_first_version(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_champion_cannot_be_rolled_back(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ArtrecError, match="nothing to roll back to"):
-        said(recipe, capsys, "rollback")
+        run_models(recipe, capsys, "rollback")

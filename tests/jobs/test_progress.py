@@ -1,4 +1,4 @@
-"""A bar where a person watches, plain log lines where nobody does."""
+"""Progress: a bar in a terminal, plain log lines elsewhere."""
 
 import logging
 import os
@@ -31,30 +31,30 @@ def test_a_quick_step_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == []
 
 
-def stage(name: str, done: int) -> Stage:
-    return Stage(name, done, 3, f"{name} {done} of 3")
+def stage(name: str, epoch: int) -> Stage:
+    return Stage(name, epoch, 3, f"{name} {epoch} of 3")
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "texts"),
     [
         (0.0, ["text 1 of 3", "text 2 of 3", "text 3 of 3", "user 1 of 3", "user 2 of 3"]),
         (1000.0, ["text 3 of 3", "user 2 of 3"]),
     ],
 )
 def test_a_log_has_a_stage_now_and_then_and_always_its_last_line(
-    seconds: float, said: list[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    seconds: float, texts: list[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", seconds)
     caplog.set_level(logging.INFO, "artrec")
     with stages("train") as show:
         show([])
-        for done in (1, 1, 2):
-            show([stage("text", done)])
-        # Between two looks a stage may have come to its end and another begun.
+        for epoch in (1, 1, 2):
+            show([stage("text", epoch)])
+        # Between two calls a stage may have ended and another one started.
         show([stage("text", 3), stage("user", 1)])
         show([stage("text", 3), stage("user", 2)])
-    assert caplog.messages == [f"train: {text}" for text in said]
+    assert caplog.messages == [f"train: {text}" for text in texts]
 
 
 def test_a_terminal_has_a_bar_and_the_last_line_of_each_stage() -> None:
@@ -66,15 +66,15 @@ def test_a_terminal_has_a_bar_and_the_last_line_of_each_stage() -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=theirs, stdout=subprocess.PIPE) as run:
         os.close(theirs)
-        seen = b""
+        output = b""
         try:
-            while more := os.read(ours, 4096):
-                seen += more
+            while chunk := os.read(ours, 4096):
+                output += chunk
         except OSError:  # the other end was closed
             os.close(ours)
         assert run.stdout is not None
         assert run.stdout.read() == b""
-    text = seen.decode()
+    text = output.decode()
     assert "train: text tower step 1 of 2" in text
     assert "\u2501" in text
     for last in ("train: text tower step 2 of 2\r\n", "train: user tower epoch 3 of 3\r\n"):
@@ -82,8 +82,8 @@ def test_a_terminal_has_a_bar_and_the_last_line_of_each_stage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(2, "about 10 s left"), (44, "about 40 s left"), (100, "about 2 min left"), (9000, "about 2.5 h left")],
 )
-def test_the_time_left_is_told_in_words(seconds: float, said: str) -> None:
-    assert time_left(seconds) == said
+def test_the_time_left_is_told_in_words(seconds: float, text: str) -> None:
+    assert time_left(seconds) == text

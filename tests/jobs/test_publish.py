@@ -1,3 +1,5 @@
+"""`publish`: a sound night is served whole; otherwise the tables served before stay served and the failure is recorded."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +22,9 @@ SERVED = "SELECT DISTINCT run_date, model_version FROM artrec.recommendations_cu
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Recipe:
-    made = recipe_in(tmp_path)
-    write_day(made)
-    return made
+    demo = recipe_in(tmp_path)
+    write_day(demo)
+    return demo
 
 
 def warehouse_of(recipe: Recipe) -> Warehouse:
@@ -68,8 +70,8 @@ def test_a_failed_audit_keeps_yesterday_and_is_recorded(recipe: Recipe) -> None:
     warehouse = warehouse_of(recipe)
     assert warehouse.query(SERVED).rows() == [(DAY, "1")]
     assert warehouse.query("SELECT attempted_run_date, stale FROM artrec.freshness").rows() == [(NEXT_DAY, True)]
-    found = Validation.from_json(Lake(recipe.store.lake).read_note(publish.AUDIT_NOTE, NEXT_DAY) or b"")
-    assert found.verdict == "stopped"
+    validation = Validation.from_json(Lake(recipe.store.lake).read_note(publish.AUDIT_NOTE, NEXT_DAY) or b"")
+    assert validation.verdict == "stopped"
 
 
 def test_a_day_put_right_is_published_after_it_failed(recipe: Recipe) -> None:
@@ -83,13 +85,15 @@ def test_a_day_put_right_is_published_after_it_failed(recipe: Recipe) -> None:
     assert warehouse_of(recipe).query("SELECT stale FROM artrec.freshness").rows() == [(False,)]
 
 
-def test_an_audit_that_breaks_is_told_apart(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_audit_that_breaks_is_another_error_than_a_failed_audit(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from expectations import runner
 
-    def broken(*arguments: object) -> None:
+    def fail(*arguments: object) -> None:
         raise OSError("no space")
 
-    monkeypatch.setattr(runner, "_validate", broken)
+    monkeypatch.setattr(runner, "_validate", fail)
     with pytest.raises(ValidatorBroke, match="no space"):
         run_step(publish.STEP, recipe, DAY)
     assert warehouse_of(recipe).publications().get_column("status").to_list() == ["failed"]
@@ -97,8 +101,8 @@ def test_an_audit_that_breaks_is_told_apart(recipe: Recipe, monkeypatch: pytest.
 
 def test_tables_of_two_model_versions_are_not_published(recipe: Recipe) -> None:
     lake = Lake(recipe.store.lake)
-    other = lake.read("popular_artworks", DAY).with_columns(pl.lit("2").alias("model_version"))
-    part = lake.write_part("popular_artworks", DAY, other)
+    other_version = lake.read("popular_artworks", DAY).with_columns(pl.lit("2").alias("model_version"))
+    part = lake.write_part("popular_artworks", DAY, other_version)
     lake.commit("popular_artworks", DAY, {"all": [part]}, fingerprint="f", code_version="c")
     with pytest.raises(GateFailed, match=r"several model versions \(1, 2\)"):
         run_step(publish.STEP, recipe, DAY)

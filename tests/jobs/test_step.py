@@ -1,4 +1,4 @@
-"""What every step has in common: fingerprints, skipping, figures, errors without a traceback."""
+"""What all steps share: fingerprints, skipping, figures, errors without a traceback."""
 
 import logging
 import os
@@ -71,10 +71,10 @@ def test_changed_inputs_settings_or_a_lost_table_make_it_run_again(tmp_path: Pat
     run_step(step, recipe_in(tmp_path), DAY)
     made_from["file"] = "2"
     run_step(step, recipe_in(tmp_path), DAY)
-    other = [{"name": "demo", "kind": "demo", "limit": 3}]
-    run_step(step, recipe_in(tmp_path, sources=other), DAY)
+    changed_sources = [{"name": "demo", "kind": "demo", "limit": 3}]
+    run_step(step, recipe_in(tmp_path, sources=changed_sources), DAY)
     (tmp_path / "lake" / "raw_artworks" / f"run_date={DAY}" / "_manifest.json").unlink()
-    run_step(step, recipe_in(tmp_path, sources=other), DAY)
+    run_step(step, recipe_in(tmp_path, sources=changed_sources), DAY)
     assert len(ran) == 4
 
 
@@ -93,7 +93,7 @@ def test_the_line_of_figures_is_the_manifest(tmp_path: Path, capsys: pytest.Capt
     assert (manifest.figures, manifest.made_from) == ({"rows": 1}, {"file": "1"})
 
 
-def test_figures_read_as_a_person_writes_them() -> None:
+def test_figures_are_formatted_for_readers() -> None:
     manifest = StepManifest(
         step="score",
         run_date=DAY,
@@ -109,7 +109,7 @@ def test_figures_read_as_a_person_writes_them() -> None:
     )
 
 
-def test_an_error_a_person_can_mend_is_one_line_and_a_status(
+def test_an_error_that_the_user_can_fix_is_one_line_and_a_status(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["artrec"])
@@ -143,7 +143,7 @@ def test_a_step_whose_parts_or_notes_are_gone_runs_again(tmp_path: Path) -> None
     assert len(ran) == 3
 
 
-def test_of_two_that_are_started_at_once_the_second_waits_and_finds_it_done(
+def test_of_two_runs_at_the_same_time_the_second_waits_and_finds_nothing_to_do(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.INFO, "artrec")
@@ -151,16 +151,14 @@ def test_of_two_that_are_started_at_once_the_second_waits_and_finds_it_done(
     counting = counting_step(ran, {"file": "1"})
 
     def run(night: Night) -> Figures:
-        # The work takes until the other one is waiting for it.
+        # The work takes until the other run waits for it.
         deadline = time.monotonic() + 60
         while not caplog.messages and time.monotonic() < deadline:
             time.sleep(0.01)
         return counting.run(night)
 
-    with ThreadPoolExecutor(2) as together:
-        manifests = list(
-            together.map(lambda _: run_step(replace(counting, run=run), recipe_in(tmp_path), DAY), range(2))
-        )
+    with ThreadPoolExecutor(2) as pool:
+        manifests = list(pool.map(lambda _: run_step(replace(counting, run=run), recipe_in(tmp_path), DAY), range(2)))
     assert ran == [DAY]
     assert manifests[0] == manifests[1]
     assert caplog.messages == [f"crawl {DAY}: another run of this step is using the store; waiting for it"]
@@ -177,11 +175,11 @@ def test_a_traceback_and_a_log_line_hold_no_password(tmp_path: Path) -> None:
         "    raise KeyError('postgresql://u:s3cret@h/db')\n"
         "run_command(command, 'broken')\n"
     )
-    done = run_script(script)
-    assert done.returncode == 1
-    assert "INFO asking http://***@h" in done.stderr
-    assert "KeyError: 'postgresql://***@h/db'" in done.stderr
-    assert "s3cret" not in done.stderr.replace(script.read_text(), "").replace(
+    process = run_script(script)
+    assert process.returncode == 1
+    assert "INFO asking http://***@h" in process.stderr
+    assert "KeyError: 'postgresql://***@h/db'" in process.stderr
+    assert "s3cret" not in process.stderr.replace(script.read_text(), "").replace(
         "raise KeyError('postgresql://u:s3cret@h/db')", ""
     )
 
@@ -194,10 +192,10 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         "    open('/dev/full', 'w').write('x' * 100_000)\n"
         "run_command(command, 'full')\n"
     )
-    done = run_script(script)
-    assert done.returncode == 1
-    assert done.stderr.startswith("artrec: a file cannot be used ([Errno 28] No space left on device): its disk")
-    assert done.stderr.count("\n") == 1
+    process = run_script(script)
+    assert process.returncode == 1
+    assert process.stderr.startswith("artrec: a file cannot be used ([Errno 28] No space left on device): its disk")
+    assert process.stderr.count("\n") == 1
 
 
 def run_script(script: Path) -> subprocess.CompletedProcess[str]:

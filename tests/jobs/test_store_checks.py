@@ -43,13 +43,15 @@ def test_addresses_that_never_answer_are_given_up_together(
 
 
 def test_an_unexpected_error_of_one_check_does_not_hide_another_fault() -> None:
-    def broken() -> None:
+    def raise_unexpected() -> None:
         raise KeyError("x")
 
-    def shut() -> None:
+    def raise_advice() -> None:
         raise ArtrecError("shut")
 
-    first, second = find_faults([Check("a", "a", "store.a", broken), Check("b", "b", "store.b", shut)])
+    first, second = find_faults(
+        [Check("a", "a", "store.a", raise_unexpected), Check("b", "b", "store.b", raise_advice)]
+    )
     assert "KeyError" in str(first)
     assert str(second) == "shut"
 

@@ -95,8 +95,8 @@ def note(recipe: Recipe, day: str = DAY) -> Validation:
 
 
 def table_of(validation: Validation, name: str) -> TableVerdict:
-    (found,) = [one for one in validation.tables if one.table == name]
-    return found
+    (verdict,) = [verdict for verdict in validation.tables if verdict.table == name]
+    return verdict
 
 
 def rows(recipe: Recipe, day: str = DAY) -> dict[str, pl.DataFrame]:
@@ -135,14 +135,14 @@ def test_a_night_is_kept_quarantined_and_merged_without_loss(tmp_path: Path) -> 
 
 def test_quarantine_holds_every_record_as_it_was_received(tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path)
-    spoilt = works(10, title=" ")
-    crawl(recipe, north=spoilt, south=[*works(10), "null"])
+    untitled = works(10, title=" ")
+    crawl(recipe, north=untitled, south=[*works(10), "null"])
     validate(recipe)
-    found = rows(recipe)["quarantine"].select("table", "source", "line", "record").rows()
-    assert found[:2] == [("artworks", "north", 2, spoilt[1]), ("artworks", "south", 11, "null")]
+    quarantine = rows(recipe)["quarantine"].select("table", "source", "line", "record").rows()
+    assert quarantine[:2] == [("artworks", "north", 2, untitled[1]), ("artworks", "south", 11, "null")]
     # The visits to the work without a title.
     second, twelfth = visits(20)[1::10]
-    assert found[2:] == [("events", "visits", 2, second), ("events", "visits", 12, twelfth)]
+    assert quarantine[2:] == [("events", "visits", 2, second), ("events", "visits", 12, twelfth)]
 
 
 def test_an_event_of_a_quarantined_work_is_quarantined_too(tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ def test_an_event_of_a_quarantined_work_is_quarantined_too(tmp_path: Path) -> No
 def test_events_may_be_about_works_of_the_catalogue_that_no_longer_arrive(tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path)
     night = Night(recipe, "2026-03-29")
-    gone = pl.DataFrame({"artwork_id": ["north:99"], "title": ["Gone"]})
-    night.commit("catalogue", {"all": [night.lake.write_part("catalogue", night.day, gone)]})
+    earlier = pl.DataFrame({"artwork_id": ["north:99"], "title": ["Gone"]})
+    night.commit("catalogue", {"all": [night.lake.write_part("catalogue", night.day, earlier)]})
     crawl(recipe, visits=visits(20, artwork_id="north:99"))
     assert table_of(validate(recipe)[1], "events").counts.kept == 20
 
@@ -183,9 +183,9 @@ def test_a_stopped_night_is_no_measure_for_the_next(tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path)
     crawl(recipe)
     validate(recipe)
-    few = works(4)
+    few_lines = works(4)
     for day in ("2026-03-31", "2026-04-01"):
-        crawl(recipe, day, north=few, visits=visits(20, artwork_id="north:0"))
+        crawl(recipe, day, north=few_lines, visits=visits(20, artwork_id="north:0"))
         with pytest.raises(GateFailed, match=r"volume \(north\)"):
             run_step(STEP, recipe, day)
 
@@ -193,13 +193,13 @@ def test_a_stopped_night_is_no_measure_for_the_next(tmp_path: Path) -> None:
 def test_a_broken_validator_is_not_bad_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = recipe_of(tmp_path)
     crawl(recipe)
-    sound = gate.judge
+    judge = gate.judge
 
-    def broken(name: str, frame: pl.DataFrame, rules: list[Rule | TableRule]) -> list[Result]:
+    def judge_wrong_type(name: str, frame: pl.DataFrame, rules: list[Rule | TableRule]) -> list[Result]:
         # A number cannot be compared with text: Great Expectations itself raises, and notes it as `exception_info`.
-        return sound(name, frame.with_columns(pl.lit("?").alias("price")) if "price" in frame.columns else frame, rules)
+        return judge(name, frame.with_columns(pl.lit("?").alias("price")) if "price" in frame.columns else frame, rules)
 
-    monkeypatch.setattr(gate, "judge", broken)
+    monkeypatch.setattr(gate, "judge", judge_wrong_type)
     with pytest.raises(ValidatorBroke, match="says nothing about the data: artworks: price_is_not_negative") as raised:
         run_step(STEP, recipe, DAY)
     assert not isinstance(raised.value, GateFailed)
@@ -257,15 +257,15 @@ run_step(STEP, Recipe.model_validate_json(sys.argv[1]), sys.argv[2])
 
 
 def test_killed_after_its_first_part_it_gives_the_same_rows_when_run_again(tmp_path: Path) -> None:
-    whole, killed = recipe_of(tmp_path / "whole"), recipe_of(tmp_path / "killed")
-    for recipe in (whole, killed):
+    whole_recipe, killed_recipe = recipe_of(tmp_path / "whole"), recipe_of(tmp_path / "killed")
+    for recipe in (whole_recipe, killed_recipe):
         crawl(recipe, north=works(10, title=""), visits=visits(40))
-    validate(whole)
+    validate(whole_recipe)
     root = Path(__file__).parent.parent.parent
-    died = subprocess.run(
-        [sys.executable, "-c", KILLED, killed.model_dump_json(), DAY], cwd=root, check=False, capture_output=True
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED, killed_recipe.model_dump_json(), DAY], cwd=root, check=False, capture_output=True
     )
-    assert died.returncode == -9, died.stderr.decode()
-    assert committed(killed) == []
-    validate(killed)
-    assert all(table.equals(rows(whole)[name]) for name, table in rows(killed).items())
+    assert process.returncode == -9, process.stderr.decode()
+    assert committed(killed_recipe) == []
+    validate(killed_recipe)
+    assert all(table.equals(rows(whole_recipe)[name]) for name, table in rows(killed_recipe).items())
