@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -297,3 +298,17 @@ def test_a_column_added_since_is_added_to_a_warehouse_that_is_there(
 def test_an_address_of_another_kind_is_refused() -> None:
     with pytest.raises(ArtrecError, match="mysql://"):
         open_warehouse("mysql://host/db")
+
+
+@pytest.mark.parametrize("address", ["days.duckdb", "folder/days.duckdb", "C:/days.duckdb"])
+def test_a_path_opens_a_duckdb_file_that_is_not_created_before_its_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert type(open_warehouse(address)).__name__ == "DuckDBWarehouse"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["postgresql://127.0.0.1:9/none", "postgres://127.0.0.1:9/none"])
+def test_a_postgresql_url_opens_no_connection_before_its_use(address: str) -> None:
+    assert type(open_warehouse(address)).__name__ == "PostgresWarehouse"
