@@ -1,11 +1,10 @@
-"""A small text tower distilled from a large one: some of its layers, trained until they give its vectors.
+"""Distillation: a small text tower, made of some layers of a large one, learns to give the same vectors.
 
-Keeping evenly spaced layers of the teacher is how DistilBERT begins (Sanh et al. 2019).
+As in DistilBERT (Sanh et al. 2019), the student starts from evenly spaced layers of the teacher.
 """
 
 import hashlib
-import os
-import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from artrec_core.errors import ConfigError
+from artrec_core.files import write_folder_atomically
 from artrec_core.model.base_models import cache_lock
 from artrec_core.model.text_encoder import TextEncoder, encode
 
@@ -22,7 +22,7 @@ BATCH_SIZE = 64
 GROUPS = 4
 LEARNING_RATE = 3e-4
 EPOCHS = 4
-# Vectors of so many documents teach the rest: a catalogue of a hundred thousand would take hours on a laptop.
+# So many documents are enough to learn from. A catalogue of a hundred thousand would take hours on a laptop.
 MAX_DOCUMENTS = 20_000
 
 
@@ -34,64 +34,96 @@ def distill(
     *,
     max_tokens: int = 64,
     seed: int = 0,
-    passes: int = EPOCHS,
+    epochs: int = EPOCHS,
     advance: Callable[[int], None] = lambda n: None,
 ) -> Path:
-    """The folder, in the cache, of the base model's `layers` evenly spaced layers that were taught its vectors.
+    """Distil a base model into some of its layers; the result is cached by base model, documents and settings.
 
-    Made once for the same base, documents and settings. `advance` is told how many documents were taught.
+    Parameters
+    ----------
+    base
+        The folder of the base model.
+    documents
+        The texts to learn from; at most `MAX_DOCUMENTS` of them are used.
+    layers
+        Number of layers of the student.
+    cache
+        The folder of cached models.
+    max_tokens
+        Longer texts are cut.
+    seed
+        Seed of the training.
+    epochs
+        How often training reads the documents.
+    advance
+        Called with the number of documents in each step, to show progress.
+
+    Returns
+    -------
+    Path
+        The student's folder, in the cache.
     """
     texts = sorted(set(documents))
     random = np.random.default_rng(seed)
     if len(texts) > MAX_DOCUMENTS:
         texts = [texts[row] for row in np.sort(random.choice(len(texts), MAX_DOCUMENTS, replace=False))]
     teacher = TextEncoder.load(base, max_tokens=max_tokens, precision="auto")
-    made_of = [teacher.digest(), str(layers), str(seed), str(passes), *texts]
-    mark = hashlib.blake2b("\0".join(made_of).encode(), digest_size=8).hexdigest()
-    folder = cache / f"{base.name}-{layers}-layers-{mark}"
+    inputs = [teacher.digest(), str(layers), str(seed), str(epochs), *texts]
+    digest = hashlib.blake2b("\0".join(inputs).encode(), digest_size=8).hexdigest()
+    folder = cache / f"{base.name}-{layers}-layers-{digest}"
     if folder.exists():
         return folder
     with cache_lock(cache):
         if folder.exists():
             return folder
-        building = cache / f".{folder.name}.building"
-        shutil.rmtree(building, ignore_errors=True)
-        student = select_layers(teacher, layers, building)
-        torch.manual_seed(seed)
-        train_student(student, texts, encode(teacher, texts), passes=passes, random=random, advance=advance)
-        shutil.rmtree(building)
-        student.backbone.save_pretrained(building)  # type: ignore[operator]
-        student.tokenizer.save_pretrained(building)
-        os.replace(building, folder)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            student = select_layers(teacher, layers, Path(scratch))
+            torch.manual_seed(seed)
+            train_student(student, texts, encode(teacher, texts), epochs=epochs, random=random, advance=advance)
+        with write_folder_atomically(folder, alone=True) as building:
+            student.backbone.save_pretrained(building)  # type: ignore[operator]
+            student.tokenizer.save_pretrained(building)
     return folder
 
 
 def select_layers(teacher: TextEncoder, layers: int, folder: Path) -> TextEncoder:
-    """The teacher with so many of its layers, the first and the last among them; goes through `folder`.
+    """A new encoder with some of the teacher's layers: evenly spaced, with the first and the last one.
 
-    Raises `ConfigError` where the teacher has fewer.
+    Parameters
+    ----------
+    teacher
+        It has all its layers again afterwards.
+    layers
+        Number of layers.
+    folder
+        The new encoder is saved here and loaded from here.
+
+    Raises
+    ------
+    ConfigError
+        If the teacher has fewer layers.
     """
     backbone: Any = teacher.backbone
-    deep = int(backbone.config.num_hidden_layers)
-    if layers > deep:
-        raise ConfigError(f"model.layers_kept is {layers}, but the base model has {deep} layers")
-    kept = np.linspace(0, deep - 1, layers).round().astype(int).tolist() if layers > 1 else [deep - 1]
+    depth = int(backbone.config.num_hidden_layers)
+    if layers > depth:
+        raise ConfigError(f"model.layers_kept is {layers}, but the base model has {depth} layers")
+    rows = np.linspace(0, depth - 1, layers).round().astype(int).tolist() if layers > 1 else [depth - 1]
     parent, name, stack = next(
         (parent, name, child)
         for parent in backbone.modules()
         for name, child in parent.named_children()
-        if isinstance(child, nn.ModuleList) and len(child) == deep
+        if isinstance(child, nn.ModuleList) and len(child) == depth
     )
     kinds = getattr(backbone.config, "layer_types", None)
-    setattr(parent, name, nn.ModuleList([stack[row] for row in kept]))
+    setattr(parent, name, nn.ModuleList([stack[row] for row in rows]))
     backbone.config.num_hidden_layers = layers
     if kinds is not None:
-        backbone.config.layer_types = [kinds[row] for row in kept]
-    # Layers know their number: reading them again numbers them afresh.
+        backbone.config.layer_types = [kinds[row] for row in rows]
+    # Each layer stores its number. Loading the saved layers numbers them anew.
     backbone.save_pretrained(folder)
     teacher.tokenizer.save_pretrained(folder)
     setattr(parent, name, stack)
-    backbone.config.num_hidden_layers = deep
+    backbone.config.num_hidden_layers = depth
     if kinds is not None:
         backbone.config.layer_types = kinds
     settings = {name: value for name, value in teacher.settings.items() if name != "precision"}
@@ -103,22 +135,38 @@ def train_student(
     texts: Sequence[str],
     vectors: np.ndarray[Any, np.dtype[np.float32]],
     *,
-    passes: int,
+    epochs: int,
     random: np.random.Generator,
     advance: Callable[[int], None] = lambda n: None,
 ) -> None:
-    """Train the student to give each text its vector (texts, dim): the loss is one less their cosine."""
+    """Train the student to give each text the teacher's vector; the loss is 1 - cosine.
+
+    Parameters
+    ----------
+    student
+        It is trained in place.
+    texts
+        The texts to learn from.
+    vectors
+        (texts, dim) the teacher's vectors.
+    epochs
+        How often training reads the texts.
+    random
+        Decides the order of the texts.
+    advance
+        Called with the number of texts in each step.
+    """
     tokens = student.tokens(texts)
-    wanted = torch.from_numpy(vectors)
-    steps = passes * -(-len(texts) // BATCH_SIZE)
+    targets = torch.from_numpy(vectors)
+    steps = epochs * -(-len(texts) // BATCH_SIZE)
     optimizer = torch.optim.AdamW(student.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=max(steps, 2), pct_start=0.1)
-    # Dropout would only blur what is to be copied.
+    # No dropout: the student copies exact vectors.
     student.eval()
-    for _ in range(passes):
-        for rows in np.array_split(random.permutation(len(texts)), steps // passes):
-            made = student.encode_groups(student.pad_groups([tokens[row] for row in rows], GROUPS))
-            loss = (1 - (made * wanted[rows]).sum(1)).mean()
+    for _ in range(epochs):
+        for rows in np.array_split(random.permutation(len(texts)), steps // epochs):
+            student_vectors = student.encode_groups(student.pad_groups([tokens[row] for row in rows], GROUPS))
+            loss = (1 - (student_vectors * targets[rows]).sum(1)).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(student.parameters(), 1.0)

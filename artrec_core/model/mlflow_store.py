@@ -1,6 +1,6 @@
-"""MLflow's store as the registry needs it: an SQLite file is set up in one move, and trouble comes as one line of advice.
+"""MLflow's store: an SQLite database is set up atomically, and errors become one line that says what to do.
 
-MLflow creates and migrates its database in place and without a lock: two processes at once, or a kill in that second, would
+MLflow creates and migrates its database in place, without a lock. Two processes at once, or a kill in that second, would
 leave a file that never opens again.
 """
 
@@ -15,21 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from artrec_core.errors import ArtrecError
-from artrec_core.locks import locked
+from artrec_core.files import write_atomically
+from artrec_core.locks import hold_lock
 
 _SQLITE = "sqlite:///"
-# How long a file that is being written is waited for; MLflow's own patience.
+# How long to wait for another process that writes to the file; MLflow waits as long.
 PATIENCE_SECONDS = 20.0
-# What SQLite keeps beside a database while it writes. Beside another database it would be taken for that one's.
+# Files that SQLite keeps beside a database while it writes. Beside another database, SQLite would apply them to that one.
 _COMPANIONS = ("-journal", "-wal", "-shm")
-# MLflow's error codes that answer a question; any other says that the store is in trouble.
+# MLflow's error codes that are answers. Any other code means that the store does not work.
 _ANSWERS = {"RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE", "INVALID_STATE"}
 _ACCESS = "give this user write access to the file and its folder, or set store.mlflow to another place"
 _SPACE = "make room on its disk and run the same line again"
 _DAMAGED = "put a backup in its place, or move it away and train again with `artrec train`"
 _ADVICE_BY_SQLITE_ERROR = {
-    "SQLITE_BUSY": "another process has been writing to it for long; wait for it or end it, then run the same line again",
-    "SQLITE_READONLY_DBMOVED": "another file was put in its place meanwhile; run the same line again",
+    "SQLITE_BUSY": "another process has been writing to it for a long time; wait for it or end it, then run the same line again",
+    "SQLITE_READONLY_DBMOVED": "another file replaced it meanwhile; run the same line again",
     "SQLITE_READONLY": _ACCESS,
     "SQLITE_CANTOPEN": _ACCESS,
     "SQLITE_PERM": _ACCESS,
@@ -38,8 +39,8 @@ _ADVICE_BY_SQLITE_ERROR = {
     "SQLITE_IOERR": _SPACE,
     "SQLITE_CORRUPT": f"the file is damaged; {_DAMAGED}",
     "SQLITE_NOTADB": f"the file is damaged; {_DAMAGED}",
-    # A table or a column that is there already, or not yet: a migration in place was cut short, as `set_up` prevents.
-    "SQLITE_ERROR": f"its tables are half made, as where MLflow was ended while it set them up; {_DAMAGED}",
+    # A table or column exists already or does not exist yet: a migration in place was killed, which `set_up` prevents.
+    "SQLITE_ERROR": f"its tables are incomplete, as if MLflow was killed while it created them; {_DAMAGED}",
 }
 _ADVICE_BY_ERRNO = {
     errno.EACCES: _ACCESS,
@@ -52,29 +53,30 @@ _NEWER = "a newer MLflow wrote it; install the packages that infra/constraints.t
 
 
 def database_file(url: str) -> Path | None:
-    """The file of an SQLite store, or None."""
+    """The file of an SQLite store; None for other stores."""
     return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
 
 
 def open_client(url: str) -> Any:
-    """MLflow's client on a store that is set up; its errors come as `advice` says."""
+    """MLflow's client for a store, which is set up first. The client raises errors as `explain_errors` does."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # It prints where to look at a run by the URL it was given, password and all.
+    # MLflow would print the URL of a run, password included.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # MLflow logs a traceback of what it then raises.
+    # MLflow would log the traceback of each error that it raises.
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)
     from mlflow.tracking import MlflowClient
 
     set_up(url)
     with explain_errors(url):
-        return _AdvisingClient(MlflowClient(tracking_uri=url, registry_uri=url), url)
+        return _ExplainingClient(MlflowClient(tracking_uri=url, registry_uri=url), url)
 
 
 def set_up(url: str) -> None:
-    """Give an SQLite store the tables of the MLflow that is installed, whoever else is at it and whatever was killed before.
+    """Give an SQLite store the tables of the installed MLflow version. Stores of other kinds need no setup.
 
-    The file is made or migrated beside its place, under a lock, and then renamed. Other stores look after themselves.
+    The file is created or migrated beside its place, under a lock, and then renamed. So several processes may call this at
+    once, and a killed one does no harm.
     """
     path = database_file(url)
     if path is None:
@@ -83,27 +85,27 @@ def set_up(url: str) -> None:
         if _is_current(path):
             return
         lock = path.with_name(f".{path.name}.lock")
-        with locked(lock, f"another run is setting up {path}; waiting for it"):
+        with hold_lock(lock, f"another run is setting up {path}; waiting for it"):
             if not _is_current(path):
-                _build(path)
+                _migrate_atomically(path)
 
 
 @contextmanager
 def explain_errors(url: str) -> Iterator[None]:
-    """Turn trouble with MLflow's store into an `ArtrecError` of one line; answers of MLflow are raised as they are."""
+    """Turn errors of the store at `url` into an `ArtrecError` of one line. MLflow's answers are raised unchanged."""
     try:
         yield
     except ArtrecError:
         raise
     except Exception as error:
-        if getattr(error, "error_code", None) in _ANSWERS or not _is_of_store(error):
+        if getattr(error, "error_code", None) in _ANSWERS or not _is_store_error(error):
             raise
-        where, (trouble, todo) = url, _explain(error)
-        raise ArtrecError(f"MLflow at {where} cannot be read or written ({trouble}): {todo}") from error
+        cause, advice = _explain(error)
+        raise ArtrecError(f"MLflow at {url} cannot be read or written ({cause}): {advice}") from error
 
 
-class _AdvisingClient:
-    """A client whose methods raise what `advice` makes of their errors."""
+class _ExplainingClient:
+    """A client whose methods run inside `explain_errors`."""
 
     def __init__(self, client: Any, url: str) -> None:
         self._client, self._url = client, url
@@ -119,7 +121,7 @@ class _AdvisingClient:
         return call
 
 
-def _is_of_store(error: Exception) -> bool:
+def _is_store_error(error: Exception) -> bool:
     from alembic.util.exc import CommandError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -128,19 +130,19 @@ def _is_of_store(error: Exception) -> bool:
 
 
 def _explain(error: BaseException) -> tuple[str, str]:
-    """What the trouble is, and what to do about it: of the first error of the chain that is known, else of the last raised."""
+    """The cause and the advice, for the first known error in the chain of causes, or else for the error itself."""
     cause: BaseException | None = error
     while cause is not None:
-        if (todo := _advice_on(cause)) is not None:
-            return _first_line(cause), todo
+        if (advice := _advice_for(cause)) is not None:
+            return _first_line(cause), advice
         cause = cause.__cause__ or cause.__context__
-    return _first_line(error), "see that it can be reached and that store.mlflow names it"
+    return _first_line(error), "check that it can be reached and that store.mlflow names it"
 
 
-def _advice_on(error: BaseException) -> str | None:
-    # Extended codes, such as SQLITE_IOERR_WRITE, begin with the primary one.
+def _advice_for(error: BaseException) -> str | None:
+    # Extended codes, such as SQLITE_IOERR_WRITE, start with the primary code.
     code = getattr(error, "sqlite_errorname", None) or ""
-    by_code = next((todo for name, todo in _ADVICE_BY_SQLITE_ERROR.items() if code.startswith(name)), None)
+    by_code = next((advice for name, advice in _ADVICE_BY_SQLITE_ERROR.items() if code.startswith(name)), None)
     if by_code is not None:
         return by_code
     if isinstance(error, OSError) and error.errno is not None:
@@ -153,11 +155,11 @@ def _first_line(error: BaseException) -> str:
 
 
 def _is_current(path: Path) -> bool:
-    """Whether a file holds the tables of the MLflow that is installed; an error of `sqlite3` where it cannot be read."""
+    """Whether a file has the tables of the installed MLflow; raises `sqlite3.Error` if it cannot be read."""
     if not path.exists():
         return False
     try:
-        # MLflow has no public name for this. Where it went, MLflow itself judges a file that is there.
+        # Private; MLflow 3.17 has it. Without it, MLflow itself checks an existing file when it opens it.
         from mlflow.store.db.utils import _get_latest_schema_revision as latest_revision
     except ImportError:
         return True
@@ -165,24 +167,23 @@ def _is_current(path: Path) -> bool:
 
 
 def _revision(path: Path) -> str | None:
-    """The revision of a file's tables; None where a set-up was never finished."""
+    """The revision of a file's tables; None if a setup was never finished."""
     with closing(sqlite3.connect(path, timeout=PATIENCE_SECONDS)) as connection:
         has_table = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if has_table else None
     return None if row is None else str(row[0])
 
 
-def _build(path: Path) -> None:
-    """Put a database with today's tables, and what the old one holds, in a path's place; the lock is ours."""
-    building = path.with_name(f".{path.name}.building")
-    _remove(building)  # what a killed run left
-    if path.exists():
-        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(building)) as copy:
-            old.backup(copy)
-    else:
-        _remove(path)
-    _migrate(f"{_SQLITE}{building}")
-    os.replace(building, path)
+def _migrate_atomically(path: Path) -> None:
+    """Replace a database by one with the current tables and the old content; the caller holds the lock."""
+    with write_atomically(path, alone=True) as building:
+        if path.exists():
+            with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(building)) as copy:
+                old.backup(copy)
+        else:
+            for ending in _COMPANIONS:  # of a database that was deleted
+                path.with_name(path.name + ending).unlink(missing_ok=True)
+        _migrate(f"{_SQLITE}{building}")
 
 
 def _migrate(url: str) -> None:
@@ -190,10 +191,5 @@ def _migrate(url: str) -> None:
     from mlflow.tracking import MlflowClient
 
     upgrade.callback(url)  # `mlflow db upgrade`
-    # The default experiment, which MLflow adds at first use: two processes would add it at once.
+    # This adds the default experiment. MLflow adds it at first use, and two processes would do that at once.
     MlflowClient(tracking_uri=url).get_experiment("0")
-
-
-def _remove(path: Path) -> None:
-    for file in (path, *(path.with_name(path.name + ending) for ending in _COMPANIONS)):
-        file.unlink(missing_ok=True)

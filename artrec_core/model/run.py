@@ -24,7 +24,7 @@ VECTORS = "text_vectors.npy"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 FAILED = "failed.txt"
-# How far a long epoch is, or an encoding, is noted so often.
+# Progress within a long epoch or a long encoding is noted this often.
 SECONDS_BETWEEN_NOTES = 5.0
 
 
@@ -75,8 +75,18 @@ class Run:
             with open(self.folder / METRICS, "a") as file:
                 file.write(json.dumps({**values, "at": round(time.time(), 3)}) + "\n")
 
-    def counting(self, unit: str, total: int, **values: object) -> Callable[[int], None]:
-        """`advance(n)`, which notes now and then how many units are done of `total` (`step` of `steps`), beside `values`."""
+    def count_progress(self, unit: str, total: int, **values: object) -> Callable[[int], None]:
+        """Return `advance(n)`, which counts units and notes the progress every `SECONDS_BETWEEN_NOTES` seconds.
+
+        Parameters
+        ----------
+        unit
+            Name of the unit; a note has the keys `step` and `steps` for the unit "step".
+        total
+            Number of units.
+        values
+            Further values of each note.
+        """
         done, noted = 0, time.monotonic()
 
         def advance(n: int) -> None:

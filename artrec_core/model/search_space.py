@@ -147,7 +147,9 @@ def text_settings(recipe: Recipe) -> dict[str, Any]:
     if recipe.model.tuning == "frozen" or recipe.train.text_epochs == 0:
         return {key: value for key, value in settings.items() if key in FROZEN_TEXT_KEYS}
     # The number of workers changes a trained text tower, so these keys stay. The seed does too; all points have the same.
-    keys = settings.keys() - USER_TOWER_KEYS - (UNSEARCHABLE_KEYS - {"train.workers", "train.launcher", "train.deepspeed"})
+    keys = (
+        settings.keys() - USER_TOWER_KEYS - (UNSEARCHABLE_KEYS - {"train.workers", "train.launcher", "train.deepspeed"})
+    )
     return {key: settings[key] for key in sorted(keys)} | {"train.seed": recipe.train.seed}
 
 

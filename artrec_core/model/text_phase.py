@@ -1,4 +1,4 @@
-"""The first phase: the text tower end to end, on the works of one batch, each encoded once."""
+"""The first phase of training: the text tower end to end, on batches of artworks that are each encoded once."""
 
 from dataclasses import dataclass
 
@@ -13,46 +13,59 @@ from artrec_core.model.text_encoder import TextEncoder, TextGroup
 from artrec_core.model.training_data import TrainingData
 
 TEMPERATURE = 0.05
-# How many of a person's latest positive works (those of the batch) say what comes next.
-WINDOW = 4
-# A person brings at most so many works to a batch, else one person of thousands would be the batch.
+# A context holds so many of a user's latest positive artworks in the batch.
+CONTEXT_ARTWORKS = 4
+# One user contributes at most so many artworks to a batch. Otherwise a user with thousands would fill it.
 ARTWORKS_PER_USER = 8
 EXAMPLES_PER_STEP = 1024
+# At most so many queries for each artwork of a batch.
 QUERY_SHARE = 0.5
-# Texts of a step are encoded in so many groups of like lengths. Padding is 30 to 45 % of the tokens in one group, 12 % of
-# museums' records in four, 5 % in eight. The number is the same on every worker: under ZeRO-3 each call of the model gathers
-# its weights from all workers, and a worker with one call less would wait for ever. (Gathering is hidden behind the products
-# of a group as long as it holds a few thousand tokens a worker; between machines, raise train.text_batch.)
+# The texts of a step are encoded in so many groups of similar lengths. Padding is 30 to 45 % of the tokens in one group,
+# 12 % in four groups and 5 % in eight (museums' records). The number is the same on every worker: under ZeRO-3 each call of
+# the model gathers its weights from all workers, and a worker with one call less would wait for ever. Gathering costs no
+# time as long as a group has a few thousand tokens for each worker; between machines, raise train.text_batch.
 GROUPS = 8
 
 
 @dataclass(frozen=True)
 class TextBatch:
-    """What one step encodes and what it is asked.
+    """The texts of one training step and its two tasks.
 
-    `texts` are the tokens of `works` documents and, after them, of queries they may be asked for by. Examples: `contexts`
-    (examples, works) averages the recent positive works, `targets` the next one, `barred` (examples, works) what the
-    person has a positive event with, besides the target. `query_targets` and `query_barred` are the same for queries.
-    `log_popularity` (works,) corrects for popular works being drawn more often.
+    Attributes
+    ----------
+    texts
+        Tokens of the documents of `artwork_count` artworks, then of the queries.
+    artwork_count
+        Number of artworks.
+    contexts
+        (examples, artworks) weights that average the recent positive artworks of an example.
+    targets
+        (examples,) the next positive artwork, as a place in the batch.
+    masked
+        (examples, artworks) other artworks that the user has a positive event with: no wrong answers.
+    log_popularity
+        (artworks,) corrects for popular artworks being drawn more often.
+    query_targets, query_masked
+        (queries,) and (queries, artworks), the same for the queries.
     """
 
     texts: list[TextGroup]
-    works: int
+    artwork_count: int
     contexts: Tensor
     targets: Tensor
-    barred: Tensor
+    masked: Tensor
     log_popularity: Tensor
     query_targets: Tensor
-    query_barred: Tensor
+    query_masked: Tensor
 
     @property
     def padding_share(self) -> float:
-        """The share of padding among the tokens that are encoded."""
+        """The share of padding among the encoded tokens."""
         return 1 - sum(int(group.mask.sum()) for group in self.texts) / sum(group.ids.numel() for group in self.texts)
 
 
 class TextPhase(nn.Module):
-    """Loss of a batch: recent positive works -> the next one, and query text -> its work, weighted by `matching`."""
+    """Loss of a batch: recent positive artworks -> the next one, and query -> its artwork, weighted by `matching`."""
 
     def __init__(self, encoder: TextEncoder, matching: float = 0.5) -> None:
         super().__init__()
@@ -60,34 +73,51 @@ class TextPhase(nn.Module):
         self.matching = matching
 
     def forward(self, batch: TextBatch) -> Tensor:
-        """In-batch softmax over the batch's works, with the log-popularity correction, plus the second task's."""
+        """Softmax over the artworks of the batch, with the log-popularity correction, plus the loss of the queries."""
         vectors = self.encoder.encode_groups(batch.texts)
         device = vectors.device
-        works, queries = vectors[: batch.works], vectors[batch.works :]
+        artworks, queries = vectors[: batch.artwork_count], vectors[batch.artwork_count :]
         loss = vectors.sum() * 0.0
         if len(batch.targets):
-            people = F.normalize(batch.contexts.to(device) @ works, dim=-1)
-            logits = people @ works.T / TEMPERATURE - batch.log_popularity.to(device)
-            logits = logits.masked_fill(batch.barred.to(device), -torch.inf)
+            users = F.normalize(batch.contexts.to(device) @ artworks, dim=-1)
+            logits = users @ artworks.T / TEMPERATURE - batch.log_popularity.to(device)
+            logits = logits.masked_fill(batch.masked.to(device), -torch.inf)
             loss = loss + F.cross_entropy(logits, batch.targets.to(device))
         if len(queries):
-            logits = (queries @ works.T / TEMPERATURE).masked_fill(batch.query_barred.to(device), -torch.inf)
+            logits = (queries @ artworks.T / TEMPERATURE).masked_fill(batch.query_masked.to(device), -torch.inf)
             loss = loss + self.matching * F.cross_entropy(logits, batch.query_targets.to(device))
         return loss
 
 
 class TextBatches:
-    """Batches of one worker's share of the people.
+    """Batches of one worker's share of the users.
 
-    A batch's works are gathered person by person, so that examples meet in it; then every example of the share that lies
-    within these works is used: what is encoded once is asked as often as it can be.
+    The artworks of a batch are collected user by user, so that they form examples. Then every example of the share is used
+    whose artworks are in the batch: encoding costs most, so each encoded text serves as many examples as it can.
+
+    Parameters
+    ----------
+    data
+        Histories, documents and queries.
+    encoder
+        The text tower; only its tokenizer is used.
+    batch_size
+        Number of artworks in a batch.
+    rank, size
+        This worker and the number of workers.
+    seed
+        Seed of all batches.
+    augment
+        Share of the documents and queries that are changed (`augmentation`).
+    matching
+        Whether batches contain queries.
     """
 
     def __init__(
         self,
         data: TrainingData,
         encoder: TextEncoder,
-        works_a_batch: int,
+        batch_size: int,
         rank: int,
         size: int,
         *,
@@ -95,112 +125,124 @@ class TextBatches:
         augment: float = 0.0,
         matching: bool = True,
     ) -> None:
-        self.size = works_a_batch
+        self.batch_size = batch_size
         self.encoder = encoder
         self.seed, self.rank, self.augment = seed, rank, augment
         self.documents = data.documents
         self.tokens = encoder.tokens(data.documents)
-        self.people = np.arange(data.histories.user_count)[rank::size]
-        histories = data.histories.take(self.people)
-        # Only first events with works that became positive: a person's taste as a sequence of distinct works.
-        kept = histories.positive & histories.new
+        self.users = np.arange(data.histories.user_count)[rank::size]
+        histories = data.histories.take(self.users)
+        # Of each user, the distinct artworks with a positive event, in the order of their first events.
+        is_used = histories.positive & histories.new
         owners = np.repeat(np.arange(histories.user_count), histories.lengths)
-        self.works, self.owners = histories.artworks[kept], owners[kept]
+        self.artworks, self.owners = histories.artworks[is_used], owners[is_used]
         self.starts = np.searchsorted(self.owners, np.arange(histories.user_count + 1))
-        popularity = np.bincount(self.works, minlength=len(data.documents)) + 1.0
+        popularity = np.bincount(self.artworks, minlength=len(data.documents)) + 1.0
         self.log_popularity = np.log(popularity / popularity.sum()).astype(np.float32)
-        self._ask(data, matching)
+        self._collect_queries(data, matching)
 
-    def _ask(self, data: TrainingData, matching: bool) -> None:
-        stated = [(data.interests[data.interest_of[self.people[owner]]], int(work))
-                  for owner, work in zip(self.owners, self.works, strict=True)
-                  if data.interest_of[self.people[owner]] >= 0]  # fmt: skip
+    def _collect_queries(self, data: TrainingData, matching: bool) -> None:
+        interest_of = data.interest_of[self.users]
+        stated = [(data.interests[interest_of[owner]], int(artwork))
+                  for owner, artwork in zip(self.owners, self.artworks, strict=True)
+                  if interest_of[owner] >= 0]  # fmt: skip
         queries = [*data.queries, *stated] if matching else []
         self.query_texts = [text for text, _ in queries]
-        self.query_works = np.array([work for _, work in queries], np.int64)
-        names: dict[str, int] = {}
-        self.query_names = np.array([names.setdefault(text, len(names)) for text in self.query_texts], np.int64)
+        self.query_artworks = np.array([artwork for _, artwork in queries], np.int64)
+        text_numbers: dict[str, int] = {}
+        self.query_numbers = np.array(
+            [text_numbers.setdefault(text, len(text_numbers)) for text in self.query_texts], np.int64
+        )
 
     def draw(self, step: int) -> TextBatch:
-        """The batch of a step: the same for the same seed, worker and step, whatever was drawn before."""
+        """The batch of a step. It depends on seed, worker and step only, not on batches drawn before."""
         random = np.random.default_rng([self.seed, self.rank, step, 1])
-        works = self._gather(random)
-        place = np.full(len(self.log_popularity), -1)
-        place[works] = np.arange(len(works))
-        contexts, targets, barred = self._examples(place, len(works), random)
-        queries, query_targets, query_barred = self._queries(place, len(works), random)
-        documents = self._documents(works, random)
+        artworks = self._collect_artworks(random)
+        place_of = np.full(len(self.log_popularity), -1)
+        place_of[artworks] = np.arange(len(artworks))
+        contexts, targets, masked = self._examples(place_of, len(artworks), random)
+        queries, query_targets, query_masked = self._queries(place_of, len(artworks), random)
+        documents = self._documents(artworks, random)
         return TextBatch(
-            texts=self.encoder.pad_groups([*documents, *queries], min(GROUPS, len(works))),
-            works=len(works),
+            texts=self.encoder.pad_groups([*documents, *queries], min(GROUPS, len(artworks))),
+            artwork_count=len(artworks),
             contexts=contexts,
             targets=targets,
-            barred=barred,
-            log_popularity=torch.from_numpy(self.log_popularity[works]),
+            masked=masked,
+            log_popularity=torch.from_numpy(self.log_popularity[artworks]),
             query_targets=query_targets,
-            query_barred=query_barred,
+            query_masked=query_masked,
         )
 
     def dropout_seed(self, step: int) -> int:
-        """What the model's own randomness of a step starts from."""
+        """The seed of the model's own random numbers in a step."""
         return int(np.random.SeedSequence([self.seed, self.rank, step, 2]).generate_state(1, np.uint64)[0])
 
-    def _documents(self, works: Int64Array, random: np.random.Generator) -> list[list[int]]:
-        found = [self.tokens[work] for work in works]
-        rows = np.flatnonzero(random.random(len(works)) < self.augment)
-        told = self.encoder.tokens([augment_document(self.documents[works[row]], random) for row in rows])
-        for row, tokens in zip(rows, told, strict=True):
-            found[row] = tokens
-        return found
+    def _documents(self, artworks: Int64Array, random: np.random.Generator) -> list[list[int]]:
+        """Tokens of the artworks' documents; a share of the documents is augmented."""
+        tokens = [self.tokens[artwork] for artwork in artworks]
+        rows = np.flatnonzero(random.random(len(artworks)) < self.augment)
+        augmented = self.encoder.tokens([augment_document(self.documents[artworks[row]], random) for row in rows])
+        for row, ids in zip(rows, augmented, strict=True):
+            tokens[row] = ids
+        return tokens
 
-    def _gather(self, random: np.random.Generator) -> Int64Array:
-        found: dict[int, None] = {}
-        for person in random.permutation(len(self.people)):
-            first, last = self.starts[person], self.starts[person + 1]
+    def _collect_artworks(self, random: np.random.Generator) -> Int64Array:
+        artworks: dict[int, None] = {}
+        for user in random.permutation(len(self.users)):
+            first, last = self.starts[user], self.starts[user + 1]
             if last - first > ARTWORKS_PER_USER:
                 first = random.integers(first, last - ARTWORKS_PER_USER + 1)
                 last = first + ARTWORKS_PER_USER
-            found.update(dict.fromkeys(self.works[first:last].tolist()))
-            if len(found) >= self.size:
+            artworks.update(dict.fromkeys(self.artworks[first:last].tolist()))
+            if len(artworks) >= self.batch_size:
                 break
-        if len(found) < self.size:  # few events: the second task learns from any work
-            found.update(dict.fromkeys(random.permutation(len(self.tokens))[: self.size].tolist()))
-        return np.sort(np.array(list(found)[: self.size], np.int64))
+        if len(artworks) < self.batch_size:  # few events: any artwork serves the queries
+            artworks.update(dict.fromkeys(random.permutation(len(self.tokens))[: self.batch_size].tolist()))
+        return np.sort(np.array(list(artworks)[: self.batch_size], np.int64))
 
-    def _examples(self, place: Int64Array, many: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        rows = np.flatnonzero(place[self.works] >= 0)
-        owners, columns = self.owners[rows], place[self.works[rows]]
-        # A target needs a work of the same person before it.
+    def _examples(
+        self, place_of: Int64Array, artwork_count: int, random: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`contexts`, `targets` and `masked` of a batch."""
+        rows = np.flatnonzero(place_of[self.artworks] >= 0)
+        owners, columns = self.owners[rows], place_of[self.artworks[rows]]
+        # A target needs an artwork of the same user before it.
         targets = np.flatnonzero(np.r_[False, owners[1:] == owners[:-1]]) if len(rows) else rows
         if len(targets) > EXAMPLES_PER_STEP:
             targets = np.sort(random.choice(targets, EXAMPLES_PER_STEP, replace=False))
-        contexts = np.zeros((len(targets), many), np.float32)
-        for back in range(1, WINDOW + 1):
-            there = (targets >= back) & (owners[np.maximum(targets - back, 0)] == owners[targets])
-            contexts[np.flatnonzero(there), columns[targets[there] - back]] = 1.0
-        liked = np.zeros((int(owners.max(initial=-1)) + 1, many), bool)
+        contexts = np.zeros((len(targets), artwork_count), np.float32)
+        for back in range(1, CONTEXT_ARTWORKS + 1):
+            same_user = (targets >= back) & (owners[np.maximum(targets - back, 0)] == owners[targets])
+            contexts[np.flatnonzero(same_user), columns[targets[same_user] - back]] = 1.0
+        liked = np.zeros((int(owners.max(initial=-1)) + 1, artwork_count), bool)
         liked[owners, columns] = True
-        barred = liked[owners[targets]]
-        barred[np.arange(len(targets)), columns[targets]] = False
+        masked = liked[owners[targets]]
+        masked[np.arange(len(targets)), columns[targets]] = False
         contexts /= np.maximum(contexts.sum(1, keepdims=True), 1)
-        return torch.from_numpy(contexts), torch.from_numpy(columns[targets]), torch.from_numpy(barred)
+        return torch.from_numpy(contexts), torch.from_numpy(columns[targets]), torch.from_numpy(masked)
 
     def _queries(
-        self, place: Int64Array, many: int, random: np.random.Generator
+        self, place_of: Int64Array, artwork_count: int, random: np.random.Generator
     ) -> tuple[list[list[int]], Tensor, Tensor]:
-        rows = np.flatnonzero(place[self.query_works] >= 0)
-        most = max(1, int(QUERY_SHARE * self.size))
-        if len(rows) > most:
-            rows = np.sort(random.choice(rows, most, replace=False))
-        targets = place[self.query_works[rows]]
-        # Another work that goes by the same text is no wrong answer.
-        asked = {(int(name), int(target)) for name, target in zip(self.query_names[rows], targets, strict=True)}
-        barred = np.zeros((len(rows), many), bool)
-        for row, name in enumerate(self.query_names[rows]):
-            barred[row, [target for other, target in asked if other == name]] = True
-            barred[row, targets[row]] = False
-        swapped = random.random(len(rows)) < self.augment
+        """Tokens of a batch's queries, `query_targets` and `query_masked`."""
+        rows = np.flatnonzero(place_of[self.query_artworks] >= 0)
+        max_queries = max(1, int(QUERY_SHARE * self.batch_size))
+        if len(rows) > max_queries:
+            rows = np.sort(random.choice(rows, max_queries, replace=False))
+        targets = place_of[self.query_artworks[rows]]
+        # Another artwork with the same query text is no wrong answer.
+        numbers = self.query_numbers[rows]
+        pairs = {(int(number), int(target)) for number, target in zip(numbers, targets, strict=True)}
+        masked = np.zeros((len(rows), artwork_count), bool)
+        for row, number in enumerate(numbers):
+            masked[row, [target for pair_number, target in pairs if pair_number == number]] = True
+            masked[row, targets[row]] = False
+        is_augmented = random.random(len(rows)) < self.augment
         texts = [self.query_texts[row] for row in rows]
-        texts = [swap_synonyms(text, random) if one else text for text, one in zip(texts, swapped, strict=True)]
+        texts = [
+            swap_synonyms(text, random) if augments else text
+            for text, augments in zip(texts, is_augmented, strict=True)
+        ]
         tokens = self.encoder.tokens(texts)
-        return tokens, torch.from_numpy(targets), torch.from_numpy(barred)
+        return tokens, torch.from_numpy(targets), torch.from_numpy(masked)

@@ -1,12 +1,10 @@
-"""Training a model version: the text tower end to end, then the user tower on cached text vectors.
+"""Training of a model version: first the text tower end to end, then the user tower on cached text vectors.
 
-Needs torch only, and DeepSpeed where there is more than one process or the recipe's launcher asks for it. The same loop
-runs in a plain process and in the workers that Ray Train starts (`launch.py`).
+The same loop runs in one plain process, and in the workers that Ray Train starts (`launch.py`). Ray workers use DeepSpeed.
 """
 
 import json
 import math
-import os
 import shutil
 import time
 from pathlib import Path
@@ -17,7 +15,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 
 from artrec_core.arrays import Int64Array
-from artrec_core.files import write_atomically
+from artrec_core.files import put_in_place, write_atomically
 from artrec_core.model.auto_settings import text_steps, text_steps_in_epoch
 from artrec_core.model.distributed.checkpoints import Checkpoints
 from artrec_core.model.distributed.engines import build_engine, weight_dtype
@@ -28,38 +26,51 @@ from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TEXT
 from artrec_core.model.user_loop import train_user_tower
 
+# Where a run builds its model, in its folder. A run that was killed finds its text tower there.
+BUILDING = "building"
+
 
 def train(run: Run, data: TrainingData, evaluator: Evaluator) -> None:
-    """Both phases; afterwards `run.folder / MODEL` holds the whole model and `VECTORS` the text vectors of its documents."""
+    """Run both phases. Afterwards `run.folder / MODEL` holds the complete model, and `VECTORS` the vectors of `data.texts`.
+
+    A run that was killed continues from what is in its folder.
+
+    Parameters
+    ----------
+    run
+        Settings, workers and folder of the run.
+    data
+        What it trains on.
+    evaluator
+        Computes the validation metric of each user.
+    """
     torch.manual_seed(run.train.seed)
     model = run.folder / MODEL
     if (model / "config.json").exists():
         return
-    building = run.folder / "building"
-    begun = time.monotonic()
+    start = time.monotonic()
     digest, vectors = run_text_phase(run, data)
-    run.note(phase="text", done=True, seconds=round(time.monotonic() - begun, 2))
-    begun = time.monotonic()
+    run.note(phase="text", done=True, seconds=round(time.monotonic() - start, 2))
+    start = time.monotonic()
     tower = train_user_tower(run, data, torch.from_numpy(np.array(vectors)), evaluator)
     tower.text_tower_digest = digest
-    run.note(phase="user", done=True, seconds=round(time.monotonic() - begun, 2))
+    run.note(phase="user", done=True, seconds=round(time.monotonic() - start, 2))
     if run.workers.rank == 0:
-        tower.save(building)
-        os.replace(building, model)
+        tower.save(run.folder / BUILDING)
+        put_in_place(run.folder / BUILDING, model)
     run.workers.barrier()
 
 
 def run_text_phase(run: Run, data: TrainingData) -> tuple[str, NDArray[np.float32]]:
-    """The text tower's digest and the vectors of its `data.texts`; both are left in the run's folder."""
-    building = run.folder / "building"
-    digest = _text_tower(run, data, building)
-    return digest, _text_vectors(run, data, building)
+    """Return the text tower's digest and its vectors of `data.texts`; both are also stored in the run's folder."""
+    digest = _prepare_text_tower(run, data)
+    return digest, _encode_texts(run, data)
 
 
-def _text_tower(run: Run, data: TrainingData, building: Path) -> str:
-    """Leave the run's text tower in its folder, trained where the recipe says so; returns its digest."""
-    folder, mark = building / TEXT, building / "text.json"
-    if not mark.exists():  # a worker that was killed after this phase does not train the text tower again
+def _prepare_text_tower(run: Run, data: TrainingData) -> str:
+    """Save the run's text tower in its folder, after training if the recipe says so; return its digest."""
+    folder, digest_file = run.folder / BUILDING / TEXT, run.folder / BUILDING / "text.json"
+    if not digest_file.exists():  # a run that was killed after this phase does not train the text tower again
         encoder = TextEncoder.load(
             run.base,
             pooling=run.model.pooling,
@@ -74,21 +85,21 @@ def _text_tower(run: Run, data: TrainingData, building: Path) -> str:
             encoder.save(folder)
         if run.workers.rank == 0:
             saved = TextEncoder.load(folder)
-            mark.write_text(json.dumps({"digest": saved.digest()}))
+            digest_file.write_text(json.dumps({"digest": saved.digest()}))
             shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
         run.workers.barrier()
-    return str(json.loads(mark.read_text())["digest"])
+    return str(json.loads(digest_file.read_text())["digest"])
 
 
-def _text_vectors(run: Run, data: TrainingData, building: Path) -> NDArray[np.float32]:
-    """Vectors of `data.texts`, (texts, text_dim); every worker encodes its share."""
+def _encode_texts(run: Run, data: TrainingData) -> NDArray[np.float32]:
+    """Vectors of `data.texts`, (texts, text_dim); each worker encodes its share."""
     if data.text_vectors is not None:
         return data.text_vectors
     texts = data.texts
     path = run.folder / VECTORS
     if not path.exists():
-        encoder = TextEncoder.load(building / TEXT).to(run.workers.device)
-        advance = run.counting("text", len(texts), phase="encode")
+        encoder = TextEncoder.load(run.folder / BUILDING / TEXT).to(run.workers.device)
+        advance = run.count_progress("text", len(texts), phase="encode")
         share = encode(
             encoder,
             texts[run.workers.rank :: run.workers.size],
@@ -101,55 +112,69 @@ def _text_vectors(run: Run, data: TrainingData, building: Path) -> NDArray[np.fl
             vectors = np.zeros((len(texts), encoder.dim), np.float32)
             for rank in range(run.workers.size):
                 vectors[rank :: run.workers.size] = np.load(run.folder / f"share-{rank}.npy")
-            with write_atomically(path) as building_file, open(building_file, "wb") as file:
+            with write_atomically(path) as building, open(building, "wb") as file:
                 np.save(file, vectors)
         run.workers.barrier()
-    found: NDArray[np.float32] = np.load(path)
-    return found
+    cached_vectors: NDArray[np.float32] = np.load(path)
+    return cached_vectors
 
 
 def train_text_tower(run: Run, data: TrainingData, encoder: TextEncoder, folder: Path) -> None:
-    """The text tower end to end: recent positive works -> the next one, and what a work may be asked for by -> the work."""
-    train, world = run.train, run.workers
+    """Train the text tower end to end on the loss of `TextPhase`.
+
+    Parameters
+    ----------
+    run
+        Settings, workers and folder of the run; checkpoints are written in its folder.
+    data
+        Histories, documents and queries.
+    encoder
+        The text tower; training changes its weights.
+    folder
+        Receives the trained text tower, written by rank 0.
+    """
+    train, workers = run.train, run.workers
     prepare_training(
         encoder, run.model.tuning, lora_rank=run.model.lora_rank, checkpointing=run.model.gradient_checkpointing
     )
-    phase = TextPhase(encoder, train.matching).to(world.device)
+    phase = TextPhase(encoder, train.matching).to(workers.device)
     batches = TextBatches(
         data,
         encoder,
         train.text_batch,
-        world.rank,
-        world.size,
+        workers.rank,
+        workers.size,
         seed=train.seed,
         augment=train.augment,
         matching=train.matching > 0,
     )
-    steps = text_steps(train, len(data.documents), world.size)
-    in_epoch = text_steps_in_epoch(train, len(data.documents), world.size)
-    of = {"steps": steps, "epochs": math.ceil(steps / in_epoch)}
-    kept = Checkpoints(run.folder / CHECKPOINTS, world.rank, world.size, train.checkpoint_steps, world.barrier)
-    kept.load_weights(phase)
+    steps = text_steps(train, len(data.documents), workers.size)
+    steps_in_epoch = text_steps_in_epoch(train, len(data.documents), workers.size)
+    totals = {"steps": steps, "epochs": math.ceil(steps / steps_in_epoch)}
+    checkpoints = Checkpoints(
+        run.folder / CHECKPOINTS, workers.rank, workers.size, train.checkpoint_steps, workers.barrier
+    )
+    checkpoints.load_weights(phase)
     engine = build_engine(run, phase, train.text_learning_rate)
-    done = kept.resume(engine, steps)
-    run.note(phase="text", engine=engine.described, steps=steps, shards=_shards(run, batches.people))
+    first_step = checkpoints.resume(engine, steps)
+    run.note(phase="text", engine=engine.description, steps=steps, shards=_describe_shards(run, batches.users))
     phase.train()
-    for step in range(done, steps):
+    for step in range(first_step, steps):
         engine.set_rate(train.text_learning_rate * learning_rate_factor(step, steps))
         batch = batches.draw(step)
         torch.manual_seed(batches.dropout_seed(step))
         loss = run.check_finite(engine.step(batch), f"at step {step + 1} of the text tower")
-        epoch, padding = step // in_epoch + 1, round(batch.padding_share, 4)
-        run.note(phase="text", in_epoch=epoch, step=step + 1, **of, loss=loss, padding_share=padding)
-        kept.save(engine, step + 1, steps)
+        epoch, padding = step // steps_in_epoch + 1, round(batch.padding_share, 4)
+        run.note(phase="text", in_epoch=epoch, step=step + 1, **totals, loss=loss, padding_share=padding)
+        checkpoints.save(engine, step + 1, steps)
     engine.save(lambda: encoder.save(folder))
 
 
-def _shards(run: Run, people: Int64Array) -> list[list[int]]:
-    """A rank's people: how many, the first and the sum of their rows; for tests and for the record."""
-    mine = torch.tensor([len(people), int(people[0]) if len(people) else -1, int(people.sum())])
+def _describe_shards(run: Run, users: Int64Array) -> list[list[int]]:
+    """The users of each rank: number, first row (-1 for none) and sum of rows; for the run's metrics file."""
+    shard = torch.tensor([len(users), int(users[0]) if len(users) else -1, int(users.sum())])
     if run.workers.size == 1:
-        return [mine.tolist()]
-    every = [torch.zeros_like(mine) for _ in range(run.workers.size)]
-    dist.all_gather(every, mine)
-    return [one.tolist() for one in every]
+        return [shard.tolist()]
+    shards = [torch.zeros_like(shard) for _ in range(run.workers.size)]
+    dist.all_gather(shards, shard)
+    return [values.tolist() for values in shards]

@@ -1,4 +1,4 @@
-"""The user tower's training, on cached text vectors."""
+"""Training of the user tower, on cached text vectors."""
 
 import copy
 import math
@@ -19,72 +19,85 @@ from artrec_core.model.user_phase import UserPhase, encode_users
 
 
 def train_user_tower(run: Run, data: TrainingData, vectors: Tensor, evaluator: Evaluator) -> TwoTower:
-    """The user tower, the projection and the id vectors on cached text vectors (those of `data.texts`, text_dim).
+    """Train the user tower, the projection and the id vectors, and return the model with its best weights.
 
-    The weights that validated best are kept; with `train.refit` they go once more through the last quarter of their passes,
-    on histories that the validation works belong to: the latest taste of everyone is too good to be left out of what is
-    served, and what was learnt before it need not be learnt again.
+    With `train.refit`, training then repeats the last quarter of the epochs that gave the best weights, on histories that
+    include the validation artworks. Served vectors thus contain every user's latest taste. A quarter suffices, because
+    what was learned before is kept.
+
+    Parameters
+    ----------
+    run
+        Settings, workers and folder of the run.
+    data
+        Histories, interests and queries.
+    vectors
+        (texts, text_dim) vectors of `data.texts`.
+    evaluator
+        Computes the validation metric of each user.
     """
     torch.manual_seed(run.train.seed)
-    works, sizes = len(data.documents), resolve_settings(run.model, run.train, data)
-    run.note(phase="user", sizes=sizes.as_parameters())
-    tower = TwoTower(_shape(run.model, sizes, vectors.shape[1], works), data.artwork_ids).to(run.workers.device)
-    tower.text_mean.copy_(vectors[:works].mean(0))
-    taken = _fit_user(run, tower, data, vectors, sizes, sizes.epochs, evaluator)
+    artwork_count, settings = len(data.documents), resolve_settings(run.model, run.train, data)
+    run.note(phase="user", sizes=settings.as_parameters())
+    shape = _shape(run.model, settings, vectors.shape[1], artwork_count)
+    tower = TwoTower(shape, data.artwork_ids).to(run.workers.device)
+    tower.text_mean.copy_(vectors[:artwork_count].mean(0))
+    best_epoch = _fit(run, tower, data, vectors, settings, settings.epochs, evaluator)
     if run.train.refit and data.refit is not None:
-        _fit_user(run, tower, replace(data, histories=data.refit), vectors, sizes, math.ceil(taken / 4), None)
+        _fit(run, tower, replace(data, histories=data.refit), vectors, settings, math.ceil(best_epoch / 4), None)
     return tower.cpu().eval()
 
 
-def _fit_user(
+def _fit(
     run: Run,
     tower: TwoTower,
     data: TrainingData,
     vectors: Tensor,
-    sizes: UserTowerSettings,
-    passes: int,
+    settings: UserTowerSettings,
+    epochs: int,
     evaluator: Evaluator | None,
 ) -> int:
-    """Train for the last so many of the passes; returns after how many of them the weights were taken.
+    """Train for the last `epochs` epochs of the schedule.
 
-    Those are the weights that validated best, or the last where nobody judges.
+    Without an evaluator, the tower keeps its last weights. With one, it gets the weights that validated best, and the
+    number of epochs up to them is returned.
     """
-    train, world = run.train, run.workers
+    train, workers = run.train, run.workers
     phase = UserPhase(
         tower,
-        vectors.to(world.device),
+        vectors.to(workers.device),
         data,
         negatives=train.negatives,
-        shuffled=sizes.shuffled,
+        shuffled=settings.shuffled,
         matching=train.matching,
     )
-    moving: nn.Module = phase
-    if world.size > 1:
-        moving = nn.parallel.DistributedDataParallel(phase)
-    people = np.flatnonzero(phase.has_target)[world.rank :: world.size]
-    # The batch is one over all workers: how many there are changes the time, not what is learnt.
-    batch = max(1, round(sizes.batch_size / world.size))
-    steps = max(1, math.ceil(phase.has_target.sum() / world.size / batch))
+    trained_phase: nn.Module = phase
+    if workers.size > 1:
+        trained_phase = nn.parallel.DistributedDataParallel(phase)
+    users = np.flatnonzero(phase.has_target)[workers.rank :: workers.size]
+    # All workers together make one batch: their number changes the time, not the result of training.
+    batch_size = max(1, round(settings.batch_size / workers.size))
+    steps = max(1, math.ceil(phase.has_target.sum() / workers.size / batch_size))
     optimizer = AdamW(tower.parameters(), lr=train.user_learning_rate, weight_decay=train.weight_decay, fused=True)
-    random = np.random.default_rng([train.seed, world.rank])
+    random = np.random.default_rng([train.seed, workers.rank])
     _seed_rank(run)
-    best, best_weights, taken, waited = -math.inf, copy.deepcopy(tower.state_dict()), passes, 0
-    first = sizes.epochs - passes
-    for epoch in range(first, sizes.epochs):
-        moving.train()
+    best, best_weights, best_epoch, epochs_since_best = -math.inf, copy.deepcopy(tower.state_dict()), epochs, 0
+    first = settings.epochs - epochs
+    for epoch in range(first, settings.epochs):
+        trained_phase.train()
         phase.begin_epoch(random)
         total = 0.0
-        of = {"phase": "user" if evaluator else "refit", "epochs": passes}
-        advance = run.counting("step", steps, **of, in_epoch=epoch - first + 1)
-        batches = length_batches(data.histories.lengths[people], batch, random)
+        labels = {"phase": "user" if evaluator else "refit", "epochs": epochs}
+        advance = run.count_progress("step", steps, **labels, in_epoch=epoch - first + 1)
+        batches = length_batches(data.histories.lengths[users], batch_size, random)
         for step in range(steps):
             rate = train.user_learning_rate * learning_rate_factor(
-                epoch * steps + step, sizes.epochs * steps, first * steps
+                epoch * steps + step, settings.epochs * steps, first * steps
             )
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            # Shards may differ by a batch: every rank takes the same number of steps, or the others would wait for ever.
-            loss = moving(people[batches[step % len(batches)]])
+            # Shards may differ by a batch. Every rank makes the same number of steps, or others would wait for ever.
+            loss = trained_phase(users[batches[step % len(batches)]])
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(tower.parameters(), 1.0)
@@ -93,47 +106,47 @@ def _fit_user(
             advance(1)
         mean = run.check_finite(total / steps, f"in epoch {epoch + 1} of the user tower")
         if evaluator is None:
-            run.note(**of, epoch=epoch - first + 1, loss=mean)
+            run.note(**labels, epoch=epoch - first + 1, loss=mean)
             continue
-        figure = _validate(run, tower, phase, data, evaluator)
-        run.note(**of, epoch=epoch + 1, loss=mean, validation=figure)
-        waited += 1
-        if figure > best:
-            best, best_weights, taken, waited = figure, copy.deepcopy(tower.state_dict()), epoch + 1, 0
-        if waited >= train.patience:
+        metric = _validate(run, tower, phase, data, evaluator)
+        run.note(**labels, epoch=epoch + 1, loss=mean, validation=metric)
+        epochs_since_best += 1
+        if metric > best:
+            best, best_weights, best_epoch, epochs_since_best = metric, copy.deepcopy(tower.state_dict()), epoch + 1, 0
+        if epochs_since_best >= train.patience:
             break
     if evaluator is not None:
         tower.load_state_dict(best_weights)
-    return taken
+    return best_epoch
 
 
 def _validate(run: Run, tower: TwoTower, phase: UserPhase, data: TrainingData, evaluator: Evaluator) -> float:
-    """The evaluator's mean over everyone with a validation work; every rank judges its share."""
-    mine = data.validation[run.workers.rank :: run.workers.size]
+    """The mean metric of all users with a validation artwork; each rank evaluates its share."""
+    pairs = data.validation[run.workers.rank :: run.workers.size]
     tower.eval()
     with torch.inference_mode():
-        works = tower.artwork_vectors(
+        artworks = tower.artwork_vectors(
             phase.artwork_text, torch.arange(len(phase.artwork_text), device=phase.artwork_text.device)
         )
-        users = encode_users(tower, works, phase.interest_vectors, data.interest_of, data.histories, mine[:, 0])
-    each = evaluator(users.cpu().numpy(), works.cpu().numpy(), data.histories.take(mine[:, 0]), mine[:, 1])
-    total, count = run.workers.sum(float(each.sum()), float(len(each)))
+        users = encode_users(tower, artworks, phase.interest_vectors, data.interest_of, data.histories, pairs[:, 0])
+    metrics = evaluator(users.cpu().numpy(), artworks.cpu().numpy(), data.histories.take(pairs[:, 0]), pairs[:, 1])
+    total, count = run.workers.sum(float(metrics.sum()), float(len(metrics)))
     return total / count if count else 0.0
 
 
-def _shape(model: Model, sizes: UserTowerSettings, text_dim: int, works: int) -> Shape:
+def _shape(model: Model, settings: UserTowerSettings, text_dim: int, artwork_count: int) -> Shape:
     return Shape(
         text_dim=text_dim,
-        works=works,
+        works=artwork_count,
         dim=model.dim,
         layers=model.layers,
         heads=model.heads,
         max_history=model.max_history,
-        dropout=sizes.dropout,
-        id_dropout=sizes.id_dropout,
+        dropout=settings.dropout,
+        id_dropout=settings.id_dropout,
     )
 
 
 def _seed_rank(run: Run) -> None:
-    # Same initial weights everywhere, but each rank its own dropout.
+    # All ranks have the same initial weights, but each its own dropout.
     torch.manual_seed(run.train.seed * 1000 + run.workers.rank + 1)

@@ -1,7 +1,7 @@
-"""torch's AdamW in a process that compiles nothing.
+"""torch's AdamW without the import of torch's compiler.
 
-torch tells its compiler to keep out of an optimizer's methods, and imports the compiler for that: with sympy 1.6 s of every
-process, before the first step is done (torch 2.13). What it keeps out of is what stands here, as it is written.
+torch wraps the methods of an optimizer so that its compiler leaves them alone. The wrappers import the compiler and sympy:
+1.6 s for every process, before the first step (torch 2.13). This class uses the methods without the wrappers.
 """
 
 import inspect
@@ -10,15 +10,16 @@ from typing import Any
 import torch
 
 
-def _as_written(method: Any) -> Any:
+def _unwrap(method: Any) -> Any:
+    # A method without wrapper, as another version may have it, is returned unchanged.
     return inspect.unwrap(method)
 
 
 class AdamW(torch.optim.AdamW):
-    """The same weights, to the last bit, as `torch.optim.AdamW` gives."""
+    """Gives the same weights as `torch.optim.AdamW`, to the last bit."""
 
-    add_param_group = _as_written(torch.optim.Optimizer.add_param_group)
-    zero_grad = _as_written(torch.optim.Optimizer.zero_grad)
-    state_dict = _as_written(torch.optim.Optimizer.state_dict)
-    load_state_dict = _as_written(torch.optim.Optimizer.load_state_dict)
-    step = torch.no_grad()(_as_written(torch.optim.AdamW.step))
+    add_param_group = _unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = _unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = _unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = _unwrap(torch.optim.Optimizer.load_state_dict)
+    step = torch.no_grad()(_unwrap(torch.optim.AdamW.step))

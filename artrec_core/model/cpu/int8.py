@@ -1,9 +1,9 @@
-"""Products of eight-bit integers for encoding on a CPU: a float32 tower at a quarter of the memory.
+"""int8 matrix products for encoding on a CPU: linear maps take a quarter of the memory of float32.
 
-It is faster where the processor has instructions for such products (`code_products.py`), and gives the same vectors elsewhere.
+They are faster where the processor has int8 instructions (`code_products.py`). The vectors are the same on every processor.
 
-Each output of a linear map has its own scale, and so has each token that enters it (Dettmers et al. 2022, "LLM.int8()",
-vector-wise quantization): what else stands in a batch does not change a vector.
+Each output of a linear map and each input token have a scale of their own (vector-wise quantization, Dettmers et al. 2022,
+"LLM.int8()"). So the other texts of a batch do not change a vector.
 """
 
 import copy
@@ -18,14 +18,14 @@ from artrec_core.model.code_products import multiply_codes
 from artrec_core.model.cpu.onednn import replace_linear
 
 LEVELS = 127
-# Products of so many rows are still in a core's cache when they are scaled.
+# The products of so many rows are still in a core's cache when they are scaled.
 ROWS_IN_BLOCK = 512
 SMALLEST = 1e-12
 MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
 class Int8Linear(nn.Module):
-    """A linear map with eight-bit weights and an optional GELU behind it; inputs are rounded token by token. For inference only."""
+    """A linear map with int8 weights, optionally followed by a GELU. Each token is quantized by itself. For inference only."""
 
     weight: Tensor
     scale: Tensor
@@ -60,33 +60,44 @@ class Int8Linear(nn.Module):
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def quantize(rows: Any, bits: Any, codes: Any, largest: Any) -> None:
-    """Rows (n, in) float32 as codes (n, in) int8, and the bits of each row's largest magnitude (n,) int32.
+    """Quantize rows to int8.
 
-    `bits` are the rows' own: without the sign they are ordered as the magnitudes are, a NaN above all, and whole numbers'
-    largest is found with wide instructions.
+    Parameters
+    ----------
+    rows
+        (n, in) float32.
+    bits
+        The same memory as int32. Without the sign bit, float32 bits have the order of the magnitudes, with NaN on top. The
+        maximum of integers is found with vector instructions.
+    codes
+        (n, in) int8, receives the codes.
+    largest
+        (n,) int32, receives the bits of each row's largest magnitude.
     """
     for row in range(rows.shape[0]):
-        most = np.int32(0)
-        for place in range(rows.shape[1]):
-            most = max(most, bits[row, place] & MAGNITUDE)
-        largest[row] = most
+        maximum = np.int32(0)
+        for column in range(rows.shape[1]):
+            maximum = max(maximum, bits[row, column] & MAGNITUDE)
+        largest[row] = maximum
     peaks = largest.view(np.float32)
     for row in range(rows.shape[0]):
         steps = np.float32(LEVELS) / max(peaks[row], np.float32(SMALLEST))
-        for place in range(rows.shape[1]):
-            codes[row, place] = np.int8(np.rint(rows[row, place] * steps))
+        for column in range(rows.shape[1]):
+            codes[row, column] = np.int8(np.rint(rows[row, column] * steps))
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def rescale(products: Any, of_rows: Any, of_outputs: Any, bias: Any, out: Any) -> None:
-    """Products (n, out) int32 times the scales of their rows and outputs, plus the bias, into out (n, out) float32."""
+def rescale(products: Any, row_scales: Any, output_scales: Any, bias: Any, out: Any) -> None:
+    """Multiply int32 products (n, out) by the scales of row and output, add the bias, and write to `out` (n, out) float32."""
     for row in range(out.shape[0]):
-        for place in range(out.shape[1]):
-            out[row, place] = np.float32(products[row, place]) * of_rows[row] * of_outputs[place] + bias[place]
+        for column in range(out.shape[1]):
+            out[row, column] = (
+                np.float32(products[row, column]) * row_scales[row] * output_scales[column] + bias[column]
+            )
 
 
 def quantize_backbone(backbone: nn.Module) -> nn.Module:
-    """A copy of the language model with every linear map in eight bits; embeddings, norms and attention stay float32."""
-    found = copy.deepcopy(backbone).eval().requires_grad_(False)
-    replace_linear(found, lambda linear, gelu: Int8Linear(linear, gelu=gelu))
-    return found
+    """A copy of the language model with int8 linear maps; embeddings, norms and attention stay float32."""
+    int8_backbone = copy.deepcopy(backbone).eval().requires_grad_(False)
+    replace_linear(int8_backbone, lambda linear, gelu: Int8Linear(linear, gelu=gelu))
+    return int8_backbone

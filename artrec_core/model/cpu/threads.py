@@ -1,4 +1,4 @@
-"""Threads that each have torch to themselves."""
+"""A pool of threads for torch work that is too small to share among threads."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def torch_thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool of threads in each of which torch runs on one; torch's own setting is put back afterwards."""
-    import torch
+    """A pool of `threads` threads; torch uses one thread inside each. Afterwards torch's thread count is restored."""
+    import torch  # top-K scoring uses this module, and needs torch for one of its engines only
 
     before = torch.get_num_threads()
     try:

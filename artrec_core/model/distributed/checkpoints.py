@@ -1,7 +1,7 @@
-"""Checkpoints of the text tower's phase: what a training whose workers were killed goes on from.
+"""Checkpoints of the text phase, from which a killed training continues.
 
-Batches and dropout of a step are drawn from the seed, the worker and the step alone, so weights, optimizer and the number
-of the step are all there is to keep. Shards of ZeRO are pickles: a run's folder is trusted as its code is.
+Batches and dropout of a step depend on seed, worker and step only. So a checkpoint holds weights, optimizer state and the
+step's number. ZeRO's shards are pickles: whoever can write to a run's folder can run code.
 """
 
 import json
@@ -21,16 +21,18 @@ PLAIN = "plain.pt"
 
 
 class Engine(Protocol):
-    """What trains: it writes and reads the weights that move and the optimizer's state; collective under DeepSpeed."""
+    """Writes and reads the trainable weights and the optimizer's state. Under DeepSpeed, all workers call it together."""
 
-    def write(self, folder: Path) -> None: ...
+    def write(self, folder: Path) -> None:
+        """Write a checkpoint."""
 
-    def read(self, folder: Path) -> None: ...
+    def read(self, folder: Path) -> None:
+        """Continue from a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The newest checkpoint that was written whole."""
+    """The latest complete checkpoint: its folder, after which of how many steps, and the number of workers."""
 
     name: str
     step: int
@@ -39,83 +41,83 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """A run's checkpoints, every so many steps; the newest one is kept."""
+    """The checkpoints of a run, one every `every` steps; only the latest is kept."""
 
     def __init__(self, folder: Path, rank: int, workers: int, every: int, barrier: Callable[[], None]) -> None:
         self.folder, self.rank, self.workers, self.every, self.barrier = folder, rank, workers, every, barrier
-        mark = folder / LATEST
-        self.last = Checkpoint(**json.loads(mark.read_text())) if mark.exists() else None
+        file = folder / LATEST
+        self.latest = Checkpoint(**json.loads(file.read_text())) if file.exists() else None
 
     def load_weights(self, phase: nn.Module) -> None:
-        """Before the engine is made: the weights of a checkpoint that another number of workers wrote.
+        """Load the weights of a checkpoint that another number of workers wrote, before the engine is built.
 
-        Their optimizer's shards do not fit; it starts afresh.
+        The optimizer's shards do not fit another number, so the optimizer starts anew.
         """
-        if self.last is not None and self.last.workers != self.workers:
-            found = read_weights(self.folder / self.last.name)
-            moving = {name for name, weight in phase.named_parameters() if weight.requires_grad}
-            left_out = moving - found.keys()
-            if left_out:
-                raise ValueError(f"the checkpoint {self.last.name} lacks {sorted(left_out)[0]}")
-            phase.load_state_dict(found, strict=False)
+        if self.latest is not None and self.latest.workers != self.workers:
+            weights = read_weights(self.folder / self.latest.name)
+            trainable = {name for name, weight in phase.named_parameters() if weight.requires_grad}
+            missing = trainable - weights.keys()
+            if missing:
+                raise ValueError(f"the checkpoint {self.latest.name} lacks {sorted(missing)[0]}")
+            phase.load_state_dict(weights, strict=False)
 
     def resume(self, engine: Engine, steps: int) -> int:
-        """How many of `steps` are done; the engine is as it was then."""
-        if self.last is None:
+        """Restore the engine from the latest checkpoint; return how many of `steps` are done."""
+        if self.latest is None:
             return 0
-        if self.last.workers != self.workers:
-            return steps * self.last.step // self.last.steps
-        engine.read(self.folder / self.last.name)
-        return self.last.step
+        if self.latest.workers != self.workers:
+            return steps * self.latest.step // self.latest.steps
+        engine.read(self.folder / self.latest.name)
+        return self.latest.step
 
     def save(self, engine: Engine, step: int, steps: int) -> None:
-        """After the given step, where a checkpoint is due: every worker writes, then the checkpoint counts."""
+        """Write a checkpoint after this step if one is due. It counts when every worker has written its part."""
         if step % self.every or step == steps:
             return
-        last = Checkpoint(f"step-{step:07d}", step, steps, self.workers)
+        checkpoint = Checkpoint(f"step-{step:07d}", step, steps, self.workers)
         if self.rank == 0:
-            shutil.rmtree(self.folder / last.name, ignore_errors=True)  # a kill may have left half of it
-            (self.folder / last.name).mkdir(parents=True)
+            shutil.rmtree(self.folder / checkpoint.name, ignore_errors=True)  # a killed run may have left half of it
+            (self.folder / checkpoint.name).mkdir(parents=True)
         self.barrier()
-        engine.write(self.folder / last.name)
+        engine.write(self.folder / checkpoint.name)
         self.barrier()
         if self.rank == 0:
             with write_atomically(self.folder / LATEST) as building:
-                building.write_text(json.dumps(asdict(last)))
+                building.write_text(json.dumps(asdict(checkpoint)))
             for old in self.folder.glob("step-*"):
-                if old.name != last.name:
+                if old.name != checkpoint.name:
                     shutil.rmtree(old)
-        self.last = last
+        self.latest = checkpoint
 
 
 def write_plain(folder: Path, phase: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """One process's checkpoint."""
-    moving = {name: weight.detach() for name, weight in phase.named_parameters() if weight.requires_grad}
-    torch.save({"weights": moving, "optimizer": optimizer.state_dict()}, folder / PLAIN)
+    """Write the checkpoint of a single process."""
+    trainable = {name: weight.detach() for name, weight in phase.named_parameters() if weight.requires_grad}
+    torch.save({"weights": trainable, "optimizer": optimizer.state_dict()}, folder / PLAIN)
 
 
 def read_plain(folder: Path, phase: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """What `write_plain` wrote."""
-    found = torch.load(folder / PLAIN, weights_only=True, map_location="cpu")
-    phase.load_state_dict(found["weights"], strict=False)
-    optimizer.load_state_dict(found["optimizer"])
+    """Read what `write_plain` wrote."""
+    states = torch.load(folder / PLAIN, weights_only=True, map_location="cpu")
+    phase.load_state_dict(states["weights"], strict=False)
+    optimizer.load_state_dict(states["optimizer"])
 
 
 def write_deepspeed(folder: Path, engine: Any) -> None:
-    """Every worker's shard, without the weights that stand still (those of the base model, under LoRA)."""
+    """Write the shard of every worker, without frozen weights (those of the base model, under LoRA)."""
     engine.save_checkpoint(str(folder.parent), tag=folder.name, save_latest=False, exclude_frozen_parameters=True)
 
 
 def read_deepspeed(folder: Path, engine: Any) -> None:
-    """What `write_deepspeed` wrote, by as many workers."""
+    """Read what the same number of workers wrote with `write_deepspeed`."""
     engine.load_checkpoint(str(folder.parent), tag=folder.name, load_module_strict=False)
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The whole weights in a checkpoint of any number of workers: of one process, of ZeRO-0, or gathered from ZeRO's shards."""
+    """The complete weights in a checkpoint of any engine and number of workers; ZeRO's shards are gathered."""
     if (folder / PLAIN).exists():
-        found: dict[str, Tensor] = torch.load(folder / PLAIN, weights_only=True, map_location="cpu")["weights"]
-        return found
+        plain: dict[str, Tensor] = torch.load(folder / PLAIN, weights_only=True, map_location="cpu")["weights"]
+        return plain
     if any(folder.glob("*zero_pp_rank_*_optim_states.pt")):
         from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 

@@ -1,8 +1,8 @@
-"""How much memory a GPU needs to train a text tower, and how many GPUs that makes.
+"""The memory that a GPU needs to train a text tower, and the number of GPUs that follows.
 
-Sources: Rajbhandari et al. 2020, "ZeRO" (weights, gradients and optimizer: section 3.1 and figure 1); Korthikanti et al.
-2022, "Reducing activation recomputation in large transformer models" (activations: equation 2 without its quadratic term,
-which fused attention does not keep).
+Sources: weights, gradients and optimizer from Rajbhandari et al. 2020, "ZeRO", section 3.1 and figure 1. Activations from
+Korthikanti et al. 2022, "Reducing activation recomputation in large transformer models", equation 2 without the quadratic
+term: fused attention does not store that.
 """
 
 import json
@@ -15,20 +15,24 @@ from artrec_core.errors import ArtrecError
 from artrec_core.model.deepspeed_settings import has_bfloat16_weights
 
 GIB = 2**30
-# Bytes a token, layer and hidden unit: all activations of a layer, and the layer's input alone. In 16 bits.
+# Bytes for each token, layer and hidden unit, in 16 bits: all activations of a layer, and only the layer's input.
 WHOLE_LAYER = 34
 LAYER_INPUT = 2
-# DeepSpeed's defaults, in elements: what ZeRO-3 keeps gathered at most, and the bucket that gradients are reduced in.
+# DeepSpeed's defaults, in elements: the most that ZeRO-3 keeps gathered, and the bucket for reducing gradients.
 MAX_GATHERED = 1_000_000_000
 BUCKET_ELEMENTS = 500_000_000
-# Texts a step encodes for each document: half as many queries beside it.
+# A step encodes up to half as many queries as documents (`text_phase.QUERY_SHARE`).
 TEXTS_PER_DOCUMENT = 1.5
 MAX_GPUS = 4096
 
 
 @dataclass(frozen=True)
 class ModelSize:
-    """A language model: its parameters, layers and width, and inputs plus outputs summed over the layers' linear maps."""
+    """Sizes of a language model.
+
+    `parameters`, `layers` and `hidden` (the width) are numbers; `linear_ends` is the sum of inputs and outputs over all
+    linear maps.
+    """
 
     parameters: int
     layers: int
@@ -37,22 +41,22 @@ class ModelSize:
 
     @classmethod
     def of(cls, config: Any) -> "ModelSize":
-        """Of a transformers configuration; no weight is made."""
+        """The sizes of a transformers configuration. No weights are allocated."""
         import torch
         from transformers import AutoModel
 
         with torch.device("meta"):
             model = AutoModel.from_config(config)
-        linears = [one for one in model.modules() if isinstance(one, torch.nn.Linear)]
+        linears = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
         return cls(
             parameters=sum(weight.numel() for weight in model.parameters()),
             layers=int(config.num_hidden_layers),
             hidden=int(config.hidden_size),
-            linear_ends=sum(one.in_features + one.out_features for one in linears),
+            linear_ends=sum(linear.in_features + linear.out_features for linear in linears),
         )
 
-    def moving(self, tuning: Literal["full", "lora", "frozen"], lora_rank: int) -> int:
-        """The parameters that training moves; LoRA adds two matrices of its rank to each linear map."""
+    def trainable(self, tuning: Literal["full", "lora", "frozen"], lora_rank: int) -> int:
+        """Number of trainable parameters; LoRA adds two matrices of its rank to each linear map."""
         return {"full": self.parameters, "lora": lora_rank * self.linear_ends, "frozen": 0}[tuning]
 
 
@@ -67,37 +71,70 @@ def training_memory(
     checkpointing: bool = True,
     sixteen_bit: bool = True,
 ) -> dict[str, int]:
-    """Bytes a GPU, by part, to train on `tokens` tokens a worker and step with Adam.
+    """Bytes that each GPU needs for training with Adam, by part.
 
-    In 16 bits a moving parameter takes 2 bytes, its gradient 2, and the optimizer 12 (a float32 copy and two moments);
-    in float32 4, 4 and 8. ZeRO-1 shards the optimizer over the workers, ZeRO-2 gradients too, ZeRO-3 weights too. `export`
-    is the whole model on each GPU while it is saved under ZeRO-3, when gradients and activations are gone.
+    In 16 bits, a trainable parameter takes 2 bytes, its gradient 2 and its optimizer state 12 (a float32 copy and two
+    moments); in float32 4, 4 and 8. ZeRO-1 shards the optimizer over the workers, ZeRO-2 also gradients, ZeRO-3 also
+    weights.
+
+    Parameters
+    ----------
+    size
+        The language model.
+    tokens
+        Tokens that a worker encodes in a step.
+    stage
+        ZeRO stage, 0 to 3.
+    workers
+        Number of GPUs.
+    tuning, lora_rank
+        Which parameters are trained.
+    checkpointing
+        Activations are recomputed: only the inputs of layers are stored.
+    sixteen_bit
+        Weights and gradients are 16-bit.
+
+    Returns
+    -------
+    dict[str, int]
+        Bytes of `weights`, `gradients`, `optimizer`, `activations`, `buffers` and `export`: the complete model on each GPU
+        while ZeRO-3 saves it, when gradients and activations are gone.
     """
-    moving = size.moving(tuning, lora_rank)
-    every = size.parameters + (moving if tuning == "lora" else 0)
-    width, state = (2, 12) if sixteen_bit else (4, 8)
-    stored = LAYER_INPUT if checkpointing else WHOLE_LAYER
-    layers = stored * size.layers + (WHOLE_LAYER if checkpointing else 0)
-    shard = [workers if stage >= least else 1 for least in (3, 2, 1)]
-    buffers = width * min(BUCKET_ELEMENTS, moving) if stage >= 1 else 0
+    trainable = size.trainable(tuning, lora_rank)
+    parameters = size.parameters + (trainable if tuning == "lora" else 0)
+    width, state_bytes = (2, 12) if sixteen_bit else (4, 8)
+    bytes_per_layer = LAYER_INPUT if checkpointing else WHOLE_LAYER
+    layers = bytes_per_layer * size.layers + (WHOLE_LAYER if checkpointing else 0)
+    weight_shards, gradient_shards, optimizer_shards = (workers if stage >= first else 1 for first in (3, 2, 1))
+    buffers = width * min(BUCKET_ELEMENTS, trainable) if stage >= 1 else 0
     return {
-        "weights": width * every // shard[0],
-        "gradients": width * moving // shard[1],
-        "optimizer": state * moving // shard[2],
+        "weights": width * parameters // weight_shards,
+        "gradients": width * trainable // gradient_shards,
+        "optimizer": state_bytes * trainable // optimizer_shards,
         "activations": layers * tokens * size.hidden * width // 2,
-        "buffers": buffers + (width * min(MAX_GATHERED, every) if stage == 3 else 0),
-        "export": width * every if stage == 3 else 0,
+        "buffers": buffers + (width * min(MAX_GATHERED, parameters) if stage == 3 else 0),
+        "export": width * parameters if stage == 3 else 0,
     }
 
 
 def peak_bytes(parts: dict[str, int]) -> int:
-    """The most that is needed at once: in a step, or while the model is saved."""
-    standing = parts["weights"] + parts["optimizer"]
-    return standing + max(parts["gradients"] + parts["activations"] + parts["buffers"], parts["export"])
+    """The largest number of bytes in use at once: in a step, or while the model is saved."""
+    constant = parts["weights"] + parts["optimizer"]
+    return constant + max(parts["gradients"] + parts["activations"] + parts["buffers"], parts["export"])
 
 
 def recipe_memory(model: Model, train: Train, size: ModelSize, *, workers: int | None = None) -> dict[str, int]:
-    """`training_memory` of a recipe's settings, on its own number of workers unless another is given."""
+    """`training_memory` of a recipe.
+
+    Parameters
+    ----------
+    model, train
+        Sections of the recipe.
+    size
+        The language model.
+    workers
+        Number of GPUs, if it is not the recipe's.
+    """
     settings = json.loads(Path(train.deepspeed).read_text())
     return training_memory(
         size,
@@ -112,9 +149,21 @@ def recipe_memory(model: Model, train: Train, size: ModelSize, *, workers: int |
 
 
 def fewest_gpus(model: Model, train: Train, size: ModelSize, gpu_bytes: int) -> int:
-    """The fewest GPUs of this memory (a tenth is left for CUDA and fragments) that the recipe's training fits on.
+    """The smallest number of GPUs, a power of two, that the recipe's training fits on.
 
-    Raises `ArtrecError` where no number does: what a GPU holds alone is too much.
+    Parameters
+    ----------
+    model, train
+        Sections of the recipe.
+    size
+        The language model.
+    gpu_bytes
+        Memory of a GPU; a tenth of it is left for CUDA and fragmentation.
+
+    Raises
+    ------
+    ArtrecError
+        If no number of GPUs suffices, because the parts that are not sharded are too large.
     """
     workers = 1
     while workers <= MAX_GPUS:
@@ -128,6 +177,6 @@ def fewest_gpus(model: Model, train: Train, size: ModelSize, gpu_bytes: int) -> 
 
 
 def describe_memory(parts: dict[str, int], workers: int) -> str:
-    """In one line: "about 41 GiB a GPU on 8: weights 1.8, gradients 1.8, ..."."""
-    each = ", ".join(f"{name} {one / GIB:.1f}" for name, one in parts.items() if one)
-    return f"about {peak_bytes(parts) / GIB:.0f} GiB a GPU on {workers}: {each}"
+    """One line for people: "about 41 GiB per GPU on 8: weights 1.8, gradients 1.8, ..."."""
+    sizes = ", ".join(f"{name} {size / GIB:.1f}" for name, size in parts.items() if size)
+    return f"about {peak_bytes(parts) / GIB:.0f} GiB per GPU on {workers}: {sizes}"

@@ -1,4 +1,7 @@
-"""Starting the training loop: in this process, or on workers that Ray Train starts."""
+"""Starts the training loop in this process, or on workers of Ray Train.
+
+torch, ray and transformers take seconds to import, so they are imported inside functions.
+"""
 
 import logging
 import os
@@ -12,30 +15,45 @@ from typing import Any
 from artrec_core.config import Recipe
 from artrec_core.errors import ArtrecError
 from artrec_core.model.deepspeed_settings import deepspeed_file, has_bfloat16_weights
-from artrec_core.processes import handlers_kept
+from artrec_core.processes import keep_signal_handlers
 from artrec_core.processor import half_weights_notice, instruction_limit, precision_notice
 
 log = logging.getLogger("artrec.model")
 
-# Training moves its data through files; the object store only carries messages.
+# Training reads its data from files. The object store carries messages only.
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
-# A cluster that ends with its only run: nobody preempts it, and watching for that takes another process. The processes that Ray
-# starts in advance would go unused: Ray Train's own each have an environment of their own.
+# For a local cluster that ends with its run. Nothing preempts it, so no process needs to watch for that. Workers started in
+# advance would stay unused, because each worker of Ray Train has its own environment.
 OWN_CLUSTER_ENVIRONMENT = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", "RAY_prestart_worker_first_driver": "0"}
+# Callbacks of Ray Train that start a process each, three seconds long. The first reads Ray Data, which artrec does not use in
+# training. The second cleans up on a cluster that outlives the run.
 UNUSED_CALLBACKS = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
 
 
 def launch(recipe: Recipe, folder: Path, base: Path, evaluator: Any) -> None:
-    """Train with the recipe's launcher; `folder` holds `data/` and receives the model (`train_loop.train`).
+    """Train with the recipe's launcher (`train_loop.train`).
 
-    With the `ray` launcher, `folder` must be seen by every machine of the cluster. Raises `ArtrecError` where training
-    stopped for a reason that a retry does not mend.
+    Parameters
+    ----------
+    recipe
+        Its sections `model`, `train` and `encode` are used.
+    folder
+        Holds `data/` and receives the model. With the `ray` launcher, every machine of the cluster must see it.
+    base
+        The folder of the base model.
+    evaluator
+        Computes the validation metric of each user (`run.Evaluator`).
+
+    Raises
+    ------
+    ArtrecError
+        If training failed for a reason that a retry does not solve.
     """
     _launch(recipe, folder, _settings(recipe, folder, base) | {"evaluator": evaluator})
 
 
 def launch_text(recipe: Recipe, folder: Path, base: Path) -> None:
-    """The text phase alone, as `launch` does it: afterwards `folder` holds the text vectors (`train_loop.train_text_side`)."""
+    """Like `launch`, but the text phase only: afterwards `folder` holds the text vectors (`train_loop.run_text_phase`)."""
     _launch(recipe, folder, _settings(recipe, folder, base) | {"text_only": True})
 
 
@@ -51,60 +69,69 @@ def _settings(recipe: Recipe, folder: Path, base: Path) -> dict[str, Any]:
 
 def _launch(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
     if recipe.train.launcher == "process":
-        _work(settings, rank=0, size=1, device="cuda" if recipe.train.use_gpu else "cpu")
+        _run_worker(settings, rank=0, size=1, device="cuda" if recipe.train.use_gpu else "cpu")
         return
-    # Said here: the workers' own log does not reach this terminal.
+    # The workers' own logs do not reach this terminal.
     for notice in slow_product_notices(recipe):
         log.info(notice)
     _launch_ray(recipe, folder, settings)
 
 
 def slow_product_notices(recipe: Recipe) -> list[str]:
-    """What the training of this recipe asks of a processor without instructions for it, a line each."""
+    """One line for each precision of the recipe that this processor has no instructions for."""
     if recipe.train.use_gpu:
         return []
-    has_half = recipe.train.launcher == "ray" and has_bfloat16_weights(deepspeed_file(recipe.train.deepspeed))
-    notices = [precision_notice(recipe.model.precision), half_weights_notice() if has_half else None]
-    return [one for one in notices if one is not None]
+    uses_bfloat16 = recipe.train.launcher == "ray" and has_bfloat16_weights(deepspeed_file(recipe.train.deepspeed))
+    notices = [precision_notice(recipe.model.precision), half_weights_notice() if uses_bfloat16 else None]
+    return [notice for notice in notices if notice is not None]
 
 
 def training_cluster(recipe: Recipe) -> AbstractContextManager[None]:
-    """Ray, where the recipe trains with it (`ray_running`)."""
+    """`ray_cluster` if the recipe's launcher is Ray, else an empty context."""
     if recipe.train.launcher != "ray":
         return nullcontext()
-    # One processor more than workers: Ray Train's own actors wait for one.
+    # One processor more than workers, for Ray Train's own actors.
     return ray_cluster(recipe, recipe.train.workers + 1)
 
 
 @contextmanager
 def ray_cluster(recipe: Recipe, processors: int, object_store_bytes: int | None = OBJECT_STORE_BYTES) -> Iterator[None]:
-    """Join the cluster of ARTREC_RAY_ADDRESS, or start one of so many processors here; Ray is left as it was found.
+    """Join the cluster of ARTREC_RAY_ADDRESS, or start a local one. At the end, this process leaves or stops it.
 
-    A cluster of our own takes orders from this process alone; one that is joined is joined as its owner says (RAY_AUTH_MODE and
-    the token). `object_store_bytes` of None leaves Ray a third of the memory.
+    If this process is connected to Ray already, nothing is started or stopped. A local cluster accepts this process only. To
+    join a cluster, RAY_AUTH_MODE and the token must be set as its owner demands.
+
+    Parameters
+    ----------
+    recipe
+        `train.use_gpu` decides the accelerator.
+    processors
+        Number of processors of a local cluster.
+    object_store_bytes
+        Size of a local cluster's object store; None lets Ray choose, about a third of the memory.
     """
-    with handlers_kept():
-        ours = _start_ray(recipe, processors, object_store_bytes)
+    with keep_signal_handlers():
+        is_new_connection = _start_ray(recipe, processors, object_store_bytes)
     try:
         yield
     finally:
-        if ours:
+        if is_new_connection:
             import ray
 
             ray.shutdown()
 
 
 def _start_ray(recipe: Recipe, processors: int, object_store_bytes: int | None) -> bool:
-    """False where this process had joined or started one before."""
+    """Connect to Ray; return False if this process was connected already."""
     import ray
 
     if ray.is_initialized():
         return False
-    # Read by the workers, which inherit this process's environment on a local cluster.
+    # Workers on a local cluster inherit this process's environment.
     environment = {"RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"} | instruction_limit()
     if not recipe.train.use_gpu:
         environment["DS_ACCELERATOR"] = "cpu"
-    # Where RAY_AUTH_MODE is not set and there is a token, Ray sets it to `token`, and would say so in the log of every night.
+    # Without RAY_AUTH_MODE but with a token, Ray sets the mode to `token`, and would log that every night.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     address = _address()
     if address is not None:
@@ -112,10 +139,10 @@ def _start_ray(recipe: Recipe, processors: int, object_store_bytes: int | None) 
         ray.init(address=address, runtime_env={"env_vars": environment}, log_to_driver=False, configure_logging=False)
         return True
     os.environ.update(environment | OWN_CLUSTER_ENVIRONMENT)
-    # It listens on every interface: who gives it orders has to show a token, by default one that nobody else has.
+    # Ray listens on all interfaces. A client needs the token, by default one that only this process knows.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray.init(
-        # Not one that somebody else has started here.
+        # Do not join a cluster that another user has started on this machine.
         address="local",
         num_cpus=processors,
         object_store_memory=object_store_bytes,
@@ -137,7 +164,7 @@ def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
 
     train = recipe.train
     trainer = TorchTrainer(
-        _ray_work,
+        _run_ray_worker,
         train_loop_config=settings,
         scaling_config=ScalingConfig(num_workers=train.workers, use_gpu=train.use_gpu),
         torch_config=TorchConfig(backend="nccl" if train.use_gpu else "gloo"),
@@ -148,8 +175,8 @@ def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
         ),
     )
     if _address() is None:
-        _leave_out_helpers(trainer)
-    # A run that was killed leaves Ray Train's own state behind; this loop resumes from its own files instead.
+        _skip_unused_callbacks(trainer)
+    # A killed run leaves Ray Train's state. The training loop resumes from its own files instead.
     shutil.rmtree(folder / "ray", ignore_errors=True)
     try:
         with training_cluster(recipe):
@@ -161,29 +188,31 @@ def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
         raise ArtrecError(failed.read_text())
 
 
-def _leave_out_helpers(trainer: Any) -> None:
-    """Ray Train without its reader of Ray Data and its cleaner, each a process of three seconds' start.
+def _skip_unused_callbacks(trainer: Any) -> None:
+    """Remove `UNUSED_CALLBACKS` from a trainer; without this private hook (Ray 2.60 has it) Ray Train starts slower."""
+    create_callbacks = getattr(trainer, "_create_default_callbacks", None)
+    if not callable(create_callbacks):
+        log.info("this version of Ray Train starts all its callbacks; training takes some seconds more")
+        return
+    trainer._create_default_callbacks = lambda: [
+        callback for callback in create_callbacks() if type(callback).__name__ not in UNUSED_CALLBACKS
+    ]
 
-    No data go through Ray, and nothing is left to clean of a cluster that ends with its only run.
-    """
-    every = trainer._create_default_callbacks
-    trainer._create_default_callbacks = lambda: [one for one in every() if type(one).__name__ not in UNUSED_CALLBACKS]
 
-
-def _ray_work(settings: dict[str, Any]) -> None:
+def _run_ray_worker(settings: dict[str, Any]) -> None:
     from ray import train
 
     context = train.get_context()
     device = "cuda" if settings["train"]["use_gpu"] else "cpu"
     try:
-        _work(settings, rank=context.get_world_rank(), size=context.get_world_size(), device=device)
+        _run_worker(settings, rank=context.get_world_rank(), size=context.get_world_size(), device=device)
     except ArtrecError as error:
-        # A retry would fail the same way: every rank is told of it, all end here, and the driver raises it.
+        # A retry would fail the same way. So every rank ends without an error, and the driver raises this one.
         (Path(settings["folder"]) / "failed.txt").write_text(str(error))
     train.report({"rank": context.get_world_rank()})
 
 
-def _work(settings: dict[str, Any], *, rank: int, size: int, device: str) -> None:
+def _run_worker(settings: dict[str, Any], *, rank: int, size: int, device: str) -> None:
     import torch
 
     from artrec_core.config import Encode, Model, Train

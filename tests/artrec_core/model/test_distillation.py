@@ -9,26 +9,26 @@ from artrec_core.model.distillation import distill, select_layers
 from artrec_core.model.text_encoder import TextEncoder, encode
 from tests.artrec_core.model.worlds import WORDS, tiny_model
 
-TEXTS = [f"the {one} {two}" for one in WORDS for two in WORDS[:8]]
+TEXTS = [f"the {first} {second}" for first in WORDS for second in WORDS[:8]]
 
 
 @pytest.mark.parametrize("kind", ["bert", "qwen3"])
 def test_a_student_learns_its_teacher_s_vectors(kind: str, tmp_path: Path):
     base = tiny_model(tmp_path / "base", kind)
     teacher = TextEncoder.load(base)
-    wanted = encode(teacher, TEXTS)
-    untaught = encode(select_layers(teacher, 1, tmp_path / "shallow"), TEXTS)
-    assert np.array_equal(encode(teacher, TEXTS), wanted)  # the teacher is as it was
-    taught: list[int] = []
-    folder = distill(base, TEXTS, 1, tmp_path, passes=6, advance=taught.append)
+    targets = encode(teacher, TEXTS)
+    untrained = encode(select_layers(teacher, 1, tmp_path / "one layer"), TEXTS)
+    assert np.array_equal(encode(teacher, TEXTS), targets)  # the teacher is as it was
+    counts: list[int] = []
+    folder = distill(base, TEXTS, 1, tmp_path, epochs=6, advance=counts.append)
     student = TextEncoder.load(folder)
     assert student.backbone.config.num_hidden_layers == 1  # type: ignore[union-attr]
-    made = encode(student, TEXTS)
-    assert 1 - (made * wanted).sum(1).mean() < (1 - (untaught * wanted).sum(1).mean()) / 3
-    assert sum(taught) == 6 * len(set(TEXTS))
-    assert distill(base, TEXTS, 1, tmp_path, passes=6, advance=taught.append) == folder
-    assert sum(taught) == 6 * len(set(TEXTS))
-    assert distill(base, TEXTS[:-1], 1, tmp_path, passes=1) != folder
+    vectors = encode(student, TEXTS)
+    assert 1 - (vectors * targets).sum(1).mean() < (1 - (untrained * targets).sum(1).mean()) / 3
+    assert sum(counts) == 6 * len(set(TEXTS))
+    assert distill(base, TEXTS, 1, tmp_path, epochs=6, advance=counts.append) == folder
+    assert sum(counts) == 6 * len(set(TEXTS))
+    assert distill(base, TEXTS[:-1], 1, tmp_path, epochs=1) != folder
 
 
 def test_all_layers_are_the_teacher(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""MLflow's SQLite file: set up once whoever opens it and whatever is killed, and one line of advice where it is in trouble."""
+"""MLflow's SQLite file is set up once by any number of processes, survives kills, and gives one line of advice on errors."""
 
 import errno
 import json
@@ -27,22 +27,24 @@ def url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def opened(what: str, folder: Path, rounds: int) -> list[list[int]]:
-    line = [sys.executable, str(Path(__file__).parent / "store_openers.py"), what, str(folder), str(rounds)]
-    done = subprocess.run(line, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+def open_in_processes(what: str, folder: Path, rounds: int) -> list[list[int]]:
+    command = [sys.executable, str(Path(__file__).parent / "store_openers.py"), what, str(folder), str(rounds)]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    found: list[list[int]] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    statuses: list[list[int]] = json.loads(done.stdout.splitlines()[-1])
+    return statuses
 
 
 def test_processes_that_open_a_fresh_store_at_once_all_get_it(tmp_path: Path) -> None:
-    assert opened("race", tmp_path, 1) == [[0, 0, 0, 0]]
+    assert open_in_processes("race", tmp_path, 1) == [[0, 0, 0, 0]]
     assert [file.read_text() for file in tmp_path.rglob("error-*")] == []
 
 
 @pytest.mark.slow
 def test_a_store_whose_set_up_was_killed_opens_when_it_is_run_again(tmp_path: Path) -> None:
-    statuses = opened("kill", tmp_path, 12)
+    statuses = open_in_processes("kill", tmp_path, 12)
     assert -9 in {killed for killed, _ in statuses}
     assert [again for _, again in statuses] == [0] * 12
     assert [file.read_text() for file in tmp_path.rglob("error-*")] == []
@@ -78,7 +80,7 @@ def test_the_database_of_an_older_mlflow_is_brought_up_to_date(path: Path, monke
             set_up(url(path))
     assert path.read_bytes() == before
     assert open_client(url(path)).get_experiment("7").name == "ours"
-    assert [one.name for one in path.parent.iterdir() if "building" in one.name] == []
+    assert sorted(file.name for file in path.parent.iterdir()) == [f".{path.name}.lock", path.name]
 
 
 def _die(*_: object, **__: object) -> None:
@@ -87,16 +89,16 @@ def _die(*_: object, **__: object) -> None:
 
 def test_a_store_that_is_set_up_is_left_as_it_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up(url(path))
-    monkeypatch.setattr(mlflow_store, "_build", _die)
+    monkeypatch.setattr(mlflow_store, "_migrate_atomically", _die)
     set_up(url(path))
     set_up("http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize(
-    ("held", "told"),
+    ("content", "advice"),
     [
         (b"no database, but long enough to have a header" * 40, "the file is damaged; put a backup in its place"),
-        ("CREATE TABLE experiments (name TEXT)", "its tables are half made"),
+        ("CREATE TABLE experiments (name TEXT)", "its tables are incomplete"),
         (
             "CREATE TABLE alembic_version (version_num TEXT); INSERT INTO alembic_version VALUES ('tomorrow');"
             "CREATE TABLE experiments (name TEXT)",
@@ -104,14 +106,16 @@ def test_a_store_that_is_set_up_is_left_as_it_is(path: Path, monkeypatch: pytest
         ),
     ],
 )
-def test_a_file_that_cannot_be_set_up_gets_one_line_and_stays(path: Path, held: bytes | str, told: str) -> None:
-    if isinstance(held, bytes):
-        path.write_bytes(held)
+def test_a_file_that_cannot_be_set_up_gives_one_line_and_stays_unchanged(
+    path: Path, content: bytes | str, advice: str
+) -> None:
+    if isinstance(content, bytes):
+        path.write_bytes(content)
     else:
         with closing(sqlite3.connect(path)) as connection:
-            connection.executescript(held)
+            connection.executescript(content)
     before = path.read_bytes()
-    with pytest.raises(ArtrecError, match=f"mlflow.db cannot be read or written .*{told}") as raised:
+    with pytest.raises(ArtrecError, match=f"mlflow.db cannot be read or written .*{advice}") as raised:
         open_client(url(path))
     assert "\n" not in str(raised.value)
     assert path.read_bytes() == before
@@ -124,8 +128,19 @@ def test_a_file_that_another_process_holds_is_waited_for_and_then_named(
     monkeypatch.setattr(mlflow_store, "PATIENCE_SECONDS", 0.1)
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(ArtrecError, match="another process has been writing to it for long; wait for it or end it"):
+        with pytest.raises(
+            ArtrecError, match="another process has been writing to it for a long time; wait for it or end it"
+        ):
             open_client(url(path))
+
+
+def test_without_mlflow_s_private_function_mlflow_itself_checks_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_client(url(path)).create_experiment("ours")
+    monkeypatch.delattr("mlflow.store.db.utils._get_latest_schema_revision")
+    monkeypatch.setattr(mlflow_store, "_migrate_atomically", _die)
+    assert open_client(url(path)).get_experiment_by_name("ours").name == "ours"
 
 
 def _write_to_a_read_only_file(path: Path) -> None:
@@ -161,22 +176,22 @@ def _find_no_space(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("doing", "told"),
+    ("fail", "advice"),
     [
         (_write_to_a_read_only_file, "give this user write access to the file and its folder"),
-        (_write_to_a_file_that_is_gone, "another file was put in its place meanwhile"),
+        (_write_to_a_file_that_is_gone, "another file replaced it meanwhile"),
         (_open_in_no_folder, "give this user write access to the file and its folder"),
         (_be_refused, "give this user write access to the file and its folder"),
         (_write_to_a_full_disk, "make room on its disk"),
         (_find_no_space, "make room on its disk"),
     ],
 )
-def test_trouble_says_what_to_do(path: Path, doing: Callable[[Path], None], told: str) -> None:
-    with pytest.raises(ArtrecError, match=told), explain_errors(url(path)):
-        doing(path)
+def test_an_error_says_what_to_do(path: Path, fail: Callable[[Path], None], advice: str) -> None:
+    with pytest.raises(ArtrecError, match=advice), explain_errors(url(path)):
+        fail(path)
 
 
-def test_answers_of_mlflow_and_faults_of_ours_are_no_trouble_of_the_store(path: Path) -> None:
+def test_answers_of_mlflow_and_faults_of_the_caller_are_raised_unchanged(path: Path) -> None:
     from mlflow.exceptions import MlflowException
 
     with pytest.raises(MlflowException, match="not found"):

@@ -64,42 +64,42 @@ def test_a_version_that_is_not_there_is_named(registry: Registry, tmp_path: Path
         registry.promote("7", "why")
 
 
-def versions(registry: Registry, tmp_path: Path, many: int) -> None:
+def register_versions(registry: Registry, tmp_path: Path, count: int) -> None:
     folder = model(tmp_path)
-    for number in range(many):
+    for number in range(count):
         registry.register(folder, {}, {"fingerprint": f"f{number}"})
 
 
 def test_a_promotion_keeps_why_by_whom_and_in_whose_place(registry: Registry, tmp_path: Path):
-    versions(registry, tmp_path, 2)
+    register_versions(registry, tmp_path, 2)
     registry.promote("1", "the first", by="train")
     tags = registry.promote("2", "better", by="gate").tags
     assert (tags["why"], tags["promoted_by"], tags["promoted_from"]) == ("better", "gate", "1")
-    told = [(one.version, one.instead_of, one.why, one.by) for one in registry.promotions()]
-    assert told == [("1", None, "the first", "train"), ("2", "1", "better", "gate")]
+    promotions = [(entry.version, entry.instead_of, entry.why, entry.by) for entry in registry.promotions()]
+    assert promotions == [("1", None, "the first", "train"), ("2", "1", "better", "gate")]
     registry.promote("2", "once more", by="gate")
     assert registry.version("2").tags["why"] == "better"
     assert len(registry.promotions()) == 2
 
 
 def test_the_champion_is_rolled_back_to_the_one_before_and_then_further(registry: Registry, tmp_path: Path):
-    versions(registry, tmp_path, 3)
+    register_versions(registry, tmp_path, 3)
     for name in ("1", "2", "3"):
         registry.promote(name, "better")
     assert registry.roll_back(None, "complaints").name == "2"
-    assert registry.was_rolled_back("3") is not None
-    assert registry.was_rolled_back("2") is None
+    assert registry.latest_rollback("3") is not None
+    assert registry.latest_rollback("2") is None
     assert registry.roll_back(None, "more complaints").name == "1"
     with pytest.raises(ArtrecError, match="nothing to roll back to"):
         registry.roll_back(None, "even more")
     champion = registry.champion()
     assert champion is not None
     assert champion.name == "1"
-    assert [one.back for one in registry.promotions()] == [False, False, False, True, True]
+    assert [promotion.back for promotion in registry.promotions()] == [False, False, False, True, True]
 
 
 def test_only_what_served_is_rolled_back_to(registry: Registry, tmp_path: Path):
-    versions(registry, tmp_path, 3)
+    register_versions(registry, tmp_path, 3)
     registry.promote("1", "first")
     registry.promote("3", "better")
     with pytest.raises(ArtrecError, match="version 2 did not serve before the champion"):
@@ -112,16 +112,16 @@ def test_only_what_served_is_rolled_back_to(registry: Registry, tmp_path: Path):
 def test_a_promotion_killed_before_the_alias_moved_never_was(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    versions(registry, tmp_path, 3)
+    register_versions(registry, tmp_path, 3)
     registry.promote("1", "first")
     with monkeypatch.context() as killed:
         killed.setattr(registry.client, "set_registered_model_alias", _die)
         with pytest.raises(KeyboardInterrupt):
             registry.promote("2", "better")
-    assert [one.version for one in registry.promotions()] == ["1"]
+    assert [promotion.version for promotion in registry.promotions()] == ["1"]
     assert registry.earlier_champions() == []
     registry.promote("3", "better still")
-    assert [one.version for one in registry.promotions()] == ["1", "3"]
+    assert [promotion.version for promotion in registry.promotions()] == ["1", "3"]
     assert registry.earlier_champions() == ["1"]
 
 
@@ -168,7 +168,7 @@ def test_a_version_whose_files_are_gone_or_cut_short_says_so(registry: Registry,
     weights.write_text("1 2")
     assert not registry.has_files(version)
     weights.unlink()
-    with pytest.raises(ArtrecError, match="put them back, or train again with `artrec train --date 2026-03-30`"):
+    with pytest.raises(ArtrecError, match="restore them, or train again with `artrec train --date 2026-03-30`"):
         registry.fetch(version)
 
 
@@ -182,16 +182,16 @@ def test_lost_files_are_put_back_under_their_version_and_other_ones_are_another_
     (registry.fetch(first) / "text" / "weights").unlink()
     other = registry.register(model(tmp_path, "3 2 1"), {}, {"fingerprint": "abc"})
     assert (other.name, other.aliases) == ("2", (CHALLENGER,))
-    found = registry.find("abc")
-    assert found is not None
-    assert (found.name, registry.has_files(found)) == ("2", True)
+    version = registry.find("abc")
+    assert version is not None
+    assert (version.name, registry.has_files(version)) == ("2", True)
 
 
 def test_of_two_that_decide_at_once_one_promotes(registry: Registry, tmp_path: Path):
-    versions(registry, tmp_path, 3)
+    register_versions(registry, tmp_path, 3)
     registry.promote("1", "the first", instead_of=None)
     registry.promote("2", "better", instead_of="1")
-    with pytest.raises(ChampionChanged, match="was to take the place of 1, but the champion is 2 now"):
+    with pytest.raises(ChampionChanged, match="was to replace 1, but the champion is now 2"):
         registry.promote("3", "better", instead_of="1")
     assert registry.promote("2", "once more", instead_of="1").aliases == (CHAMPION,)
 
@@ -221,7 +221,7 @@ def test_what_is_registered_and_promoted_at_once_is_one_version_and_one_champion
 def test_a_step_back_is_taken_from_the_champion_that_was_looked_at(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, promoted: str | None
 ):
-    versions(registry, tmp_path, 4)
+    register_versions(registry, tmp_path, 4)
     for name in ("1", "2", "3"):
         registry.promote(name, "better")
 
@@ -236,5 +236,5 @@ def test_a_step_back_is_taken_from_the_champion_that_was_looked_at(
         assert registry.roll_back(None, "complaints").name == "2"
         assert len(registry.promotions()) == 4
     else:
-        with pytest.raises(ChampionChanged, match="but the champion is 4 now"):
+        with pytest.raises(ChampionChanged, match="but the champion is now 4"):
             registry.roll_back(None, "complaints")

@@ -1,9 +1,13 @@
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from artrec_core.model.cpu import onednn
 from artrec_core.model.cpu.onednn import PackedLinear, can_pack, pack_backbone
 from artrec_core.model.text_encoder import TextEncoder, encode
 from tests.artrec_core.model.worlds import DECODERS, ENCODERS, tiny_model
@@ -15,13 +19,28 @@ def refuse(*_: object) -> None:
     raise RuntimeError("bf16 path needs the cpu support avx_ne_convert or avx512bw")
 
 
-@pytest.fixture(params=["packed", "refused", "absent"])
+def double(rows: Tensor, weight: Tensor, bias: Tensor | None, *_: object) -> Tensor:
+    """An operator that does something else."""
+    return 2 * rows @ torch.ones(rows.shape[-1], 40)
+
+
+@pytest.fixture(autouse=True)
+def probe_again() -> Iterator[None]:
+    """The probe runs in each test, and again after it."""
+    onednn._hooks_work.cache_clear()
+    yield
+    onednn._hooks_work.cache_clear()
+
+
+@pytest.fixture(params=["packed", "refused", "absent", "another"])
 def packing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What torch does of packing: as it is here, refused by the processor, or not there."""
+    """torch's private operators: as they are here, refused by the processor, absent, or with other results."""
     if request.param == "refused":
         monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", refuse, raising=False)
     if request.param == "absent":
         monkeypatch.setattr(torch.ops, "mkldnn", object())
+    if request.param == "another":
+        monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", double, raising=False)
     return str(request.param)
 
 
@@ -48,10 +67,21 @@ def test_a_map_is_packed_where_the_processor_does_it(dtype: torch.dtype):
     assert PackedLinear(torch.nn.Linear(24, 40), dtype).is_packed
 
 
-def test_a_map_that_cannot_be_packed_copies_no_weight(monkeypatch: pytest.MonkeyPatch):
+def test_a_map_that_cannot_be_packed_copies_no_weight_and_that_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     monkeypatch.setattr(torch.ops, "mkldnn", object())
+    # The project's logger may not propagate to caplog's handler.
+    logging.getLogger("artrec.model").addHandler(caplog.handler)
+    caplog.set_level(logging.INFO, "artrec.model")
     linear = torch.nn.Linear(24, 40)
-    assert PackedLinear(linear, torch.float32).weight.data_ptr() == linear.weight.data_ptr()
+    try:
+        assert PackedLinear(linear, torch.float32).weight.data_ptr() == linear.weight.data_ptr()
+        assert not PackedLinear(linear, torch.float32).is_packed
+    finally:
+        logging.getLogger("artrec.model").removeHandler(caplog.handler)
+    messages = {record.getMessage() for record in caplog.records}
+    assert messages == {"oneDNN's packed products in torch.float32 do not work here; texts are encoded without them"}
 
 
 @pytest.mark.parametrize("kind", [*ENCODERS, *DECODERS])
@@ -61,7 +91,7 @@ def test_every_family_s_vectors_stay(kind: str, packing: str, tmp_path: Path):
     with torch.inference_mode():
         plain = encoder(ids, mask).numpy()
     fast = encoder.for_encoding()
-    assert any(isinstance(one, PackedLinear) for one in fast.backbone.modules())
+    assert any(isinstance(module, PackedLinear) for module in fast.backbone.modules())
     assert np.allclose(encode(encoder, TEXTS), plain, atol=1e-5)
     half = TextEncoder.load(tmp_path / "base", precision="bfloat16")
     assert (encode(half, TEXTS) * plain).sum(1).min() > 0.999
@@ -69,11 +99,11 @@ def test_every_family_s_vectors_stay(kind: str, packing: str, tmp_path: Path):
 
 def test_the_copy_shares_what_is_not_a_linear_map(tmp_path: Path):
     backbone = TextEncoder.load(tiny_model(tmp_path / "base")).backbone
-    found = pack_backbone(backbone, torch.float32)
-    theirs = {id(weight) for weight in backbone.parameters()}
-    assert {id(weight) for weight in found.parameters()} < theirs
-    assert any(isinstance(one, torch.nn.Linear) for one in backbone.modules())
-    assert not any(isinstance(one, torch.nn.Linear) for one in found.modules())
+    copied = pack_backbone(backbone, torch.float32)
+    originals = {id(weight) for weight in backbone.parameters()}
+    assert {id(weight) for weight in copied.parameters()} < originals
+    assert any(isinstance(module, torch.nn.Linear) for module in backbone.modules())
+    assert not any(isinstance(module, torch.nn.Linear) for module in copied.modules())
 
 
 def test_training_moves_the_packed_vectors(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""A killed text phase goes on as if nothing had happened."""
+"""A killed text phase continues from its last checkpoint with the same results."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ TRAIN = Train(launcher="process", text_epochs=4, text_batch=8, text_learning_rat
 
 
 def curve(folder: Path) -> dict[int, float]:
-    """The loss of each step as it was last told."""
+    """The last noted loss of each step."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return {line["step"]: line["loss"] for line in lines if "step" in line}
 
@@ -75,17 +75,17 @@ def test_a_checkpoint_half_written_does_not_count_and_only_the_newest_is_kept(tm
             self.read_from = (folder / "weights").read_text()
 
     engine = Engine()
-    kept = Checkpoints(tmp_path, 0, 1, 10, lambda: None)
-    assert kept.resume(engine, 50) == 0
+    checkpoints = Checkpoints(tmp_path, 0, 1, 10, lambda: None)
+    assert checkpoints.resume(engine, 50) == 0
     for step in (5, 10, 20):
-        kept.save(engine, step, 50)
+        checkpoints.save(engine, step, 50)
     with pytest.raises(Killed):
-        kept.save(engine, 30, 50)
+        checkpoints.save(engine, 30, 50)
     again = Checkpoints(tmp_path, 0, 1, 10, lambda: None)
     assert again.resume(engine, 50) == 20
     assert engine.read_from == "step-0000020"
     again.save(engine, 40, 50)
-    assert sorted(one.name for one in tmp_path.glob("step-*")) == ["step-0000040"]
+    assert sorted(folder.name for folder in tmp_path.glob("step-*")) == ["step-0000040"]
 
 
 def test_another_number_of_workers_goes_on_from_the_weights(tmp_path: Path):
@@ -97,8 +97,8 @@ def test_another_number_of_workers_goes_on_from_the_weights(tmp_path: Path):
     trained = torch.load(tmp_path / "checkpoints" / "step-0000005" / "plain.pt")["weights"]
     encoder = TextEncoder.load(tmp_path / "base", max_tokens=16)
     phase = TextPhase(encoder)
-    kept = Checkpoints(tmp_path / "checkpoints", 0, 1, 5, lambda: None)
-    kept.load_weights(phase)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", 0, 1, 5, lambda: None)
+    checkpoints.load_weights(phase)
     assert all(torch.equal(phase.state_dict()[name], weight) for name, weight in trained.items())
     text_phase(tmp_path)
     assert sorted(curve(tmp_path)) == list(range(7, 13))

@@ -36,11 +36,12 @@ def test_float32_takes_as_much_a_parameter_but_shards_less_of_it():
 
 def test_activations_by_hand():
     size = ModelSize(parameters=10, layers=4, hidden=8, linear_ends=0)
-    kept, again = (
-        training_memory(size, tokens=100, stage=0, workers=1, checkpointing=one)["activations"] for one in (False, True)
+    stored, recomputed = (
+        training_memory(size, tokens=100, stage=0, workers=1, checkpointing=checkpointing)["activations"]
+        for checkpointing in (False, True)
     )
-    assert kept == 34 * 4 * 100 * 8
-    assert again == (2 * 4 + 34) * 100 * 8
+    assert stored == 34 * 4 * 100 * 8
+    assert recomputed == (2 * 4 + 34) * 100 * 8
 
 
 @pytest.mark.parametrize("kind", [*ENCODERS, *DECODERS])
@@ -50,7 +51,7 @@ def test_what_is_counted_is_what_the_model_has(kind: str, tmp_path: Path):
     assert size.parameters == sum(weight.numel() for weight in encoder.parameters())
     assert (size.layers, size.hidden) == (2, 32)
     prepare_training(encoder, "lora", lora_rank=4, checkpointing=False)
-    assert size.moving("lora", 4) == sum(weight.numel() for weight in encoder.parameters() if weight.requires_grad)
+    assert size.trainable("lora", 4) == sum(weight.numel() for weight in encoder.parameters() if weight.requires_grad)
 
 
 def test_the_tensors_of_a_plain_step_take_what_is_said(tmp_path: Path):
@@ -59,7 +60,9 @@ def test_the_tensors_of_a_plain_step_take_what_is_said(tmp_path: Path):
     sum(weight.sum() for weight in encoder.parameters()).backward()  # type: ignore[union-attr]
     optimizer.step()
     parts = training_memory(ModelSize.of(encoder.backbone.config), tokens=0, stage=0, workers=1, sixteen_bit=False)
-    moments = sum(one.nbytes for state in optimizer.state.values() for name, one in state.items() if name != "step")
+    moments = sum(
+        tensor.nbytes for state in optimizer.state.values() for name, tensor in state.items() if name != "step"
+    )
     assert parts["weights"] == sum(weight.nbytes for weight in encoder.parameters())
     assert parts["gradients"] == sum(weight.grad.nbytes for weight in encoder.parameters() if weight.grad is not None)
     assert parts["optimizer"] == moments
@@ -71,10 +74,10 @@ def test_more_gpus_until_it_fits_or_a_word_on_what_to_change():
         Model(max_tokens=64),
         ModelSize(parameters=8_000_000_000, layers=32, hidden=4096, linear_ends=10_000_000),
     )
-    few = fewest_gpus(model, train, size, 80 * GIB)
-    assert peak_bytes(recipe_memory(model, train, size, workers=few)) <= 72 * GIB
-    assert peak_bytes(recipe_memory(model, train, size, workers=few // 2)) > 72 * GIB
-    assert fewest_gpus(model.model_copy(update={"tuning": "lora"}), train, size, 80 * GIB) < few
+    gpus = fewest_gpus(model, train, size, 80 * GIB)
+    assert peak_bytes(recipe_memory(model, train, size, workers=gpus)) <= 72 * GIB
+    assert peak_bytes(recipe_memory(model, train, size, workers=gpus // 2)) > 72 * GIB
+    assert fewest_gpus(model.model_copy(update={"tuning": "lora"}), train, size, 80 * GIB) < gpus
     with pytest.raises(ArtrecError, match="lora"):
         fewest_gpus(model, train, size, 8 * GIB)
     assert describe_memory(recipe_memory(model, train, size, workers=4), 4).startswith("about ")
