@@ -64,7 +64,7 @@ class HistoryEntry:
     ----------
     day : day of the user's latest event with the artwork
     actions : what the user did, in order, as in `view, like`
-    sign : +1 if the events are positive, -1 if they are negative, else 0
+    sign : +1 with positive events, -1 with negative ones, 0 with neither or both
     artwork : the artwork in words
     """
 
