@@ -88,6 +88,20 @@ def test_clearly_beaten_pairs_are_dropped_whichever_tile_they_are_in(monkeypatch
         assert set(pairs.ids.tolist()) == expected
 
 
+def test_the_best_item_is_kept_even_if_rounding_puts_another_before_it() -> None:
+    # In bfloat16 the first item becomes (1.0078, 1.0078) and the second (1.0, 1.0078).
+    items = np.array([[1.004, 1.004], [1.0, 1.0116]], np.float32)
+    device_items = gpu_engine.prepare_items(items, CPU, dtype=torch.bfloat16)
+    user = torch.ones(1, 2)
+    rounded = round_vectors(user, 2, torch.bfloat16)
+    rounded_scores = (rounded.values.float() @ device_items.rounded.float().T)[0, device_items.order.argsort()]
+    assert rounded_scores[0] > rounded_scores[1]
+    assert brute(user.numpy(), items, 1)[0].tolist() == [[1]]
+    bounds = Bounds.of(rounded, device_items.scale, 2)
+    pairs = find_pairs_by_torch(rounded.values, bounds, device_items, torch.tensor([1]), 10)
+    assert sorted(pairs.ids.tolist()) == [0, 1]
+
+
 def test_a_user_with_too_many_pairs_is_not_complete_and_has_no_pairs() -> None:
     items = gpu_engine.prepare_items(np.ones((50, 4), np.float32), CPU)
     rounded = round_vectors(torch.ones(1, 4), 4, torch.float32)
