@@ -55,12 +55,12 @@ def history(*events: tuple[str, str, str], simulated: bool = False) -> pl.DataFr
 
 def users(*user_ids: str, interests: dict[str, str] | None = None, simulated: tuple[str, ...] = ()) -> pl.DataFrame:
     """USER rows of these users."""
-    stated = {"cleo": "ballet, cubism"} if interests is None else interests
+    interest_by_user = {"cleo": "ballet, cubism"} if interests is None else interests
     return conform(
         pl.DataFrame(
             {
                 "user_id": list(user_ids),
-                "interests": pl.Series([stated.get(user_id) for user_id in user_ids], dtype=pl.String),
+                "interests": pl.Series([interest_by_user.get(user_id) for user_id in user_ids], dtype=pl.String),
                 "simulated": [user_id in simulated for user_id in user_ids],
             }
         ),

@@ -90,6 +90,15 @@ def test_a_vector_without_other_artworks_is_not_centred_away() -> None:
     assert build_latent_space(FOUR.clear(), seed=0).artwork_vectors.shape == (0, DIM)
 
 
+def test_artworks_of_one_movement_are_close() -> None:
+    movements = ("Impressionism", "Ukiyo-e", "Cubism", "Baroque")
+    rows = [{"artwork_id": f"{number:03}", "title": "Work", "movement": movements[number % 4]} for number in range(80)]
+    vectors = build_latent_space(artwork_rows(*rows), seed=0).artwork_vectors
+    similarity = vectors @ vectors.T
+    is_same = np.equal.outer(np.arange(80) % 4, np.arange(80) % 4) & ~np.eye(80, dtype=bool)
+    assert similarity[is_same].mean() > similarity[~is_same & ~np.eye(80, dtype=bool)].mean() + 0.4
+
+
 def test_the_order_of_the_rows_does_not_matter_and_the_seed_does() -> None:
     space, reversed_space = (build_latent_space(frame, seed=0) for frame in (FOUR, FOUR.reverse()))
     np.testing.assert_array_equal(space.artwork_vectors, reversed_space.artwork_vectors)

@@ -23,7 +23,6 @@ from artrec_core.columns import (
     conform,
 )
 from artrec_core.data.demo import visits
-from artrec_core.data.demo.tastes import build_latent_space
 from artrec_core.data.demo.visitors import Simulation, simulate
 from artrec_core.errors import ArtrecError
 
@@ -122,13 +121,6 @@ def test_artworks_without_a_title_are_never_shown() -> None:
 def test_an_empty_catalogue_is_an_error_that_says_so() -> None:
     with pytest.raises(ArtrecError, match="at least two artworks"):
         world(artworks=catalogue(1))
-
-
-def test_artworks_of_one_movement_are_close() -> None:
-    latent = build_latent_space(catalogue(), seed=0)
-    similarity = latent.artwork_vectors @ latent.artwork_vectors.T
-    same = np.equal.outer(np.arange(80) % 4, np.arange(80) % 4) & ~np.eye(80, dtype=bool)
-    assert similarity[same].mean() > similarity[~same & ~np.eye(80, dtype=bool)].mean() + 0.4
 
 
 def test_a_big_catalogue_is_walked_through_pools(monkeypatch: pytest.MonkeyPatch) -> None:

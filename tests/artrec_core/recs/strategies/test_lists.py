@@ -142,6 +142,20 @@ def test_an_explored_artwork_has_a_place_but_not_the_first() -> None:
     assert lists.relaxed_counts == {}
 
 
+def test_explored_artworks_have_any_place_after_the_first_and_the_others_stay_in_order() -> None:
+    data = crowd()
+    builder = list_builder(data, k=5, exploration={"share": 0.2, "nights": None, "max_users": 0})
+    is_new = data.users_per_artwork == 0
+    rows = np.flatnonzero(builder.has_own_list(np.arange(40)))
+    lists = builder.build(rows)
+    # Where the best five have no new artwork, the one that is shown is explored.
+    assert is_new[lists.ids].any(axis=1).all()
+    falls = np.diff(lists.scores, axis=1) <= 0
+    assert falls[:, 0].all()
+    # An explored artwork before the last place makes the scores rise once after it.
+    assert set((~falls).sum(axis=1).tolist()) == {0, 1}
+
+
 def test_without_new_artworks_exploration_changes_nothing() -> None:
     data = scoring_data(first_nights=NIGHTS)
     lists = build(CLEO, data=data, blocked=("a3",), exploration={"share": 0.3, "nights": 14})
