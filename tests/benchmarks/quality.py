@@ -157,8 +157,8 @@ def constraint_rows(manifest: Json) -> Rows:
             f"{group}: {share(before)} -> {share(after)}" for group, (before, after) in impact["floors"].items()
         )
         section = SECTIONS.get(impact["what"], impact["what"])
-        kept = [share(impact["score_kept"]), share(impact["overlap"])]
-        rows.append([impact["strategy"], section, *kept, diversity, artworks, floors])
+        shares = [share(impact["score_kept"]), share(impact["overlap"])]
+        rows.append([impact["strategy"], section, *shares, diversity, artworks, floors])
     return rows
 
 
