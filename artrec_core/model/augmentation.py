@@ -1,6 +1,6 @@
 """Data augmentation for documents: facts are dropped or shuffled, and museum terms are replaced by synonyms.
 
-The result resembles the record of a museum that documents less. So complete records also teach training to read short ones.
+The result resembles the record of a museum that documents less. So training on complete records also learns to read short ones.
 """
 
 import re

@@ -1,8 +1,9 @@
 """Settings of the user tower that a recipe leaves to the data (`auto`): they follow the number of events.
 
-The rules come from three datasets: 50,000 events on 600 artworks, 240,000 on 110,000, and 700,000 on 3,400. Few events are
-memorized. They are therefore also read in random order, so that one history teaches as many, and with more dropout. Few
-events per artwork allow few epochs. With half a million events, the order of the events is what remains to be learned.
+The rules come from three datasets: 50,000 events on 600 artworks, 240,000 on 110,000, and 700,000 on 3,400. A model memorizes
+few events. They are therefore also read in random order, so that one history serves as many, and with more dropout. Few
+events per artwork allow few epochs. With half a million events, what remains to be learned
+is the order of the events.
 """
 
 import math

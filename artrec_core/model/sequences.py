@@ -14,13 +14,13 @@ SIGNAL_COUNT = 3 * len(EVENT_KINDS)
 GAP_BOUNDS_SECONDS = np.array([1, 10, 30, 120, 600, 3600, 6 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 86400])
 # Bucket 0 is for events without an event before them.
 GAP_COUNT = len(GAP_BOUNDS_SECONDS) + 2
-# Stands where there is no row: a position without a target, a user without stated interests.
+# Marks a missing row: a position without a target, a user without stated interests.
 NO_ROW = -1
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Events of each user, oldest first; user i owns the events [starts[i], starts[i + 1]).
+    """Events of each user, oldest first; the events of user i are [starts[i], starts[i + 1]).
 
     Training data is saved under these field names.
 

@@ -27,7 +27,10 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes that decide the shapes of the weights, and the dropout rates of training; saved in the model's `config.json`."""
+    """Sizes of the weights, and the dropout rates of training.
+
+    Saved under these field names in the model's `config.json`. `works` is the number of artworks in the training data.
+    """
 
     text_dim: int
     works: int
@@ -42,9 +45,9 @@ class Shape:
 class TwoTower(nn.Module):
     """Artwork vector = projected text vector + id vector; user vector = the user tower's state after the last event.
 
-    Row `shape.works` of the id table is the unknown id. Training puts it in the place of ids that it drops at random, so an
-    artwork without events gets a good vector of the same scale. The text tower is saved beside the weights and loaded
-    when it is first used: a night on which no text changed never loads it.
+    Row `shape.works` of the id table is the unknown id. Training uses it for ids that it drops at random, so an artwork
+    without events gets a good vector of the same scale. The text tower is saved beside the weights. It is loaded at its
+    first use: a night on which no text changed does not need it.
     """
 
     def __init__(self, shape: Shape, artwork_ids: list[str], text_tower_digest: str = "") -> None:

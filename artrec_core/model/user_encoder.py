@@ -38,7 +38,7 @@ class Block(nn.Module):
 
 
 class Memory(nn.Module):
-    """Decaying sums of the artworks in a user's events; each decay has a linear map of its own.
+    """Decaying sums of the artworks in a user's events, one for each decay, with a linear map each.
 
     An artwork's weight depends on the signal of its event and on the number of events since. A transformer must learn that
     users want artworks like those they chose. The memory has this built in, so few events suffice. The stated interest

@@ -28,8 +28,8 @@ class UserPhase(nn.Module):
     At every position of a history, two softmax losses over artworks: one for the next artwork with a positive event, one
     for the next artwork seen.
 
-    Training adds pseudo-users without history whose stated interest is a query for an artwork. Few users state interests
-    and then come often enough to teach what users with interests alone want.
+    Training adds pseudo-users without history whose stated interest is a query for an artwork. Too few users both state
+    interests and have histories that show what such interests mean.
 
     Parameters
     ----------

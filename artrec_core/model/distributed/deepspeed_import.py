@@ -14,6 +14,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ import torch
 log = logging.getLogger("artrec.model")
 
 
+@lru_cache(maxsize=1)
 def import_deepspeed() -> Any:
     """The `deepspeed` module, ready for `initialize` with an optimizer of torch."""
     try:

@@ -1,4 +1,4 @@
-"""Products of codes are the same whole numbers by either way."""
+"""Products of codes are the same integers with int8 instructions and without."""
 
 import pytest
 import torch
@@ -37,7 +37,12 @@ def test_by_instructions_the_products_are_exact(dim: int):
 
 
 @pytest.mark.parametrize("torch_has_it", [False, True])
-def test_a_torch_without_the_product_or_that_refuses_it_falls_back(torch_has_it: bool, monkeypatch: pytest.MonkeyPatch):
+def test_a_torch_without_the_product_or_that_refuses_it_falls_back_and_that_is_logged_once(
+    torch_has_it: bool, monkeypatch: pytest.MonkeyPatch
+):
+    messages: list[str] = []
+    monkeypatch.setattr(code_products.log, "info", messages.append)
+
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("not on this processor")
 
@@ -50,6 +55,8 @@ def test_a_torch_without_the_product_or_that_refuses_it_falls_back(torch_has_it:
     try:
         assert not code_products_are_fast()
         check(384)
+        assert len(messages) == 1
+        assert "float32 products" in messages[0]
     finally:
         code_products._is_exact.cache_clear()
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ import torch
 
 from artrec_core.config import Recipe, load
 from artrec_core.evaluation.ranking import held_out_ndcg
-from artrec_core.model.distributed.launch import launch, slow_product_notices
+from artrec_core.model.distributed import launch as launch_module
+from artrec_core.model.distributed.launch import UNUSED_CALLBACKS, launch, slow_product_notices
+from artrec_core.model.distributed.launch import _skip_unused_callbacks as skip_unused_callbacks
 from artrec_core.model.text_encoder import TextEncoder
 from artrec_core.model.two_tower import TwoTower
 from tests.artrec_core.model.worlds import small_data, tiny_model
@@ -45,6 +48,37 @@ def test_a_processor_with_units_for_it_says_nothing_of_bfloat16():
     assert not slow_product_notices(
         recipe('model.precision="bfloat16"', 'train.deepspeed="infra/deepspeed/zero2_bf16.json"')
     )
+
+
+class DatasetsCallback:
+    pass
+
+
+class OwnCallback:
+    pass
+
+
+def test_only_unused_callbacks_of_ray_train_are_left_out():
+    trainer = SimpleNamespace(_create_default_callbacks=lambda: [DatasetsCallback(), OwnCallback()])
+    skip_unused_callbacks(trainer)
+    assert [type(callback) for callback in trainer._create_default_callbacks()] == [OwnCallback]
+
+
+def test_a_ray_train_without_the_hook_is_left_as_it_is_and_that_is_logged(monkeypatch: pytest.MonkeyPatch):
+    messages: list[str] = []
+    monkeypatch.setattr(launch_module.log, "info", messages.append)
+    trainer = SimpleNamespace(fit=len)
+    skip_unused_callbacks(trainer)
+    assert vars(trainer) == {"fit": len}
+    assert len(messages) == 1
+
+
+def test_this_version_of_ray_train_has_the_hook():
+    from ray.train.torch import TorchTrainer
+    from ray.train.v2.api import data_parallel_trainer
+
+    assert callable(TorchTrainer._create_default_callbacks)
+    assert all(hasattr(data_parallel_trainer, name) for name in UNUSED_CALLBACKS)
 
 
 @pytest.mark.slow
