@@ -87,10 +87,10 @@ def test_strategies_come_in_order_of_their_names() -> None:
 
 
 def test_lists_of_popular_artworks_have_no_score_to_keep() -> None:
-    # Bob has seen all of the Prado, so his list comes from outside the filter.
-    data = scoring_data(histories=history(*(("bob", artwork_id, "like") for artwork_id in ("b1", "b2", "b3"))))
+    # Ann has seen all of the Prado, so her list comes from outside the filter.
+    data = scoring_data(histories=history(*(("ann", artwork_id, "like") for artwork_id in ("b1", "b2", "b3"))))
     (impact,) = impacts({"filters": {"museums": ["Prado"]}}, data=data)
-    # Of Bob and Cleo, only Cleo's score counts: her list stays.
+    # Of Ann and Cleo, only Cleo's score counts: her list stays.
     assert impact.people == 2
     assert impact.score_kept == pytest.approx(1.0)
 
