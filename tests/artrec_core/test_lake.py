@@ -15,7 +15,7 @@ DAY = "2026-01-05"
 
 
 def catalogue(*ids: str, crawled_hour: int = 1) -> pl.DataFrame:
-    frame = pl.DataFrame({ARTWORK_ID: list(ids), TITLE: [f"title of {one}" for one in ids]})
+    frame = pl.DataFrame({ARTWORK_ID: list(ids), TITLE: [f"title of {artwork_id}" for artwork_id in ids]})
     return conform(frame, LAKE["catalogue"]).with_columns(
         pl.lit(datetime(2026, 1, 5, crawled_hour, tzinfo=UTC)).dt.cast_time_unit("us").alias(CRAWLED_AT)
     )
@@ -62,28 +62,28 @@ def test_a_time_of_day_never_enters_a_digest(lake: Lake) -> None:
 
 
 def test_sweeping_removes_only_parts_that_no_manifest_names(lake: Lake, tmp_path: Path) -> None:
-    kept = lake.write_part("catalogue", DAY, catalogue("a"))
+    committed_part = lake.write_part("catalogue", DAY, catalogue("a"))
     waiting = lake.write_part("catalogue", DAY, catalogue("b"))
     lake.write_part("catalogue", DAY, catalogue("left by a killed run"))
-    committed(lake, {"w": [kept]})
+    committed(lake, {"w": [committed_part]})
     lake.commit_writer("catalogue", DAY, "half", [waiting], "f")
     assert lake.sweep("catalogue", DAY, older_than_seconds=3600) == 0
     assert lake.sweep("catalogue", DAY, older_than_seconds=-1) == 1
     parts = {path.name for path in (tmp_path / "catalogue" / f"run_date={DAY}").glob("part-*")}
-    assert parts == {f"part-{kept.digest}.parquet", f"part-{waiting.digest}.parquet"}
+    assert parts == {f"part-{committed_part.digest}.parquet", f"part-{waiting.digest}.parquet"}
 
 
 def test_a_writer_is_found_again_only_for_the_same_fingerprint(lake: Lake) -> None:
     part = lake.write_part("catalogue", DAY, catalogue("a"))
     lake.commit_writer("catalogue", DAY, "tate", [part], "f1", {"rows": 1})
-    found = lake.find_writer("catalogue", DAY, "tate", "f1")
-    assert found is not None
-    assert (found.parts, found.figures) == ([part], {"rows": 1})
+    manifest = lake.find_writer("catalogue", DAY, "tate", "f1")
+    assert manifest is not None
+    assert (manifest.parts, manifest.figures) == ([part], {"rows": 1})
     assert lake.find_writer("catalogue", DAY, "tate", "f2") is None
 
 
 def test_a_day_whose_part_is_missing_is_not_up_to_date_and_says_what_to_run(lake: Lake, tmp_path: Path) -> None:
-    parts = [lake.write_part("catalogue", DAY, catalogue(one)) for one in ("a", "b")]
+    parts = [lake.write_part("catalogue", DAY, catalogue(artwork_id)) for artwork_id in ("a", "b")]
     lake.commit_writer("catalogue", DAY, "tate", parts, "f")
     committed(lake, {"w": parts})
     assert lake.is_up_to_date("catalogue", DAY, "f")

@@ -50,18 +50,21 @@ def day_tables(day: str, model_version: str = "1") -> dict[str, list[pl.DataFram
     ]
     artworks = [
         {
-            "artwork_id": one,
-            "title": f"[red]Work[/red] {one} 日本",
+            "artwork_id": artwork_id,
+            "title": f"[red]Work[/red] {artwork_id} 日本",
             "creators": "Anna; 'Bo'",
             "year_from": -400,
             **stamp,
         }
-        for one in ARTWORKS
+        for artwork_id in ARTWORKS
     ]
     similar = [
-        {"artwork_id": one, "rank": 1, "other_artwork_id": ARTWORKS[0], "score": 0.5, **stamp} for one in ARTWORKS
+        {"artwork_id": artwork_id, "rank": 1, "other_artwork_id": ARTWORKS[0], "score": 0.5, **stamp}
+        for artwork_id in ARTWORKS
     ]
-    audiences = [{"artwork_id": one, "rank": 1, "user_id": PEOPLE[0], "score": -1.5, **stamp} for one in ARTWORKS]
+    audiences = [
+        {"artwork_id": artwork_id, "rank": 1, "user_id": PEOPLE[0], "score": -1.5, **stamp} for artwork_id in ARTWORKS
+    ]
     popular = [{"segment": "overall", "rank": 1, "artwork_id": ARTWORKS[0], "score": 9.0, **stamp}]
     frames = {
         "recommendations_v1": [_frame(recommendations[:5]), _frame(recommendations[5:])],

@@ -23,11 +23,11 @@ def test_each_day_is_a_partition_and_nothing_else_is_left(postgres_url: str) -> 
     warehouse = PostgresWarehouse(postgres_url)
     for day, version in ((DAY, "1"), (NEXT_DAY, "1"), (DAY, "2")):
         warehouse.publish(publication(day, version), day_tables(day, version), no_audit)
-    found = warehouse.query(
+    rows = warehouse.query(
         "SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname = 'artrec' AND c.relkind = 'r' AND c.relname LIKE 'recommendations%' ORDER BY 1"
     )
-    assert found.get_column("name").to_list() == ["recommendations_v1_20260330", "recommendations_v1_20260331"]
+    assert rows.get_column("name").to_list() == ["recommendations_v1_20260330", "recommendations_v1_20260331"]
 
 
 def test_a_transaction_that_reads_keeps_its_day_while_a_rerun_replaces_it(postgres_url: str) -> None:

@@ -26,16 +26,16 @@ def publish(warehouse: Warehouse, day: str, model_version: str = "1", keep_days:
 
 def served(warehouse: Warehouse) -> list[tuple[str, str]]:
     """(day, model version) of what recommendations_current holds."""
-    found = warehouse.query("SELECT DISTINCT run_date, model_version FROM artrec.recommendations_current")
-    return [(str(day), str(version)) for day, version in found.rows()]
+    rows = warehouse.query("SELECT DISTINCT run_date, model_version FROM artrec.recommendations_current")
+    return [(str(day), str(version)) for day, version in rows.rows()]
 
 
 def test_what_is_published_is_read_back_row_for_row(warehouse: Warehouse) -> None:
     publish(warehouse, FIRST)
     for table, frames in day_tables(FIRST).items():
         schema, key = WAREHOUSE[table]
-        found = warehouse.query(f"SELECT {', '.join(schema)} FROM artrec.{table}")
-        assert_frame_equal(found.sort(key), pl.concat(frames).sort(key))
+        rows = warehouse.query(f"SELECT {', '.join(schema)} FROM artrec.{table}")
+        assert_frame_equal(rows.sort(key), pl.concat(frames).sort(key))
 
 
 def test_ids_of_the_largest_size_are_keys_of_every_warehouse(warehouse: Warehouse) -> None:
@@ -63,9 +63,9 @@ def test_the_rows_read_back_have_the_checksum_of_the_rows_sent(warehouse: Wareho
 def test_an_app_reads_a_persons_recommendations_by_one_select(warehouse: Warehouse) -> None:
     publish(warehouse, FIRST)
     statement = "SELECT rank, artwork_id, score FROM artrec.recommendations_current WHERE user_id = $1 ORDER BY rank"
-    found = warehouse.query(statement, ["visitor-1"])
-    assert found.rows() == [(1, "demo:2", 2.0), (2, "demo:3", 1.5), (3, "demo:4", pytest.approx(4 / 3))]
-    assert warehouse.query(statement, ["nobody"]).schema == found.schema
+    rows = warehouse.query(statement, ["visitor-1"])
+    assert rows.rows() == [(1, "demo:2", 2.0), (2, "demo:3", 1.5), (3, "demo:4", pytest.approx(4 / 3))]
+    assert warehouse.query(statement, ["nobody"]).schema == rows.schema
 
 
 def test_current_serves_the_default_strategy_and_by_strategy_all(warehouse: Warehouse) -> None:
@@ -131,8 +131,8 @@ def test_a_failed_audit_leaves_yesterday_served_and_visibly_stale(warehouse: War
     assert (
         warehouse.query("SELECT count(*) AS n FROM artrec.recommendations_v1 WHERE run_date = $1", [SECOND]).item() == 0
     )
-    found = warehouse.query("SELECT served_run_date, attempted_run_date, attempted_status, stale FROM artrec.freshness")
-    assert found.rows() == [(FIRST, SECOND, "failed", True)]
+    rows = warehouse.query("SELECT served_run_date, attempted_run_date, attempted_status, stale FROM artrec.freshness")
+    assert rows.rows() == [(FIRST, SECOND, "failed", True)]
     publish(warehouse, SECOND, "3")
     assert served(warehouse) == [(SECOND, "3")]
     assert warehouse.query("SELECT stale FROM artrec.freshness").item() is False
@@ -272,10 +272,10 @@ def test_two_publishers_at_once_do_not_lose_each_others_day(url: str) -> None:
     for publisher in publishers:
         publisher.join()
     assert not failures
-    found = open_warehouse(url).query(
+    rows = open_warehouse(url).query(
         "SELECT run_date, count(*) AS n FROM artrec.recommendations_v1 GROUP BY 1 ORDER BY 1"
     )
-    assert found.rows() == [(day, ROWS["recommendations_v1"]) for day in days]
+    assert rows.rows() == [(day, ROWS["recommendations_v1"]) for day in days]
     assert open_warehouse(url).publications().height == len(days)
 
 
@@ -290,9 +290,9 @@ def test_a_column_added_since_is_added_to_a_warehouse_that_is_there(
 
     monkeypatch.setitem(sql.TABLES, "recommendations_v1", (wider, key))
     publish(open_warehouse(url), SECOND)
-    found = warehouse.query("SELECT * FROM artrec.recommendations_current")
-    assert set(found.columns) == {"surprise", *RECOMMENDATION}
-    assert found.get_column("surprise").null_count() == found.height
+    rows = warehouse.query("SELECT * FROM artrec.recommendations_current")
+    assert set(rows.columns) == {"surprise", *RECOMMENDATION}
+    assert rows.get_column("surprise").null_count() == rows.height
 
 
 def test_an_address_of_another_kind_is_refused() -> None:
