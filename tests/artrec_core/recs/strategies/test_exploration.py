@@ -39,7 +39,7 @@ def test_on_the_first_night_nothing_is_new() -> None:
 
 
 def test_exploration_needs_a_rule_for_new_artworks() -> None:
-    with pytest.raises(ValueError, match="needs `nights` or `people`"):
+    with pytest.raises(ValueError, match="needs `nights` or `max_users`"):
         Exploration(nights=None)
 
 
