@@ -25,6 +25,8 @@ MODELS = {"model": "full", "popularity": "popularity", "als": "als", "ease": "ea
 METRICS = ("hr@5", "hr@10", "ndcg@5", "ndcg@10", "mrr@10", "ndcg@20")
 
 
+@pytest.mark.slow  # four models, each in a process of its own
+@pytest.mark.timeout(900)
 def test_page_gate_and_evaluate_show_the_same_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = tiny_settings(tmp_path)
     recipe = load(CONFIG, settings)
