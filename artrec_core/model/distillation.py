@@ -35,7 +35,7 @@ def distill(
     max_tokens: int = 64,
     seed: int = 0,
     epochs: int = EPOCHS,
-    advance: Callable[[int], None] = lambda n: None,
+    advance: Callable[[int], None] = lambda count: None,
 ) -> Path:
     """Distil a base model into some of its layers; the result is cached by base model, documents and settings.
 
@@ -137,7 +137,7 @@ def train_student(
     *,
     epochs: int,
     random: np.random.Generator,
-    advance: Callable[[int], None] = lambda n: None,
+    advance: Callable[[int], None] = lambda count: None,
 ) -> None:
     """Train the student to give each text the teacher's vector; the loss is 1 - cosine.
 

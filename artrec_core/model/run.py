@@ -76,7 +76,7 @@ class Run:
                 file.write(json.dumps({**values, "at": round(time.time(), 3)}) + "\n")
 
     def count_progress(self, unit: str, total: int, **values: object) -> Callable[[int], None]:
-        """Return `advance(n)`, which counts units and notes the progress every `SECONDS_BETWEEN_NOTES` seconds.
+        """Return `advance(count)`, which counts units and notes the progress every `SECONDS_BETWEEN_NOTES` seconds.
 
         Parameters
         ----------
@@ -87,14 +87,14 @@ class Run:
         values
             Further values of each note.
         """
-        done, noted = 0, time.monotonic()
+        progress, note_time = 0, time.monotonic()
 
-        def advance(n: int) -> None:
-            nonlocal done, noted
-            done = min(done + n, total)
-            if time.monotonic() - noted >= SECONDS_BETWEEN_NOTES:
-                noted = time.monotonic()
-                self.note(**values, **{unit: done, f"{unit}s": total})
+        def advance(count: int) -> None:
+            nonlocal progress, note_time
+            progress = min(progress + count, total)
+            if time.monotonic() - note_time >= SECONDS_BETWEEN_NOTES:
+                note_time = time.monotonic()
+                self.note(**values, **{unit: progress, f"{unit}s": total})
 
         return advance
 

@@ -303,7 +303,7 @@ def encode(
     texts: Sequence[str],
     *,
     batch_tokens: int | Literal["auto"] = "auto",
-    advance: Callable[[int], None] = lambda n: None,
+    advance: Callable[[int], None] = lambda count: None,
 ) -> NDArray[np.float32]:
     """Encode each distinct text once, in batches of similar lengths.
 

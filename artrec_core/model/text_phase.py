@@ -143,10 +143,12 @@ class TextBatches:
 
     def _collect_queries(self, data: TrainingData, matching: bool) -> None:
         interest_of = data.interest_of[self.users]
-        stated = [(data.interests[interest_of[owner]], int(artwork))
-                  for owner, artwork in zip(self.owners, self.artworks, strict=True)
-                  if interest_of[owner] >= 0]  # fmt: skip
-        queries = [*data.queries, *stated] if matching else []
+        interest_queries = [
+            (data.interests[interest_of[owner]], int(artwork))
+            for owner, artwork in zip(self.owners, self.artworks, strict=True)
+            if interest_of[owner] >= 0
+        ]
+        queries = [*data.queries, *interest_queries] if matching else []
         self.query_texts = [text for text, _ in queries]
         self.query_artworks = np.array([artwork for _, artwork in queries], np.int64)
         text_numbers: dict[str, int] = {}

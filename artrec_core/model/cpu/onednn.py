@@ -85,14 +85,12 @@ def _hooks_work(dtype: torch.dtype) -> bool:
     weight = torch.linspace(-1, 1, 40 * 24).view(40, 24).to(dtype)
     rows, bias = torch.linspace(-2, 2, 3 * 24).view(3, 24).to(dtype), torch.linspace(-1, 1, 40).to(dtype)
     expected = F.linear(rows.float(), weight.float(), bias.float())
-    tolerance = {"rtol": 0.02, "atol": 0.05} if dtype == torch.bfloat16 else {"rtol": 1e-4, "atol": 1e-4}
+    rtol, atol = (0.02, 0.05) if dtype == torch.bfloat16 else (1e-4, 1e-4)
     try:
         with torch.inference_mode():
             packed_weight = _reorder(weight)
             plain, with_gelu = (_multiply(rows, packed_weight, bias, gelu=gelu).float() for gelu in (False, True))
-        works = torch.allclose(plain, expected, **tolerance) and torch.allclose(
-            with_gelu, F.gelu(expected), **tolerance
-        )
+        works = torch.allclose(plain, expected, rtol, atol) and torch.allclose(with_gelu, F.gelu(expected), rtol, atol)
     except (AttributeError, RuntimeError, TypeError):
         works = False
     if not works:

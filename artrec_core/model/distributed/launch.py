@@ -183,9 +183,9 @@ def _launch_ray(recipe: Recipe, folder: Path, settings: dict[str, Any]) -> None:
             trainer.fit()
     except ray.train.TrainingFailedError as error:
         raise ArtrecError(f"training failed: {error}; the workers' logs are in {folder / 'ray'}") from error
-    failed = folder / "failed.txt"
-    if failed.exists():
-        raise ArtrecError(failed.read_text())
+    failure = folder / "failed.txt"
+    if failure.exists():
+        raise ArtrecError(failure.read_text())
 
 
 def _skip_unused_callbacks(trainer: Any) -> None:
