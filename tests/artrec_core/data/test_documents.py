@@ -2,7 +2,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artrec_core.columns import ARTWORK, CATALOGUE
@@ -129,6 +129,7 @@ def test_the_catalogue_has_its_columns_and_no_rows_from_none() -> None:
     assert with_documents(build_frame([], ARTWORK), 60).schema == pl.Schema(CATALOGUE)
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {}, optional={name: st.text() for name in ("title", "title_original", "medium", "description")}

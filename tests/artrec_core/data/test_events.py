@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artrec_core.columns import (
@@ -185,6 +185,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from([*EVENT]), values, max_size=12) | values, max_size=5))
 def test_no_value_crashes_and_every_line_ends_in_one_place(records: list[object]) -> None:
     lines = [json.dumps(record, ensure_ascii=True) for record in records]
@@ -195,6 +196,7 @@ def test_no_value_crashes_and_every_line_ends_in_one_place(records: list[object]
     assert ends == list(range(1, len(lines) + 1))
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_line_crashes(line: str) -> None:
     result = to_events(CLICKS, raw(line.encode(errors="replace").decode()))

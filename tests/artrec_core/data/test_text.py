@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artrec_core.data.text import clean, integer_at, list_at, natural_order, object_at, objects_at
@@ -38,6 +38,7 @@ def test_what_is_no_text_is_told_in_words(raw: object, words: str) -> None:
         clean(raw, "title")
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_clean_text_can_be_stored_and_is_clean(raw: str) -> None:
     text = clean(raw)

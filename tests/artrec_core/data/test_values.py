@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artrec_core.data.values import LONGEST_ID, boolean, identifier, named_identifier, number, statement, text
@@ -50,6 +50,7 @@ def test_what_is_no_id_says_why(value: object, message: str) -> None:
         identifier(value)
 
 
+@settings(deadline=None)
 @given(st.text() | st.floats() | st.integers())
 def test_an_id_that_is_read_again_stays_as_it_is(value: object) -> None:
     try:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artrec_core.data.years import LATEST_YEAR, YearSpan, parse_life, parse_years, reconcile_years
@@ -137,6 +137,7 @@ def test_the_museums_own_years_stand_unless_they_make_no_sense(
     assert reconcile_years(*own, prose) == expected
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789 -–/.,;:()?cadbAHstndrh centuryearlymid\x00", max_size=60))
 def test_whatever_the_prose_the_years_are_in_order(prose: str) -> None:
     result = parse_years(prose)
