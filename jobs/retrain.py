@@ -131,8 +131,10 @@ def _decide(recipe: Recipe, day: str, name: str) -> "tuple[Version, Decision | N
 
 
 def _print_decision(decision: "Decision", challenger: str, champion: str | None) -> None:
-    other = "the popular list; there is no champion yet" if champion is None else f"the champion, version {champion}"
-    table = Table(title=f"version {challenger} compared with {other}", title_justify="left", box=None, pad_edge=False)
+    baseline = "the popular list; there is no champion yet" if champion is None else f"the champion, version {champion}"
+    table = Table(
+        title=f"version {challenger} compared with {baseline}", title_justify="left", box=None, pad_edge=False
+    )
     for column in ("criterion", "", "seen"):
         table.add_column(column, overflow="fold")
     for criterion in decision.criteria:

@@ -67,20 +67,22 @@ def run(night: Night) -> Figures:
             first_nights=_first_nights(night),
         )
     )
-    scored = ScoredTables(data, recipe.strategies, recipe.publish.strategy, recipe.score)
-    _warn_about_filters(scored)
+    scored_tables = ScoredTables(data, recipe.strategies, recipe.publish.strategy, recipe.score)
+    _warn_about_filters(scored_tables)
     users, artworks = data.shape
     size, relaxed_counts = recipe.score.shard_users, {strategy.name: Counter[str]() for strategy in recipe.strategies}
-    with _open_maker(night, scored) as maker:
+    with _open_maker(night, scored_tables) as maker:
         writers = {
             "recommendations": _make_in_shards(night, "recommendations", users, size, maker, relaxed_counts),
             "similar_artworks": _make_in_shards(night, "similar_artworks", artworks, size, maker),
             "artwork_audiences": _make_in_shards(night, "artwork_audiences", artworks, size, maker),
-            "popular_artworks": {"all": [night.lake.write_part("popular_artworks", day, scored.popular_artworks())]},
+            "popular_artworks": {
+                "all": [night.lake.write_part("popular_artworks", day, scored_tables.popular_artworks())]
+            },
         }
         if recipe.score.keep_all_pairs:
-            writers[ALL_PAIRS] = _make_all_pairs(night, scored, maker)
-    lists = scored.count_users_by_list()
+            writers[ALL_PAIRS] = _make_all_pairs(night, scored_tables, maker)
+    lists = scored_tables.count_users_by_list()
     figures: Figures = {
         "people": users,
         "artworks": artworks,
@@ -88,14 +90,16 @@ def run(night: Night) -> Figures:
         "pairs": users * artworks * len(recipe.strategies),
         "people_with_own_list": lists["own"],
         "people_with_popular_list": lists["popular"],
-        "spreads": {name: folding.spreads for name, folding in scored.foldings.items()},
+        "spreads": {name: folding.spreads for name, folding in scored_tables.foldings.items()},
     }
-    if blocked_counts := {name: int(block.mask.sum()) for name, block in scored.blocked.items() if block.mask.any()}:
+    if blocked_counts := {
+        name: int(block.mask.sum()) for name, block in scored_tables.blocked.items() if block.mask.any()
+    }:
         figures["works_blocked"] = blocked_counts
     if relaxed := {name: dict(sorted(counts.items())) for name, counts in relaxed_counts.items() if counts}:
         figures["lists_that_gave_way"] = relaxed
     # The manifests also hold what each filter and constraint changed, for the report. It is too long for a log line.
-    manifest_figures = {**figures, "changes": [impact.to_dict() for impact in measure_impacts(scored)]}
+    manifest_figures = {**figures, "changes": [impact.to_dict() for impact in measure_impacts(scored_tables)]}
     row_counts = {
         table: night.commit(table, parts, manifest_figures, data.model_version).rows for table, parts in writers.items()
     }
@@ -103,14 +107,14 @@ def run(night: Night) -> Figures:
 
 
 @contextmanager
-def _open_maker(night: Night, scored: "ScoredTables") -> Iterator[ShardMaker]:
+def _open_maker(night: Night, scored_tables: "ScoredTables") -> Iterator[ShardMaker]:
     """Yield what makes the shards: this process for one worker, else tasks of Ray."""
     if night.recipe.score.workers == 1:
-        yield LocalShardMaker(night, scored)
+        yield LocalShardMaker(night, scored_tables)
         return
     from jobs.scoring.ray_shards import RayShardMaker
 
-    with RayShardMaker(night, scored) as maker:
+    with RayShardMaker(night, scored_tables) as maker:
         yield maker
 
 
@@ -142,12 +146,12 @@ def _make_in_shards(
     return {shard.writer: manifests[shard].parts for shard in shards}
 
 
-def _make_all_pairs(night: Night, scored: "ScoredTables", maker: ShardMaker) -> dict[str, list[Part]]:
+def _make_all_pairs(night: Night, scored_tables: "ScoredTables", maker: ShardMaker) -> dict[str, list[Part]]:
     """Make the table of all pairs, some users at a time. Raises `ArtrecError` if the disk is too small for it."""
     from artrec_core.recs.tables.all_pairs import BYTES_PER_PAIR, users_per_piece
 
-    users, artworks = scored.data.shape
-    strategies = len(scored.foldings)
+    users, artworks = scored_tables.data.shape
+    strategies = len(scored_tables.foldings)
     needed_bytes, free_bytes = users * artworks * strategies * BYTES_PER_PAIR, night.lake.free_bytes()
     if free_bytes is not None and needed_bytes > free_bytes:
         raise ArtrecError(
@@ -158,10 +162,10 @@ def _make_all_pairs(night: Night, scored: "ScoredTables", maker: ShardMaker) -> 
     return _make_in_shards(night, ALL_PAIRS, users, users_per_piece(artworks, strategies), maker)
 
 
-def _warn_about_filters(scored: "ScoredTables") -> None:
+def _warn_about_filters(scored_tables: "ScoredTables") -> None:
     """Warn about block-list entries and floor groups that match no artwork, and about filters that leave too few."""
-    for name, builder in scored.list_builders.items():
-        if unmatched := scored.blocked[name].unmatched:
+    for name, builder in scored_tables.list_builders.items():
+        if unmatched := scored_tables.blocked[name].unmatched:
             examples = ", ".join(unmatched[:3]) + (", ..." if len(unmatched) > 3 else "")
             log.warning(
                 "strategy %s: %d entries of the block list match no artwork: %s", name, len(unmatched), examples
@@ -169,12 +173,12 @@ def _warn_about_filters(scored: "ScoredTables") -> None:
         for group, count in builder.floor_group_sizes().items():
             if count == 0:
                 log.warning("strategy %s: no artwork that it may show is in the floor's group %s", name, group)
-        if 0 < (allowed_count := int(builder.allowed.mask.sum())) < scored.score.k:
+        if 0 < (allowed_count := int(builder.allowed.mask.sum())) < scored_tables.score.k:
             log.warning(
                 "strategy %s: filters and block lists leave %d artworks for lists of %d",
                 name,
                 allowed_count,
-                scored.score.k,
+                scored_tables.score.k,
             )
 
 

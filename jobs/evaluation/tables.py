@@ -55,14 +55,14 @@ def print_evaluation(evaluation: dict[str, Any], console: Console | None = None)
 def _title(evaluation: dict[str, Any]) -> str:
     counts = evaluation["counts"]
     artworks = f"{counts['hidden_artworks']:,} artworks"
-    hidden = f", {artworks} hidden from training" if counts["hidden_artworks"] else ""
+    hidden_text = f", {artworks} hidden from training" if counts["hidden_artworks"] else ""
     if evaluation["unseen_museums"]:
         museums = " and ".join(evaluation["unseen_museums"])
-        hidden = f", all {artworks} of {museums} hidden from training, and only they are tested"
+        hidden_text = f", all {artworks} of {museums} hidden from training, and only they are tested"
     protocol = evaluation["protocol"].replace("-", " ")
     return (
         f"{evaluation['recipe']} {evaluation['run_date']}, {protocol}: {counts['asked'][EVERYONE]:,} users, "
-        f"{counts['artworks']:,} artworks ranked{hidden}, seen artworks excluded"
+        f"{counts['artworks']:,} artworks ranked{hidden_text}, seen artworks excluded"
     )
 
 

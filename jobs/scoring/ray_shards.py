@@ -46,7 +46,7 @@ class TaskContext:
     day: str
     fingerprint: str
     code: str
-    scored: "ScoredTables"
+    scored_tables: "ScoredTables"
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class ShardTask:
 class RayShardMaker:
     """Makes shards with at most `score.workers` tasks at a time. The first shard to make starts or joins Ray."""
 
-    def __init__(self, night: Night, scored: "ScoredTables") -> None:
-        self.night, self.scored = night, scored
+    def __init__(self, night: Night, scored_tables: "ScoredTables") -> None:
+        self.night, self.scored_tables = night, scored_tables
         self.workers = night.recipe.score.workers
         self._ray = ExitStack()
         self._started = False
@@ -89,8 +89,8 @@ class RayShardMaker:
             return
         self._start()
         refs = [self._context_ref]
-        if table == "artwork_audiences" and self.scored.score.audience_k:
-            refs.append(self._put(self.scored.find_audience_users(self._log_totals)))
+        if table == "artwork_audiences" and self.scored_tables.score.audience_k:
+            refs.append(self._put(self.scored_tables.find_audience_users(self._log_totals)))
         calls = ((refs, task) for task in self._tasks(table, size, shards))
         for call, manifests in self._run(make_shards, calls):
             yield from zip(call[1].shards, manifests, strict=True)
@@ -100,7 +100,7 @@ class RayShardMaker:
             yield from (ShardTask(table, [shard]) for shard in shards)
             return
         # Small shards share a task, so that the cost of reading its rows is worth it.
-        size = max(size, self.scored.score.shard_users // size * size)
+        size = max(size, self.scored_tables.score.shard_users // size * size)
         row_index = self._user_rows(size)
         for number, group in groupby(shards, lambda shard: shard.begin // size):
             first = number * size
@@ -110,7 +110,7 @@ class RayShardMaker:
         from artrec_core.recs.tables.shard_rows import UserRowIndex
 
         if size not in self._row_indexes:
-            data = self.scored.data
+            data = self.scored_tables.data
             row_index = UserRowIndex(data.user_ids, size)
             for table in USER_INPUTS:
                 parts = self.night.lake.manifest(table, self.night.day).parts
@@ -119,14 +119,14 @@ class RayShardMaker:
         return self._row_indexes[size]
 
     def _factors(self, begin: int, end: int) -> Float32Array | None:
-        parts = (part for folding in self.scored.foldings.values() for part in folding.personal_parts)
+        parts = (part for folding in self.scored_tables.foldings.values() for part in folding.personal_parts)
         return next((part.users[begin:end] for part in parts if part.name == ALS_COMPONENT), None)
 
     def _log_totals(self, users: Float32Array) -> Float32Array:
         """`ScoredTables.log_totals` by tasks. Its block bounds are kept, so that no sum is taken in another order."""
         from artrec_core.recs.tables.audiences import USERS_IN_BLOCK
 
-        step = -(-self.scored.score.shard_users // USERS_IN_BLOCK) * USERS_IN_BLOCK
+        step = -(-self.scored_tables.score.shard_users // USERS_IN_BLOCK) * USERS_IN_BLOCK
         totals = np.empty(len(users), np.float32)
         calls = (([self._context_ref], users[row : row + step], row) for row in range(0, len(users), step))
         for (_, block, row), block_totals in self._run(log_totals, calls):
@@ -140,7 +140,7 @@ class RayShardMaker:
             return
         import ray
 
-        requested = self.scored.score.threads
+        requested = self.scored_tables.score.threads
         threads = requested or max(1, len(os.sched_getaffinity(0)) // self.workers)
         # None leaves the size of the object store to Ray: it holds what the tasks share.
         self._ray.enter_context(ray_cluster(self.night.recipe, threads * self.workers, object_store_bytes=None))
@@ -151,7 +151,7 @@ class RayShardMaker:
             self.night.day,
             self.night.fingerprint,
             code_version(),
-            self.scored.without_users(self._threads),
+            self.scored_tables.without_users(self._threads),
         )
         self._context_ref = self._put(context)
         self._started = True
@@ -230,10 +230,10 @@ _fetched_objects: dict[str, Any] = {}
 def make_shards(refs: list[Any], task: ShardTask) -> list[WriterManifest] | str:
     """Make, write and commit the shards of a task. Returns their manifests, or the message of an `ArtrecError`."""
     try:
-        context, scored = _load_context(refs[0]), _task_tables(refs, task)
+        context, scored_tables = _load_context(refs[0]), _task_tables(refs, task)
         manifests = []
         for shard in task.shards:
-            piece = scored.piece(task.table, shard.begin - task.first, shard.end - task.first)
+            piece = scored_tables.piece(task.table, shard.begin - task.first, shard.end - task.first)
             manifests.append(commit_shard(context.lake, context.day, context.fingerprint, task.table, shard, piece))
         return manifests
     except ArtrecError as error:
@@ -244,7 +244,7 @@ def make_shards(refs: list[Any], task: ShardTask) -> list[WriterManifest] | str:
 def log_totals(refs: list[Any], users: Float32Array, _: int) -> Float32Array | str:
     """`ScoredTables.log_totals` of some users, or the message of an `ArtrecError`."""
     try:
-        return _load_context(refs[0]).scored.log_totals(users)
+        return _load_context(refs[0]).scored_tables.log_totals(users)
     except ArtrecError as error:
         return str(error)
 
@@ -253,16 +253,16 @@ def _task_tables(refs: list[Any], task: ShardTask) -> "ScoredTables":
     """The scored tables of the task's users. For tables about artworks: those with the users' side of audiences."""
     context = _load_context(refs[0])
     if task.users is None:
-        return context.scored if len(refs) == 1 else context.scored.with_audience_users(_fetch(refs[1]))
+        return context.scored_tables if len(refs) == 1 else context.scored_tables.with_audience_users(_fetch(refs[1]))
     rows = {table: task.users.read(context.lake, table, context.day) for table in USER_INPUTS}
     interest_vectors = None
-    if context.scored.uses_text:
+    if context.scored_tables.uses_text:
         statements = rows["people"][INTERESTS].str.strip_chars().drop_nulls().unique()
         parts = context.lake.iterate("interest_vectors", context.day)
         matches = [part.filter(pl.col(INTERESTS).is_in(statements.implode())) for part in parts]
         interest_vectors = pl.concat([empty_frame(INTEREST_VECTOR), *matches])
-    data = context.scored.data.with_users(**rows, interest_vectors=interest_vectors)
-    return context.scored.with_users(data, {} if task.factors is None else {ALS_COMPONENT: task.factors})
+    data = context.scored_tables.data.with_users(**rows, interest_vectors=interest_vectors)
+    return context.scored_tables.with_users(data, {} if task.factors is None else {ALS_COMPONENT: task.factors})
 
 
 def _load_context(ref: Any) -> TaskContext:

@@ -46,12 +46,12 @@ def commit_shard(
 class LocalShardMaker:
     """Makes one shard after the other, in this process."""
 
-    def __init__(self, night: Night, scored: "ScoredTables") -> None:
-        self.night, self.scored = night, scored
+    def __init__(self, night: Night, scored_tables: "ScoredTables") -> None:
+        self.night, self.scored_tables = night, scored_tables
 
     def make(self, table: str, size: int, shards: list[Shard]) -> ShardManifests:
         """Yield each shard with its manifest, in the order given."""
         night = self.night
         for shard in shards:
-            piece = self.scored.piece(table, shard.begin, shard.end)
+            piece = self.scored_tables.piece(table, shard.begin, shard.end)
             yield shard, commit_shard(night.lake, night.day, night.fingerprint, table, shard, piece)

@@ -1,4 +1,4 @@
-"""The score step on six artworks and four people: known rows, whatever the shards and however often it was killed."""
+"""The score step on six artworks and four users: known rows, whatever the shards and however often it was killed."""
 
 from pathlib import Path
 from typing import Any
@@ -15,26 +15,26 @@ from jobs.step import run_step
 from tests.jobs.scored_world import DAY, NOON, lists, recipe_in, scored, write_world
 
 
-def test_everyone_has_a_list_with_reasons(tmp_path: Path) -> None:
+def test_every_user_has_a_list_with_reasons(tmp_path: Path) -> None:
     rows = scored(tmp_path)["recommendations"]
     assert lists(rows, "user_id", "artwork_id") == {
         "ann": ["a2", "a3", "b3"],
         "bob": ["b2", "a3", "a2"],
         "cleo": ["b1", "b2", "b3"],
-        # Popular with variety: a1 and b1 have a person each, then the next of each movement.
+        # Popular with variety: a1 and b1 have one user each, then the next artwork of each movement.
         "dan": ["a1", "b1", "a2"],
     }
     assert rows["rank"].to_list() == [1, 2, 3] * 4
-    said = {(user, work): (reason, cited) for user, work, reason, cited in rows.select("user_id", "artwork_id", "reason", "because_of").rows()}  # fmt: skip
-    assert said["ann", "a2"] == ("Because you liked Work a1: both of Realism", "a1")
-    assert said["bob", "b2"] == ("Because you bought Work b1: both of Cubism", "b1")
-    assert said["cleo", "b2"] == ("Matches your interest in cubism", "ballet, cubism")
-    assert said["dan", "b1"] == ("Popular with visitors of Prado", None)
-    assert said["dan", "a2"] == ("From the collection of Tate", None)
+    reasons = {(user, artwork): (reason, cited) for user, artwork, reason, cited in rows.select("user_id", "artwork_id", "reason", "because_of").rows()}  # fmt: skip
+    assert reasons["ann", "a2"] == ("Because you liked Work a1: both of Realism", "a1")
+    assert reasons["bob", "b2"] == ("Because you bought Work b1: both of Cubism", "b1")
+    assert reasons["cleo", "b2"] == ("Matches your interest in cubism", "ballet, cubism")
+    assert reasons["dan", "b1"] == ("Popular with visitors of Prado", None)
+    assert reasons["dan", "a2"] == ("From the collection of Tate", None)
     assert rows.filter(pl.col("user_id") == "dan")["score"].to_list() == [0, 0, 0]
 
 
-def test_rows_are_stamped_and_what_is_simulated_says_so(tmp_path: Path) -> None:
+def test_rows_have_date_and_version_and_are_marked_if_simulated(tmp_path: Path) -> None:
     tables = scored(tmp_path)
     for rows in tables.values():
         assert rows["run_date"].unique().to_list() == [DAY]
@@ -44,13 +44,13 @@ def test_rows_are_stamped_and_what_is_simulated_says_so(tmp_path: Path) -> None:
     assert all(tables[table]["simulated"].all() for table in TABLES[1:])
 
 
-def test_tables_about_works(tmp_path: Path) -> None:
+def test_tables_about_artworks(tmp_path: Path) -> None:
     tables = scored(tmp_path)
     assert lists(tables["similar_artworks"], "artwork_id", "other_artwork_id") == {
         "a1": ["a2", "a3"], "a2": ["a1", "a3"], "a3": ["a2", "a1"], "b1": ["b2", "b3"], "b2": ["b1", "b3"], "b3": ["b2", "b1"],
     }  # fmt: skip
     audiences = lists(tables["artwork_audiences"], "artwork_id", "user_id")
-    # Whoever knows a work is not its audience, and of Dan no taste is known.
+    # Users who have seen an artwork are not in its audience. Nothing is known of Dan's taste.
     assert audiences["a1"] == ["cleo", "bob"]
     assert audiences["a2"] == ["ann", "cleo"]
     assert audiences["b3"] == ["cleo", "ann"]
@@ -68,12 +68,12 @@ def test_spreads_and_alignments_of_every_component(tmp_path: Path) -> None:
     rows = scored(tmp_path, strategies=strategies)["recommendations"]
     assert rows.select("strategy", "user_id").unique().height == 12
     assert rows.height == 36
-    only = rows.filter(pl.col("strategy") == "popular")
-    assert lists(only, "user_id", "artwork_id")["ann"] == ["b1", "a2", "a3"]
-    assert not only["reason"].str.starts_with("Because").any()
+    popular_rows = rows.filter(pl.col("strategy") == "popular")
+    assert lists(popular_rows, "user_id", "artwork_id")["ann"] == ["b1", "a2", "a3"]
+    assert not popular_rows["reason"].str.starts_with("Because").any()
 
 
-def test_new_works_first_where_freshness_weighs(tmp_path: Path) -> None:
+def test_new_artworks_come_first_where_freshness_has_weight(tmp_path: Path) -> None:
     recipe = recipe_in(tmp_path, strategies=[{"name": "main", "weights": {"history": 0, "freshness": 1}}])
     lake = Lake(recipe.store.lake)
     write_world(lake)
@@ -87,10 +87,10 @@ def test_new_works_first_where_freshness_weighs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shard_users", [1, 3, 1000])
 def test_shards_never_change_a_table(tmp_path: Path, shard_users: int) -> None:
-    whole = scored(tmp_path / "whole")
+    one_shard = scored(tmp_path / "one_shard")
     score = {"k": 3, "similar_k": 2, "audience_k": 2, "popular_k": 2, "shard_users": shard_users}
     for table, rows in scored(tmp_path / "cut", score=score).items():
-        assert rows.equals(whole[table]), table
+        assert rows.equals(one_shard[table]), table
 
 
 @pytest.mark.parametrize("shards_done", [0, 1, 5, 9, 14])
@@ -104,61 +104,63 @@ def test_a_killed_run_resumes_at_the_missing_shards(
     committed: list[str] = []
     commit_writer = Lake.commit_writer
 
-    def dying(lake: Lake, table: str, day: str, writer: str, *rest: Any, **named: Any) -> Any:
+    def commit_until_killed(lake: Lake, table: str, day: str, writer: str, *arguments: Any, **options: Any) -> Any:
         if len(committed) == shards_done:
             raise KeyboardInterrupt
         committed.append(f"{table}/{writer}")
-        return commit_writer(lake, table, day, writer, *rest, **named)
+        return commit_writer(lake, table, day, writer, *arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Lake, "commit_writer", dying)
+        patch.setattr(Lake, "commit_writer", commit_until_killed)
         with pytest.raises(KeyboardInterrupt):
             run_step(STEP, recipe, DAY)
     assert all(Lake(recipe.store.lake).find_manifest(table, DAY) is None for table in TABLES)
     before = list(committed)
-    again: list[str] = []
+    committed_again: list[str] = []
 
-    def noting(lake: Lake, table: str, day: str, writer: str, *rest: Any, **named: Any) -> Any:
-        again.append(f"{table}/{writer}")
-        return commit_writer(lake, table, day, writer, *rest, **named)
+    def commit_and_record(lake: Lake, table: str, day: str, writer: str, *arguments: Any, **options: Any) -> Any:
+        committed_again.append(f"{table}/{writer}")
+        return commit_writer(lake, table, day, writer, *arguments, **options)
 
-    monkeypatch.setattr(Lake, "commit_writer", noting)
+    monkeypatch.setattr(Lake, "commit_writer", commit_and_record)
     resumed = scored(tmp_path / "killed", score=score)
-    assert not set(again) & set(before)
-    assert len(again) + len(before) == 4 + 6 + 6
+    assert not set(committed_again) & set(before)
+    assert len(committed_again) + len(before) == 4 + 6 + 6
     assert all(resumed[table].equals(undisturbed[table]) for table in TABLES)
 
 
-def test_somebody_who_saw_much_still_gets_a_list(tmp_path: Path) -> None:
+def test_a_user_who_has_seen_most_artworks_still_gets_a_list(tmp_path: Path) -> None:
     lake = Lake(recipe_in(tmp_path).store.lake)
-    turned_down = [
-        {"user_id": "dan", "artwork_id": one, "kind": "dismiss", "positive": False, "negative": True, "seen": True, "occurred_at": NOON, "simulated": False}
-        for one in ("a1", "b1", "a2", "b2")
+    dismissals = [
+        {"user_id": "dan", "artwork_id": artwork, "kind": "dismiss", "positive": False, "negative": True, "seen": True, "occurred_at": NOON, "simulated": False}
+        for artwork in ("a1", "b1", "a2", "b2")
     ]  # fmt: skip
-    write_world(lake, histories=pl.DataFrame(turned_down))
+    write_world(lake, histories=pl.DataFrame(dismissals))
     rows = scored(tmp_path)["recommendations"].filter(pl.col("user_id") == "dan")
     assert rows["artwork_id"].to_list() == ["a3", "b3"]
 
 
 @pytest.mark.parametrize(
-    ("table", "frame", "says"),
+    ("table", "frame", "message"),
     [
         ("item_vectors", {"artwork_id": ["a1"], "model_version": ["3"], "vector": [[1.0, 0.0]]}, "5 artworks of the catalogue have no vector"),
         ("user_vectors", {"user_id": ["ann"], "model_version": ["2"], "vector": [[1.0, 0.0]]}, "2 model versions \\(2, 3\\)"),
         ("user_vectors", {"user_id": ["ann", "bob"], "model_version": ["3"] * 2, "vector": [[1.0], [1.0, 0.0]]}, "vectors of different lengths"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_says_what_to_run(tmp_path: Path, table: str, frame: dict[str, Any], says: str) -> None:
+def test_tables_that_do_not_fit_together_are_an_error(
+    tmp_path: Path, table: str, frame: dict[str, Any], message: str
+) -> None:
     lake = Lake(recipe_in(tmp_path).store.lake)
     write_world(lake, **{table: pl.DataFrame(frame)})
-    with pytest.raises(ArtrecError, match=says):
+    with pytest.raises(ArtrecError, match=message):
         scored(tmp_path)
 
 
 def test_vectors_of_an_embed_that_was_killed_halfway_are_not_scored(tmp_path: Path) -> None:
     lake = Lake(recipe_in(tmp_path).store.lake)
     write_world(lake)
-    # Of another model, perhaps, that its registry calls version 3 as well.
+    # Perhaps of another model, which is also version 3 in its registry.
     parts = lake.manifest("item_vectors", DAY).parts
     lake.commit("item_vectors", DAY, {"all": parts}, fingerprint="g", code_version="c")
     with pytest.raises(ArtrecError, match=f"several runs of embed; run `artrec embed --date {DAY}` again"):
@@ -170,7 +172,7 @@ def test_a_missing_input_says_what_to_run(tmp_path: Path) -> None:
         run_step(STEP, recipe_in(tmp_path), DAY)
 
 
-def test_people_without_vectors_get_popular_works(tmp_path: Path) -> None:
+def test_users_without_vectors_get_popular_artworks(tmp_path: Path) -> None:
     lake = Lake(recipe_in(tmp_path).store.lake)
     write_world(lake, user_vectors=pl.DataFrame(schema=LAKE["user_vectors"]))
     rows = scored(tmp_path)["recommendations"]

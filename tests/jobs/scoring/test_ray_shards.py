@@ -1,4 +1,4 @@
-"""Shards as Ray tasks: the tables of a run in this process, whatever is lost on the way."""
+"""Shards as Ray tasks give the same tables as shards in this process, whatever is lost on the way."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 from tests.jobs.crowd import DAY, write_crowd
 from tests.jobs.scored_world import recipe_in
 
-PEOPLE, WORKS = 90, 60
+USERS, ARTWORKS = 90, 60
 STRATEGIES: list[dict[str, Any]] = [
     {"name": "main"},
     {
@@ -40,12 +40,12 @@ STRATEGIES: list[dict[str, Any]] = [
 ]
 
 
-def a_recipe(folder: Path, **score: Any) -> Recipe:
+def crowd_recipe(folder: Path, **score: Any) -> Recipe:
     sizes = {"k": 5, "similar_k": 3, "audience_k": 4, "popular_k": 3, "shard_users": 16, "keep_all_pairs": True}
     recipe = recipe_in(folder, strategies=STRATEGIES, score=sizes | score)
     lake = Lake(recipe.store.lake)
     if lake.find_manifest("catalogue", DAY) is None:
-        write_crowd(lake, PEOPLE, WORKS)
+        write_crowd(lake, USERS, ARTWORKS)
     return recipe
 
 
@@ -63,13 +63,13 @@ def writers(recipe: Recipe, table: str) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     """A night scored in this process."""
-    recipe = a_recipe(tmp_path_factory.mktemp("undisturbed"))
+    recipe = crowd_recipe(tmp_path_factory.mktemp("undisturbed"))
     run_step(STEP, recipe, DAY)
     return recipe
 
 
 @pytest.mark.parametrize(
-    ("workers", "machines", "asked", "threads"),
+    ("workers", "machines", "requested", "threads"),
     [
         (2, [2], None, 1),
         (2, [8], None, 4),
@@ -82,37 +82,37 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
         (2, [0], 4, 4),
     ],
 )
-def test_tasks_share_the_processors(workers: int, machines: list[int], asked: int | None, threads: int) -> None:
-    assert threads_per_task(workers, machines, asked) == threads
+def test_tasks_share_the_processors(workers: int, machines: list[int], requested: int | None, threads: int) -> None:
+    assert threads_per_task(workers, machines, requested) == threads
 
 
-def test_how_many_work_on_a_night_does_not_make_it_another(tmp_path: Path, undisturbed: Recipe) -> None:
-    def marked(**score: Any) -> Any:
-        return STEP.settings(a_recipe(tmp_path, **score))
+def test_workers_and_threads_do_not_change_the_fingerprint(tmp_path: Path, undisturbed: Recipe) -> None:
+    def settings(**score: Any) -> Any:
+        return STEP.settings(crowd_recipe(tmp_path, **score))
 
-    assert marked(workers=2, threads=1, memory_mb=64) == marked()
-    assert marked(shard_users=8) != marked()
+    assert settings(workers=2, threads=1, memory_mb=64) == settings()
+    assert settings(shard_users=8) != settings()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("shard_users", [16, 7])
 def test_two_workers_make_the_tables_of_one(tmp_path: Path, undisturbed: Recipe, shard_users: int) -> None:
-    recipe = a_recipe(tmp_path, workers=2, shard_users=shard_users)
+    recipe = crowd_recipe(tmp_path, workers=2, shard_users=shard_users)
     run_step(STEP, recipe, DAY)
     if shard_users == 16:
         assert digests(recipe) == digests(undisturbed)
     for table in (*TABLES, ALL_PAIRS):
-        made, expected = (Lake(one.store.lake).read(table, DAY) for one in (recipe, undisturbed))
-        assert made.equals(expected), table
-    figures = [Lake(one.store.lake).manifest("recommendations", DAY).figures for one in (recipe, undisturbed)]
+        rows, expected = (Lake(night.store.lake).read(table, DAY) for night in (recipe, undisturbed))
+        assert rows.equals(expected), table
+    figures = [Lake(night.store.lake).manifest("recommendations", DAY).figures for night in (recipe, undisturbed)]
     assert figures[0] == figures[1]
     assert figures[0]["lists_that_gave_way"]
 
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A head that computes nothing and two machines of a processor each, on this one."""
+    """A Ray cluster on this machine: a head without processors; tests add nodes with one processor each."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -126,33 +126,33 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_machine_that_is_lost_in_the_middle_changes_no_table(tmp_path: Path, cluster: Any) -> None:
+def test_a_machine_lost_in_the_middle_changes_no_table(tmp_path: Path, cluster: Any) -> None:
     small = {"shard_users": 1, "keep_all_pairs": False}
     lost, _ = (cluster.add_node(num_cpus=1, object_store_memory=80_000_000) for _ in range(2))
-    alone, spread = a_recipe(tmp_path / "alone", **small), a_recipe(tmp_path / "spread", **small, workers=2)
+    alone, spread = crowd_recipe(tmp_path / "alone", **small), crowd_recipe(tmp_path / "spread", **small, workers=2)
     run_step(STEP, alone, DAY)
-    done_by_then: list[int] = []
+    shards_before_the_loss: list[int] = []
 
-    def lose() -> None:
+    def remove_node() -> None:
         while len(writers(spread, "recommendations")) < 5:
             time.sleep(0.05)
         cluster.remove_node(lost, allow_graceful=False)
-        done_by_then.append(len(writers(spread, "recommendations")))
+        shards_before_the_loss.append(len(writers(spread, "recommendations")))
 
-    losing = threading.Thread(target=lose)
-    losing.start()
+    remover = threading.Thread(target=remove_node)
+    remover.start()
     run_step(STEP, spread, DAY)
-    losing.join()
-    assert done_by_then[0] < PEOPLE
+    remover.join()
+    assert shards_before_the_loss[0] < USERS
     for table in TABLES:
-        lakes = (Lake(one.store.lake) for one in (alone, spread))
+        lakes = (Lake(recipe.store.lake) for recipe in (alone, spread))
         assert len({lake.manifest(table, DAY).digest for lake in lakes}) == 1, table
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_night_whose_driver_was_killed_goes_on_at_the_missing_shards(tmp_path: Path, undisturbed: Recipe) -> None:
-    recipe = a_recipe(tmp_path, workers=2)
+def test_a_night_whose_driver_was_killed_resumes_at_the_missing_shards(tmp_path: Path, undisturbed: Recipe) -> None:
+    recipe = crowd_recipe(tmp_path, workers=2)
     (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
     night = "import sys; from jobs.score import STEP; from jobs.step import run_step; from artrec_core.config import Recipe; "
     night += "run_step(STEP, Recipe.model_validate_json(open(sys.argv[1]).read()), sys.argv[2])"
