@@ -93,9 +93,7 @@ def test_who_writes_alone_removes_leftovers_of_killed_writers_and_nothing_else(t
 
 
 @pytest.mark.parametrize("is_folder", [False, True])
-def test_contents_are_on_disk_before_the_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_folder: bool
-) -> None:
+def test_contents_are_on_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_folder: bool) -> None:
     calls: list[str] = []
     monkeypatch.setattr("artrec_core.files.flush_to_disk", lambda path: calls.append(f"flush {path.name}"))
     replace = os.replace
