@@ -14,12 +14,8 @@ from jobs.pages.training import summarize_training
 from jobs.step import Night, run_step
 from jobs.training.comparison import compare_versions
 from jobs.training.tags import BASELINE_SETTINGS
-from tests.artrec_core.model.worlds import tiny_settings
-from tests.artrec_core.recs.evaluation_worlds import catalogue, tribes, users
-from tests.conftest import ROOT
-from tests.end_to_end.small_world import DAY
+from tests.jobs.tribes_night import CONFIG, DAY, commit_tribes
 
-CONFIG = str(ROOT / "infra" / "recipes" / "demo.toml")
 # Models by their names in `train` and in `evaluate`.
 MODELS = {"model": "full", "popularity": "popularity", "als": "als", "ease": "ease"}
 METRICS = ("hr@5", "hr@10", "ndcg@5", "ndcg@10", "mrr@10", "ndcg@20")
@@ -28,12 +24,9 @@ METRICS = ("hr@5", "hr@10", "ndcg@5", "ndcg@10", "mrr@10", "ndcg@20")
 @pytest.mark.slow  # four models, each in a process of its own
 @pytest.mark.timeout(900)
 def test_page_gate_and_evaluate_show_the_same_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = tiny_settings(tmp_path)
+    settings = commit_tribes(tmp_path)
     recipe = load(CONFIG, settings)
     lake = Lake(recipe.store.lake)
-    for table, frame in (("catalogue", catalogue()), ("histories", tribes()), ("people", users())):
-        lake.commit(table, DAY, {"all": [lake.write_part(table, DAY, frame)]}, fingerprint=DAY, code_version="test")
-
     registered = run_step(train.STEP, recipe, DAY).figures
     printed = capsys.readouterr().out
     note = json.loads(lake.read_note(train.NOTE, DAY) or b"")

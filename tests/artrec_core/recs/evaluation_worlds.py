@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from artrec_core.columns import ARTWORK_ID, CATALOGUE, DOCUMENT, POSITIVE, USER, USER_ID, conform
+from artrec_core.columns import ARTWORK_ID, CATALOGUE, CONTENT_HASH, DOCUMENT, POSITIVE, USER, USER_ID, conform
 from artrec_core.data.holdout import Holdout, leave_one_out
 from artrec_core.evaluation.task import EvaluationTask
 from artrec_core.model.training_split import TrainingSplit
@@ -46,7 +46,14 @@ def catalogue() -> pl.DataFrame:
         f"the {'blue boat' if row % 2 == 0 else 'red horse'} {WORDS[5 + row // 2]}" for row in range(ARTWORK_COUNT)
     ]
     museums = ["North" if row < ARTWORK_COUNT // 2 else "South" for row in range(ARTWORK_COUNT)]
-    columns = {ARTWORK_ID: ARTWORK_IDS, DOCUMENT: documents, "title": documents, "museum": museums, "source": "tribes"}
+    columns = {
+        ARTWORK_ID: ARTWORK_IDS,
+        DOCUMENT: documents,
+        CONTENT_HASH: ARTWORK_IDS,
+        "title": documents,
+        "museum": museums,
+        "source": "tribes",
+    }
     return conform(pl.DataFrame(columns), CATALOGUE)
 
 
