@@ -142,7 +142,7 @@ def test_without_units_bfloat16_is_made_in_float32(kind: str, small_processor: N
 def test_a_precision_the_processor_lacks_is_said_once(
     small_processor: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    text_encoder._say_once.cache_clear()
+    text_encoder._log_once.cache_clear()
     caplog.set_level("INFO", "artrec.model")
     folder = tiny_model(tmp_path / "base", "bert")
     for precision in ("bfloat16", "float32", "bfloat16"):
