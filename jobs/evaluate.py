@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from artrec_core.columns import INTERESTS
-from artrec_core.config import load
+from artrec_core.config import BaselineName, load
 from artrec_core.errors import ArtrecError
-from artrec_core.evaluation.ablations import ABLATIONS, applicable_ablations
+from artrec_core.evaluation.ablations import ABLATIONS, FULL, OWN_MODELS, applicable_ablations
 from artrec_core.lake import digest_of, parse_day
 from jobs.evaluation.subprocess_run import ModelRun
 from jobs.evaluation.tables import print_evaluation
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from artrec_core.evaluation.report import GroundTruth, UserMetrics
     from artrec_core.evaluation.task import EvaluationTask
 
-BASELINES = ("popularity", "ease", "als")
-OWN_MODELS = ("id-only", "text-only", "full")
-# The model that each other model is compared with, paired by users.
-FULL = "full"
+BASELINES: tuple[str, ...] = get_args(BaselineName)
 
 
 def command(

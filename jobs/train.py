@@ -261,12 +261,11 @@ def _measure(
     from artrec_core.evaluation.holdout import find_fault
     from artrec_core.evaluation.ranking import VectorModel, measure_ranking
     from artrec_core.evaluation.task import EvaluationTask
-    from artrec_core.model.embeddings import item_vectors, text_lookup, user_vectors
-    from artrec_core.model.run import VECTORS
+    from artrec_core.model.embeddings import item_vectors, text_lookup, trained_text_vectors, user_vectors
     from artrec_core.model.two_tower import TwoTower
 
     tower = TwoTower.load(folder / "model")
-    text = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS, mmap_mode="r")
+    text = trained_text_vectors(data, folder)
     is_tested = len(split.test_users) > 0
     users = split.people[split.test_users] if is_tested else split.people.head(USERS_TO_CHECK)
     artworks = item_vectors(tower, split.artwork_ids, text[: len(data.documents)])
@@ -281,7 +280,7 @@ def _measure(
     if not is_tested:
         return {}, {}
     task = EvaluationTask.from_split(split)
-    values, _ = measure_ranking(
+    values = measure_ranking(
         VectorModel("model", vectors, artworks),
         np.arange(len(vectors)),
         split.test_artworks,

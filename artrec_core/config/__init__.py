@@ -2,7 +2,7 @@
 
 from artrec_core.config.data import AnySource, EventSource, Prepare, Rules, Signals, Source, UserSource, is_simulated
 from artrec_core.config.loading import apply_override, load
-from artrec_core.config.model import Encode, Gate, Model, Train
+from artrec_core.config.model import BaselineName, Encode, Gate, Model, Train
 from artrec_core.config.recipe import Recipe
 from artrec_core.config.scoring import Block, Caps, Diversity, Exploration, Filters, Floor, Score, Strategy, Weights
 from artrec_core.config.search import SEARCHABLE_SECTIONS, UNSEARCHABLE_KEYS, Range, Scalar, Tune, check_heads
@@ -12,6 +12,7 @@ from artrec_core.config.store import Publish, Store
 __all__ = [
     "AnySource",
     "Auto",
+    "BaselineName",
     "Block",
     "Caps",
     "Diversity",

@@ -53,6 +53,9 @@ class Model(Section):
     max_history: int = Field(200, ge=2, description="Number of latest events per user that the user tower reads.")
 
 
+BaselineName = Literal["popularity", "ease", "als"]
+
+
 class Train(Section):
     """How a model version is trained."""
 
@@ -105,7 +108,7 @@ class Train(Section):
         8, ge=1, description="Number of epochs without a better validation metric after which training stops."
     )
     weight_decay: float = Field(0.1, ge=0, description="Weight decay of both towers.")
-    baselines: list[Literal["popularity", "als", "ease"]] = Field(
+    baselines: list[BaselineName] = Field(
         ["popularity", "als", "ease"],
         description="Baselines that a new version is compared with on the report page. Their settings are chosen on the validation artworks, which takes long for very many users or artworks.",
     )

@@ -6,6 +6,8 @@ from typing import Any
 from artrec_core.config import Recipe
 
 FULL, ID_ONLY, TEXT_ONLY, NO_INTERESTS = "full", "id-only", "text-only", "no-interests"
+# The model and its two parts, which `artrec evaluate` measures by default.
+OWN_MODELS = (ID_ONLY, TEXT_ONLY, FULL)
 
 
 @dataclass(frozen=True)

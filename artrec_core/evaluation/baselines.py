@@ -71,7 +71,7 @@ def choose_settings(name: str, task: EvaluationTask, *, seed: int = 0) -> Settin
     seed
         Seed of ALS.
     """
-    grid, histories = BASELINES[name], task.sequences(task.train)
+    grid, histories = BASELINES[name], task.train_sequences
     users, targets = task.validation_rows
     exclude = seen_matrix(histories, len(task.artwork_ids))[users]
     matrices = {
@@ -96,8 +96,7 @@ def choose_settings(name: str, task: EvaluationTask, *, seed: int = 0) -> Settin
 
 def fit_baseline(name: str, settings: Settings, task: EvaluationTask, *, seed: int = 0) -> Baseline:
     """Fit a baseline with these settings to all histories before the test; `seed` is the seed of ALS."""
-    histories = task.sequences(task.before_test)
-    interactions = interaction_matrix(histories, len(task.artwork_ids), settings[LEARN_FROM])
+    interactions = interaction_matrix(task.before_test_sequences, len(task.artwork_ids), settings[LEARN_FROM])
     return build_baseline(name, settings, seed).fit(interactions)
 
 
@@ -125,7 +124,7 @@ def measure_baseline(
     search = choose_settings(name, task, seed=seed)
     model = fit_baseline(name, search.settings, task, seed=seed)
     exclude = task.excluded_pairs(with_hidden=True)
-    return measure_ranking(model, task.test_user_rows, targets, exclude=exclude)[0], search
+    return measure_ranking(model, task.test_user_rows, targets, exclude=exclude), search
 
 
 def build_baseline(name: str, settings: Settings, seed: int) -> Baseline:

@@ -96,7 +96,7 @@ class HeldOutSplit:
         if not len(self.tested_users):
             return np.zeros(0)
         exclude = self.seen_pairs[self.tested_users]
-        return measure_ranking(model, self.tested_users, self.targets, exclude=exclude)[0][f"ndcg@{K}"]
+        return measure_ranking(model, self.tested_users, self.targets, exclude=exclude)[f"ndcg@{K}"]
 
     def lists(self, users: Float32Array, artworks: Float32Array) -> Int32Array:
         """The ten best unseen artworks of the listed users, (m, 10), padded with -1."""

@@ -82,7 +82,7 @@ def best_artworks(
 
 def measure_ranking(
     model: Ranker, users: Int64Array, targets: NDArray[np.integer[Any]], *, exclude: Any
-) -> tuple[dict[str, Float64Array], Int32Array]:
+) -> dict[str, Float64Array]:
     """Measure a model on the test artworks by the lists that it gives.
 
     Parameters
@@ -98,11 +98,10 @@ def measure_ranking(
 
     Returns
     -------
-    values, lists
-        As `accuracy_of_lists` returns them, {"ndcg@10": (n,), ...}, and the lists (n, LONGEST_LIST).
+    One value per user: {"ndcg@10": (n,), ...}.
     """
     lists, _ = best_artworks(model, users, LONGEST_LIST, exclude=exclude)
-    return accuracy_of_lists(lists, targets), lists
+    return accuracy_of_lists(lists, targets)
 
 
 def accuracy_of_lists(

@@ -143,9 +143,20 @@ class EvaluationTask:
         users = row_numbers(self.validation[USER_ID], self.user_ids)
         return users, row_numbers(self.validation[ARTWORK_ID], self.artwork_ids)
 
-    def sequences(self, histories: pl.DataFrame) -> Sequences:
-        """Histories as sequences, one for each row of `users`."""
-        return build_sequences(histories, self.user_ids, self.artwork_ids)
+    @cached_property
+    def train_sequences(self) -> Sequences:
+        """`train` as sequences, one for each row of `users`."""
+        return build_sequences(self.train, self.user_ids, self.artwork_ids)
+
+    @cached_property
+    def before_test_sequences(self) -> Sequences:
+        """`before_test` as sequences, one for each row of `users`."""
+        return build_sequences(self.before_test, self.user_ids, self.artwork_ids)
+
+    @cached_property
+    def _seen_pairs(self) -> csr_array:
+        """The artworks that each user has seen before the test, (U, I)."""
+        return seen_matrix(self.before_test_sequences, len(self.artwork_ids))
 
     def excluded_pairs(self, *, with_hidden: bool) -> csr_array:
         """The artworks to leave out of each test user's list: those seen before the test.
@@ -159,9 +170,7 @@ class EvaluationTask:
         -------
         CSR (n, I).
         """
-        seen_pairs = seen_matrix(self.sequences(self.before_test), len(self.artwork_ids))
-        if with_hidden:
-            seen_pairs = csr_array(seen_pairs + self.hidden_pairs)
+        seen_pairs = csr_array(self._seen_pairs + self.hidden_pairs) if with_hidden else self._seen_pairs
         return csr_array(seen_pairs[self.test_user_rows])
 
     @cached_property

@@ -11,16 +11,15 @@ from artrec_core.arrays import Float32Array
 from artrec_core.columns import ARTWORK_ID, DOCUMENT, INTERESTS, USER_ID
 from artrec_core.config import Recipe
 from artrec_core.data.rows import row_numbers
-from artrec_core.evaluation.ablations import FULL, ID_ONLY, NO_INTERESTS, TEXT_ONLY
+from artrec_core.evaluation.ablations import ID_ONLY, NO_INTERESTS
 from artrec_core.evaluation.ranking import VectorModel, held_out_ndcg
 from artrec_core.evaluation.task import EvaluationTask
 from artrec_core.model.distributed.launch import launch
-from artrec_core.model.embeddings import item_vectors, text_lookup, text_vectors, user_vectors
-from artrec_core.model.run import METRICS, MODEL, VECTORS
+from artrec_core.model.embeddings import item_vectors, text_lookup, text_vectors, trained_text_vectors, user_vectors
+from artrec_core.model.run import METRICS, MODEL
 from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
 
-OWN = (ID_ONLY, TEXT_ONLY, FULL)
 _WITHOUT_INTERESTS = (ID_ONLY, NO_INTERESTS)
 
 
@@ -51,10 +50,10 @@ def train_variant(task: EvaluationTask, recipe: Recipe, name: str, folder: Path,
     data.save(folder / "data")
     launch(recipe, folder, base, held_out_ndcg)
     tower = TwoTower.load(folder / MODEL)
-    artworks = item_vectors(tower, task.artwork_ids, _artwork_texts(task, tower, data, folder, name))
+    text = trained_text_vectors(data, folder)
+    artworks = item_vectors(tower, task.artwork_ids, _artwork_texts(task, tower, data, text, name))
     users = task.test_users.join(_users(task, name), on=USER_ID, how="left", maintain_order="left")
-    vectors = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS, mmap_mode="r")
-    lookup = text_lookup(data.texts, vectors)
+    lookup = text_lookup(data.texts, text)
     return VectorModel(name, user_vectors(tower, users, task.before_test, task.artwork_ids, artworks, lookup), artworks)
 
 
@@ -93,9 +92,10 @@ def _users(task: EvaluationTask, name: str) -> pl.DataFrame:
     return task.users.with_columns(no_interests) if name in _WITHOUT_INTERESTS else task.users
 
 
-def _artwork_texts(task: EvaluationTask, tower: TwoTower, data: TrainingData, folder: Path, name: str) -> Float32Array:
-    """Text vectors of all artworks; those of hidden artworks by the tower that was trained without them."""
-    vectors = data.text_vectors if data.text_vectors is not None else np.load(folder / VECTORS)
+def _artwork_texts(
+    task: EvaluationTask, tower: TwoTower, data: TrainingData, vectors: Float32Array, name: str
+) -> Float32Array:
+    """Text vectors of all artworks, from those of `data.texts`; hidden artworks are encoded by the tower."""
     visible = row_numbers(pl.Series(data.artwork_ids, dtype=pl.String), task.artwork_ids)
     texts = np.zeros((len(task.artwork_ids), vectors.shape[1]), np.float32)
     texts[visible] = vectors[: len(visible)]

@@ -1,6 +1,7 @@
 """Vectors that a trained model gives: of documents, artworks and users."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -10,8 +11,10 @@ import torch
 from artrec_core.arrays import Float32Array
 from artrec_core.columns import USER_ID
 from artrec_core.data.people import distinct_interests
+from artrec_core.model.run import VECTORS
 from artrec_core.model.sequences import build_sequences
 from artrec_core.model.text_encoder import encode
+from artrec_core.model.training_data import TrainingData
 from artrec_core.model.two_tower import TwoTower
 from artrec_core.model.user_phase import encode_users
 
@@ -118,6 +121,13 @@ def user_vectors(
     vectors = torch.from_numpy(artworks) if len(artworks) else torch.zeros(1, tower.shape.dim)
     with torch.inference_mode():
         return encode_users(tower, vectors, interests, interest_of, sequences, np.arange(len(user_ids))).numpy()
+
+
+def trained_text_vectors(data: TrainingData, folder: Path) -> Float32Array:
+    """Vectors (texts, text_dim) of `data.texts` after a training: given with the data, or left in the run's folder."""
+    if data.text_vectors is not None:
+        return data.text_vectors
+    return np.asarray(np.load(folder / VECTORS, mmap_mode="r"))
 
 
 def text_lookup(texts: Sequence[str], vectors: Float32Array) -> Callable[[list[str]], Float32Array]:

@@ -16,7 +16,6 @@ from artrec_core.data.people import all_users
 from artrec_core.data.queries import artwork_queries
 from artrec_core.data.rows import row_numbers
 from artrec_core.lake import Lake
-from artrec_core.model.sequences import Sequences, build_sequences
 from artrec_core.model.training_data import TrainingData
 
 
@@ -42,11 +41,6 @@ class TrainingSplit:
     def queries(self) -> list[tuple[str, int]]:
         """Pairs of a text and the row of the artwork that it is a query for."""
         return artwork_queries(self.catalogue)
-
-    @cached_property
-    def before_test(self) -> Sequences:
-        """The histories of all users before the test."""
-        return build_sequences(self.held_out.before_test, self.user_ids, self.artwork_ids)
 
     @cached_property
     def test_users(self) -> Int64Array:

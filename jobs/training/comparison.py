@@ -54,7 +54,7 @@ def _held_out_split(split: TrainingSplit) -> HeldOutSplit:
     task = EvaluationTask.from_split(split)
     popularity = fit_baseline("popularity", choose_settings("popularity", task).settings, task)
     return HeldOutSplit.from_histories(
-        split.before_test, len(split.artwork_ids), split.test_users, split.test_artworks, popularity
+        task.before_test_sequences, len(task.artwork_ids), task.test_user_rows, split.test_artworks, popularity
     )
 
 

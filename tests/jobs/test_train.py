@@ -9,6 +9,7 @@ import torch
 
 from artrec_core.config import Recipe, load
 from artrec_core.errors import ArtrecError, GateFailed
+from artrec_core.evaluation.task import EvaluationTask
 from artrec_core.lake import Lake
 from artrec_core.model.registry import Registry
 from artrec_core.model.training_split import read_training_split
@@ -144,8 +145,8 @@ def test_without_a_holdout_the_workers_get_every_event(recipe: Recipe):
     )
     histories = Lake(recipe.store.lake).read("histories", DAY)
     assert without_holdout.held_out.train.equals(histories)
-    assert len(without_holdout.before_test.artworks) == histories.height
-    assert len(with_holdout.before_test.artworks) < histories.height
+    assert len(EvaluationTask.from_split(without_holdout).before_test_sequences.artworks) == histories.height
+    assert len(EvaluationTask.from_split(with_holdout).before_test_sequences.artworks) < histories.height
 
 
 def test_a_version_whose_files_are_gone_is_trained_again(recipe: Recipe, capsys: pytest.CaptureFixture[str]):

@@ -60,7 +60,7 @@ def test_a_baseline_learns_from_seen_or_from_positive_artworks():
         [("p00", "w00", "like"), ("p00", "w01", "view"), ("p00", "w00", "like"), ("p01", "w02", "view")]
     )]  # fmt: skip
     task, _ = task_of(history(rows))
-    histories = task.sequences(task.before_test)
+    histories = task.before_test_sequences
     assert np.argwhere(interaction_matrix(histories, 24, "positive").toarray()).tolist() == [[0, 0]]
     seen = interaction_matrix(histories, 24, "seen")
     assert np.argwhere(seen.toarray()).tolist() == [[0, 0], [0, 1], [1, 2]]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from artrec_core.config import Recipe, load
-from artrec_core.evaluation.ablations import variant
-from artrec_core.evaluation.variants import OWN, train_variant, training_data
+from artrec_core.evaluation.ablations import OWN_MODELS, variant
+from artrec_core.evaluation.variants import train_variant, training_data
 from artrec_core.model.run import MODEL
 from artrec_core.model.two_tower import WEIGHTS, TwoTower
 from tests.artrec_core.model.worlds import tiny_model
@@ -27,7 +27,7 @@ def recipe() -> Recipe:
     return load(ROOT / "infra" / "recipes" / "demo.toml", overrides)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", OWN_MODELS)
 def test_weights_do_not_depend_on_the_test_artworks(name: str, recipe: Recipe, base: Path, tmp_path: Path):
     weights, models = [], []
     for histories in (tribes(), with_other_tests(tribes())):
