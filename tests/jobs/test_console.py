@@ -1,14 +1,9 @@
 """The console: a log is wide, a terminal keeps its own width; and the name of the user at the shell."""
 
-import os
-import pty
-import subprocess
-import sys
-
 import pytest
 
 from jobs.console import LOG_WIDTH, make_console, shell_user
-from tests.conftest import ROOT
+from tests.terminal import run_on_terminal
 
 
 @pytest.mark.parametrize(("width", "lines"), [(LOG_WIDTH, 1), (40, 4)])
@@ -19,17 +14,8 @@ def test_a_log_is_as_wide_as_the_command_asks(width: int, lines: int, capsys: py
 
 def test_a_terminal_keeps_its_own_width() -> None:
     code = "from jobs.console import make_console\nmake_console().print('x' * 100)"
-    ours, theirs = pty.openpty()
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "50"}
-    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=theirs):
-        os.close(theirs)
-        output = b""
-        try:
-            while chunk := os.read(ours, 4096):
-                output += chunk
-        except OSError:  # the other end was closed
-            os.close(ours)
-    assert output.decode().splitlines() == ["x" * 50] * 2
+    output, _ = run_on_terminal(code, "stdout", columns=50)
+    assert output.splitlines() == ["x" * 50] * 2
 
 
 def test_the_user_is_named_as_the_registry_names_a_user_at_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,12 @@
 """Progress: a bar in a terminal, plain log lines elsewhere."""
 
 import logging
-import os
-import pty
-import subprocess
-import sys
 
 import pytest
 
 from jobs import progress as module
 from jobs.progress import Stage, progress, stages, time_left
-from tests.conftest import ROOT
+from tests.terminal import run_on_terminal
 
 
 @pytest.mark.parametrize(("total", "line"), [(1200, "embed: 1,000 of 1,200"), (None, "embed: 1,000")])
@@ -62,19 +58,8 @@ def test_a_terminal_has_a_bar_and_the_last_line_of_each_stage() -> None:
     code += "with stages('train') as show:\n"
     code += "    show([Stage('text', 1, 2, 'text tower step 1 of 2')])\n    import time; time.sleep(0.3)\n"
     code += "    show([Stage('text', 2, 2, 'text tower step 2 of 2'), Stage('user', 3, 3, 'user tower epoch 3 of 3')])"
-    ours, theirs = pty.openpty()
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=theirs, stdout=subprocess.PIPE) as run:
-        os.close(theirs)
-        output = b""
-        try:
-            while chunk := os.read(ours, 4096):
-                output += chunk
-        except OSError:  # the other end was closed
-            os.close(ours)
-        assert run.stdout is not None
-        assert run.stdout.read() == b""
-    text = output.decode()
+    text, printed = run_on_terminal(code, "stderr", columns=100)
+    assert printed == b""
     assert "train: text tower step 1 of 2" in text
     assert "\u2501" in text
     for last in ("train: text tower step 2 of 2\r\n", "train: user tower epoch 3 of 3\r\n"):

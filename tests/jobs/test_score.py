@@ -12,7 +12,8 @@ from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake
 from jobs.score import STEP, TABLES
 from jobs.step import run_step
-from tests.jobs.scored_world import DAY, NOON, lists, recipe_in, scored, write_world
+from tests.artrec_core.recs.scoring_worlds import DAY, NOON, lists
+from tests.jobs.scored_world import recipe_in, scored, write_world
 
 
 def test_every_user_has_a_list_with_reasons(tmp_path: Path) -> None:

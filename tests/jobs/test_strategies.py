@@ -16,7 +16,8 @@ from artrec_core.lake import Lake
 from artrec_core.warehouse import open_warehouse
 from jobs import publish, score
 from jobs.step import run_step
-from tests.jobs.scored_world import DAY, WORKS, lists, recipe_in, scored, write_world
+from tests.artrec_core.recs.scoring_worlds import ARTWORK_VECTORS, DAY, lists
+from tests.jobs.scored_world import recipe_in, scored, write_world
 
 SCORE = {"k": 3, "similar_k": 2, "audience_k": 2, "popular_k": 2}
 PLAIN = {"ann": ["a2", "a3", "b3"], "bob": ["b2", "a3", "a2"], "cleo": ["b1", "b2", "b3"], "dan": ["a1", "b1", "a2"]}
@@ -35,7 +36,7 @@ def with_facets(lake: Lake, **facets: list[Any]) -> None:
     """Write the world with more columns in its catalogue, given in order of a1, a2, a3, b1, b2, b3."""
     write_world(lake)
     catalogue = lake.read("catalogue", DAY).drop(facets.keys())
-    more = pl.DataFrame({"artwork_id": list(WORKS), **facets}, strict=False)
+    more = pl.DataFrame({"artwork_id": list(ARTWORK_VECTORS), **facets}, strict=False)
     rewrite(lake, "catalogue", catalogue.join(more, on="artwork_id"))
 
 

@@ -96,6 +96,6 @@ def test_byte_lines_keep_their_ends_and_text_lines_lose_the_mark_of_their_encodi
 def test_a_damaged_file_is_an_error_that_names_the_source(tmp_path: Path) -> None:
     path = tmp_path / "cut.jsonl.gz"
     path.write_bytes(gzip.compress(b"null\n" * 1000)[:20])
-    for read in (read_byte_lines, read_text_lines, read_records):
+    for read_file in (read_byte_lines, read_text_lines, read_records):
         with pytest.raises(MissingInput, match=r"^app: .*cut.jsonl.gz is cut off or damaged .*; fetch it again"):
-            list(read("app", str(path)))
+            list(read_file("app", str(path)))

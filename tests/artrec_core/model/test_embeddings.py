@@ -69,12 +69,12 @@ def test_blocks_do_not_change_artwork_vectors(tower: TwoTower, artworks: Float32
 def test_user_vectors_have_the_order_of_the_users_and_read_their_own_histories_only(
     tower: TwoTower, artworks: Float32Array
 ):
-    both = user_vectors(tower, people(("a", None), ("b", None)), EVENTS, ARTWORKS, artworks)
+    vectors = user_vectors(tower, people(("a", None), ("b", None)), EVENTS, ARTWORKS, artworks)
     swapped = user_vectors(tower, people(("b", None), ("a", None)), EVENTS, ARTWORKS, artworks)
-    assert np.allclose(both, swapped[::-1], atol=1e-6)
-    assert not np.allclose(both[0], both[1], atol=1e-4)
+    assert np.allclose(vectors, swapped[::-1], atol=1e-6)
+    assert not np.allclose(vectors[0], vectors[1], atol=1e-4)
     own_events = EVENTS.filter(pl.col("user_id") == "a")
-    assert np.allclose(user_vectors(tower, people(("a", None)), own_events, ARTWORKS, artworks), both[:1], atol=1e-6)
+    assert np.allclose(user_vectors(tower, people(("a", None)), own_events, ARTWORKS, artworks), vectors[:1], atol=1e-6)
     assert user_vectors(tower, people(), EVENTS, ARTWORKS, artworks).shape == (0, 8)
 
 
@@ -93,9 +93,9 @@ def test_known_vectors_of_interests_are_not_encoded_again(tower: TwoTower, artwo
         requested.append(texts)
         return text_vectors(tower, texts)
 
-    given = user_vectors(tower, users, NO_EVENTS, ARTWORKS, artworks, text_of)
+    vectors = user_vectors(tower, users, NO_EVENTS, ARTWORKS, artworks, text_of)
     assert [sorted(texts) for texts in requested] == [["blue boat", "red horse"]]
-    assert np.allclose(given, user_vectors(tower, users, NO_EVENTS, ARTWORKS, artworks), atol=1e-6)
+    assert np.allclose(vectors, user_vectors(tower, users, NO_EVENTS, ARTWORKS, artworks), atol=1e-6)
 
 
 def test_an_empty_catalogue_leaves_the_interests(tower: TwoTower):

@@ -88,9 +88,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: 
         folder = tmp_path / f"{number}"
         folder.mkdir()
         towers.append(train(folder, KnownMetrics(0.2, 0.1, 0.1), TRAIN.model_copy(update={"seed": seed})))
-    first, again, other = (artwork_vectors(tower) for tower in towers)
-    assert np.array_equal(first, again)
-    assert not np.allclose(first, other, atol=1e-3)
+    first_vectors, repeated_vectors, other_seed_vectors = (artwork_vectors(tower) for tower in towers)
+    assert np.array_equal(first_vectors, repeated_vectors)
+    assert not np.allclose(first_vectors, other_seed_vectors, atol=1e-3)
 
 
 def test_validation_without_users_is_zero_and_trains_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

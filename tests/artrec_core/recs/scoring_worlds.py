@@ -101,6 +101,11 @@ def scoring_data(**changes: Any) -> ScoringData:
     return ScoringData(tables(**changes))
 
 
+def lists(rows: pl.DataFrame, key: str, value: str) -> dict[str, list[str]]:
+    """The values of each key, in the order of the rows."""
+    return {name: part[value].to_list() for (name,), part in rows.group_by(key, maintain_order=True)}
+
+
 def crowd(user_count: int = 40, artwork_count: int = 60, seed: int = 0) -> ScoringData:
     """Random users and artworks of six creators and three sources; every third user has no history."""
     rng = np.random.default_rng(seed)

@@ -7,7 +7,8 @@ from artrec_core.config import Recipe
 from jobs.pages.strategy_changes import ShareChange, strategy_changes
 from jobs.report import STEP
 from jobs.step import Night, run_step
-from tests.jobs.scored_world import DAY, recipe_in, scored, write_world
+from tests.artrec_core.recs.scoring_worlds import DAY
+from tests.jobs.scored_world import recipe_in, scored, write_world
 from tests.jobs.test_report import text_of
 
 CHANGE = {

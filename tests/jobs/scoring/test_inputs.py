@@ -8,7 +8,8 @@ from artrec_core.errors import ArtrecError
 from artrec_core.lake import Lake
 from jobs.scoring.inputs import block_digests, check_one_run
 from jobs.step import Night
-from tests.jobs.scored_world import DAY, recipe_in, write_world
+from tests.artrec_core.recs.scoring_worlds import DAY
+from tests.jobs.scored_world import recipe_in, write_world
 
 TABLES = ("item_vectors", "user_vectors")
 

@@ -10,7 +10,8 @@ from artrec_core.recs.tables.scored_tables import ScoredTables
 from jobs.score import INPUTS
 from jobs.scoring.shards import LocalShardMaker, cut_shards
 from jobs.step import Night
-from tests.jobs.scored_world import DAY, recipe_in, write_world
+from tests.artrec_core.recs.scoring_worlds import DAY
+from tests.jobs.scored_world import recipe_in, write_world
 
 
 @pytest.mark.parametrize(

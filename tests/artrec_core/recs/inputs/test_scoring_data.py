@@ -121,17 +121,17 @@ def of_users(table: pl.DataFrame, user_ids: list[str]) -> pl.DataFrame:
 @settings(max_examples=30, deadline=None)
 @given(user_ids=st.lists(st.sampled_from(USER_IDS), unique=True), is_shared=st.booleans())
 def test_some_users_have_the_rows_they_have_among_all(user_ids: list[str], is_shared: bool) -> None:
-    whole = scoring_data()
+    all_data = scoring_data()
     # What is computed for all users must not stay for some of them.
-    arrays = {name: getattr(whole, name) for name in ("user_vectors", "simulated", "text_interests", "has_evidence")}
-    pairs = {name: getattr(whole, name).toarray() for name in ("seen_pairs", "positive_pairs")}
+    arrays = {name: getattr(all_data, name) for name in ("user_vectors", "simulated", "text_interests", "has_evidence")}
+    pairs = {name: getattr(all_data, name).toarray() for name in ("seen_pairs", "positive_pairs")}
     rows = [row for row, user_id in enumerate(USER_IDS) if user_id in user_ids]
-    source = whole.without_users() if is_shared else whole
+    source = all_data.without_users() if is_shared else all_data
     part = source.with_users(
-        of_users(whole.tables.people, user_ids),
-        of_users(whole.tables.histories, user_ids),
-        of_users(whole.tables.user_vectors, user_ids),
-        whole.tables.interest_vectors,
+        of_users(all_data.tables.people, user_ids),
+        of_users(all_data.tables.histories, user_ids),
+        of_users(all_data.tables.user_vectors, user_ids),
+        all_data.tables.interest_vectors,
     )
     assert part.user_ids.to_list() == sorted(user_ids)
     for name, array in arrays.items():
@@ -139,24 +139,24 @@ def test_some_users_have_the_rows_they_have_among_all(user_ids: list[str], is_sh
     for name, matrix in pairs.items():
         np.testing.assert_array_equal(getattr(part, name).toarray(), matrix[rows], err_msg=name)
     lists = np.tile(np.arange(6, dtype=np.int32), (len(rows), 1))
-    expected = [list(whole.reasons.rows(row, lists[:1], np.ones(1, bool))) for row in rows]
+    expected = [list(all_data.reasons.rows(row, lists[:1], np.ones(1, bool))) for row in rows]
     assert list(part.reasons.rows(0, lists, np.ones(len(rows), bool))) == [
         reason for user in expected for reason in user
     ]
     # Artworks keep their popularity among all users.
-    assert part.users_per_artwork.tolist() == whole.users_per_artwork.tolist()
+    assert part.users_per_artwork.tolist() == all_data.users_per_artwork.tolist()
     assert part.day == DAY
 
 
 def test_what_depends_on_artworks_alone_is_shared_and_not_computed_again() -> None:
-    whole = scoring_data()
-    shared = whole.without_users()
+    all_data = scoring_data()
+    shared = all_data.without_users()
     assert shared.shape == (0, 6)
     assert shared.tables.item_vectors.height == 0
     assert shared.tables.text_vectors is not None
     assert shared.tables.text_vectors.height == 1
-    part = shared.with_users(users("cleo"), whole.tables.histories.clear(), whole.tables.user_vectors.clear())
+    part = shared.with_users(users("cleo"), all_data.tables.histories.clear(), all_data.tables.user_vectors.clear())
     for name in ("item_vectors", "text_items", "unit_items"):
-        assert getattr(part, name) is getattr(whole, name)
+        assert getattr(part, name) is getattr(all_data, name)
     # The data of all users is unchanged.
-    assert whole.shape == (4, 6)
+    assert all_data.shape == (4, 6)

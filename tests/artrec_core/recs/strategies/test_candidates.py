@@ -105,12 +105,12 @@ subsets = st.sets(st.integers(0, 7))
 @given(score_rows=st.lists(rows_of_scores, min_size=1, max_size=3), data=st.data())
 def test_a_merge_is_the_union_sorted_by_score_and_row(score_rows: list[list[int]], data: st.DataObject) -> None:
     def draw_side() -> tuple[np.ndarray, np.ndarray, list[set[int]]]:
-        chosen = [data.draw(subsets) for _ in score_rows]
-        ids, values = np.full((len(chosen), 8), -1, np.int32), np.full((len(chosen), 8), NONE, np.float32)
-        for row, artworks in enumerate(chosen):
+        artwork_sets = [data.draw(subsets) for _ in score_rows]
+        ids, values = np.full((len(artwork_sets), 8), -1, np.int32), np.full((len(artwork_sets), 8), NONE, np.float32)
+        for row, artworks in enumerate(artwork_sets):
             best = sorted(artworks, key=lambda artwork: (-score_rows[row][artwork], artwork))
             ids[row, : len(best)], values[row, : len(best)] = best, [score_rows[row][artwork] for artwork in best]
-        return ids, values, chosen
+        return ids, values, artwork_sets
 
     (ids, values, first), (more_ids, more_values, second) = draw_side(), draw_side()
     merged = Candidates(ids, values).merge(more_ids, more_values)

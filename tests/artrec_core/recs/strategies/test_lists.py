@@ -207,13 +207,13 @@ def test_a_list_does_not_depend_on_the_users_beside_it(
 ) -> None:
     data = crowd(15, 40, seed)
     builder = list_builder(data, k=5, candidates=candidates, **{name: CONSTRAINED[name] for name in names})
-    whole = builder.build(np.arange(15))
+    all_lists = builder.build(np.arange(15))
     limits = [0, *sorted(cuts), 15]
     parts = [builder.build(np.arange(begin, end)) for begin, end in pairwise(limits)]
-    np.testing.assert_array_equal(np.vstack([part.ids for part in parts]), whole.ids)
-    np.testing.assert_array_equal(np.vstack([part.scores for part in parts]), whole.scores)
-    for name in {name for part in parts for name in part.relaxed_counts} | whole.relaxed_counts.keys():
-        assert sum(part.relaxed_counts.get(name, 0) for part in parts) == whole.relaxed_counts.get(name, 0)
+    np.testing.assert_array_equal(np.vstack([part.ids for part in parts]), all_lists.ids)
+    np.testing.assert_array_equal(np.vstack([part.scores for part in parts]), all_lists.scores)
+    for name in {name for part in parts for name in part.relaxed_counts} | all_lists.relaxed_counts.keys():
+        assert sum(part.relaxed_counts.get(name, 0) for part in parts) == all_lists.relaxed_counts.get(name, 0)
 
 
 def test_a_builder_for_other_users_shares_what_depends_on_artworks() -> None:

@@ -20,6 +20,7 @@ from tests.artrec_core.recs.scoring_worlds import (
     USER_VECTORS,
     crowd,
     history,
+    lists,
     scoring_data,
 )
 
@@ -32,10 +33,6 @@ def scored_tables(
     sizes = {"k": 3, "similar_k": 2, "audience_k": 2, "popular_k": 2, "threads": 1}
     options = [Strategy(**strategy) for strategy in strategies or [{"name": "main"}]]
     return ScoredTables(data or scoring_data(), options, default, Score(**(sizes | score)))
-
-
-def lists(rows: pl.DataFrame, key: str, value: str) -> dict[str, list[str]]:
-    return {name: part[value].to_list() for (name,), part in rows.group_by(key, maintain_order=True)}
 
 
 def whole(tables: ScoredTables, table: str) -> pl.DataFrame:
