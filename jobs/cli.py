@@ -1,6 +1,7 @@
 """The command `artrec`: every step is a subcommand, and so is every tool."""
 
 import importlib
+import sys
 
 import typer
 
@@ -16,6 +17,13 @@ app = typer.Typer(
     "[bold]artrec nightly --config infra/recipes/demo.toml --date 2026-03-30[/bold].",
 )
 
+
+@app.callback()
+def _keep_command_names() -> None:
+    # Without a callback, Typer drops the name of a command that is alone.
+    pass
+
+
 # Panel of the help -> the modules of jobs/ whose commands it shows, in their order.
 PANELS = {
     "A whole night": ("nightly",),
@@ -26,15 +34,16 @@ PANELS = {
 
 
 def main() -> None:
-    """Add the commands of all modules in PANELS and run the command line."""
-    for panel, names in PANELS.items():
-        for name in names:
-            module = importlib.import_module(f"jobs.{name}")
-            if hasattr(module, "APP"):  # a command with subcommands
-                app.add_typer(module.APP, name=name, rich_help_panel=panel)
-                continue
-            command = module.command if hasattr(module, "command") else step_command(module.STEP)
-            app.command(name, rich_help_panel=panel)(command)
+    """Run the command line. It imports the module of the command that was asked for, or for a list all in PANELS."""
+    commands = [(panel, name) for panel, names in PANELS.items() for name in names]
+    requested = [(panel, name) for panel, name in commands if [name] == sys.argv[1:2]]
+    for panel, name in requested or commands:
+        module = importlib.import_module(f"jobs.{name}")
+        if hasattr(module, "APP"):  # a command with subcommands
+            app.add_typer(module.APP, name=name, rich_help_panel=panel)
+            continue
+        command = module.command if hasattr(module, "command") else step_command(module.STEP)
+        app.command(name, rich_help_panel=panel)(command)
     run_command(app, "artrec")
 
 

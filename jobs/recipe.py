@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-import tomlkit
 import typer
 
 from artrec_core.config import Recipe, load
@@ -56,6 +55,8 @@ def markdown_page() -> str:
 
 def as_toml(recipe: Recipe) -> str:
     """The recipe with all its defaults as TOML; keys without a value are left out, passwords are hidden."""
+    import tomlkit  # here, so that `artrec --help` does not load it
+
     return tomlkit.dumps(_redact(recipe.model_dump(mode="json", exclude_none=True)))
 
 

@@ -4,7 +4,6 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
-from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 # The name of the template, and of the note that holds the page of a night.
@@ -28,6 +27,9 @@ def render(template: str, **values: Any) -> str:
     jinja2.UndefinedError
         The template uses a name that is not among the values.
     """
+    # Here, so that `artrec --help` does not load it.
+    from jinja2 import DictLoader, Environment, StrictUndefined
+
     folder = files(__name__)
     environment = Environment(
         loader=DictLoader({template: folder.joinpath(template).read_text(encoding="utf-8")}),
