@@ -94,7 +94,7 @@ except ValueError:
 print(json.dumps({"date": day, "recipe": recipe}))
 ' "$day" "$recipe")
     quiet
-    # Airflow keeps one run for each DAG and date. A second run that starts would delete the first one while it works.
+    # Two runs of a DAG and date would do the same work, and use one file for their databases.
     hold_lock "$dag-$day" "$dag $day: another run of this DAG and date is active; waiting for it"
     migrate
     exec python -m dags.artrec_dags.terminal test "$dag" "$day" "$conf"

@@ -3,11 +3,15 @@
 `python -m dags.artrec_dags.terminal test DAG DATE CONF`, or `standalone`.
 """
 
+import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 from artrec_core.processes import child_process, exit_on_signals
 
@@ -28,18 +32,45 @@ def drop_tracebacks(lines: Iterable[str]) -> Iterator[str]:
             yield line
 
 
+@contextmanager
+def own_database(dag: str, day: str) -> Iterator[dict[str, str]]:
+    """The environment of a run with a copy of Airflow's database, which is removed at the end.
+
+    Runs that start at once in a shared database would all insert the DAGs, and all but one would fail.
+    """
+    home = Path(os.environ["AIRFLOW_HOME"])
+    database = home / f".{dag}-{day}.db"
+    remove_database(database)
+    with closing(sqlite3.connect(home / "airflow.db")) as shared, closing(sqlite3.connect(database)) as copy:
+        shared.backup(copy)
+    try:
+        yield {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}"}
+    finally:
+        remove_database(database)
+
+
+def remove_database(database: Path) -> None:
+    """Remove a SQLite file with the journals beside it."""
+    for file in database.parent.glob(f"{database.name}*"):
+        file.unlink(missing_ok=True)
+
+
 def run_test(dag: str, day: str, conf: str) -> None:
     """Run a DAG once and show the lines of its jobs; exits with status 1 if the run fails."""
     started = time.monotonic()
     # In a process group of its own, Airflow does not get Ctrl-C. This process gets it and ends Airflow.
-    with child_process(
-        ["airflow", "dags", "test", dag, day, "--conf", conf],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        process_group=0,
-    ) as airflow:
+    with (
+        own_database(dag, day) as environment,
+        child_process(
+            ["airflow", "dags", "test", dag, day, "--conf", conf],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            process_group=0,
+        ) as airflow,
+    ):
         assert airflow.stdout is not None
         for line in drop_tracebacks(airflow.stdout):
             print(line, end="", flush=True)

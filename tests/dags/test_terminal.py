@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -22,7 +24,11 @@ def start(folder: Path, command: list[str], airflow: str) -> "subprocess.Popen[s
     program = folder / "airflow"
     program.write_text(f"#!/bin/bash\n{airflow}\n")
     program.chmod(0o755)
-    environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "AIRFLOW_HOME": str(folder),
+    }
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -51,6 +57,19 @@ def test_of_a_failed_task_s_traceback_the_last_line_is_shown() -> None:
     lines = ["one\n", "Task failed with exception\n", "Traceback (most recent call last):\n", '  File "a.py"\n']
     lines += ["    raise it\n", "JobFailed: no catalogue\n", "  two\n"]
     assert list(drop_tracebacks(lines)) == ["one\n", "JobFailed: no catalogue\n", "  two\n"]
+
+
+def test_a_run_has_a_database_of_its_own_and_removes_it(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "airflow.db")) as database:
+        database.execute("CREATE TABLE dag (dag_id)")
+    write = "import os, sqlite3; print(sqlite3.connect(os.environ['AIRFLOW__DATABASE__SQL_ALCHEMY_CONN'][10:])"
+    write += ".execute('INSERT INTO dag VALUES (1) RETURNING dag_id').fetchall())"
+    process = start(tmp_path, RUN, f'{sys.executable} -c "{write}"')
+    output, _ = process.communicate()
+    assert output.startswith("[(1,)]\n"), output
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["airflow", "airflow.db"]
+    with closing(sqlite3.connect(tmp_path / "airflow.db")) as database:
+        assert database.execute("SELECT count(*) FROM dag").fetchall() == [(0,)]
 
 
 def test_each_line_is_shown_when_it_is_printed(tmp_path: Path) -> None:
