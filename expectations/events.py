@@ -63,7 +63,7 @@ def event_rules(rules: Rules, day: str) -> list[Rule]:
         Rule("has_event_id", NotNull(EVENT_ID), "An event has an id.", reason_text("there is no event id")),
         Rule("has_user_id", NotNull(USER_ID), "An event has a visitor.", reason_text("there is no user id")),
         Rule(
-            "person_is_plausible",
+            "events_per_day_are_plausible",
             Within(BUSIEST_DAY, high=rules.max_events_per_user_day),
             f"A visitor has at most {rules.max_events_per_user_day:,} events a day."
             " All events of a visitor with more are quarantined.",

@@ -21,7 +21,7 @@ KNOWN_ARTWORKS = pl.Series("artwork_id", ["museum:1", "museum:2"])
 ROW_MUTATIONS: dict[str, tuple[Row, str]] = {
     "has_event_id": ({"event_id": None}, "no event id"),
     "has_user_id": ({"user_id": "  "}, "no user id"),
-    "person_is_plausible": ({}, ""),  # needs a user with many events: see below
+    "events_per_day_are_plausible": ({}, ""),  # needs a user with many events: see below
     "kind_is_known": ({"kind": "stare"}, "the kind is stare"),
     "has_artwork_id": ({"artwork_id": None}, "no artwork id"),
     "has_time": ({"occurred_at": None}, "no time"),
@@ -57,7 +57,7 @@ def test_every_row_rule_has_a_mutation() -> None:
     assert list(ROW_MUTATIONS) == ALL_ROW_RULES
 
 
-@pytest.mark.parametrize("rule", sorted(set(ALL_ROW_RULES) - {"person_is_plausible"}))
+@pytest.mark.parametrize("rule", sorted(set(ALL_ROW_RULES) - {"events_per_day_are_plausible"}))
 def test_a_mutation_breaks_exactly_its_row_rule(rule: str) -> None:
     change, reason = ROW_MUTATIONS[rule]
     checked = check(world(**change))
@@ -77,7 +77,7 @@ def test_all_events_of_a_bot_are_quarantined() -> None:
     a_week_before = datetime(2026, 3, 23, 12, tzinfo=UTC)
     rows = [*world(), *bot(100, 21), event(200, user_id="bot", occurred_at=a_week_before, value=None)]
     checked = check(rows, STRICT.model_copy(update={"max_quarantine_share": 0.5}))
-    assert row_rules_broken(checked) == ["person_is_plausible"]
+    assert row_rules_broken(checked) == ["events_per_day_are_plausible"]
     assert checked.quarantine.get_column(LINE).to_list() == [*range(100, 121), 200]
     assert checked.quarantine.get_column("reason")[0] == "bot had 21 events in one day"
     assert checked.failed_rules == []
@@ -97,7 +97,7 @@ def test_a_file_sent_twice_makes_no_bot() -> None:
 def test_a_bot_is_found_across_sources() -> None:
     rows = [*world(), *bot(100, 15), *({**row, SOURCE: "shop"} for row in bot(200, 15))]
     checked = check(rows, STRICT.model_copy(update={"max_quarantine_share": 0.5}))
-    assert checked.verdict().quarantined == {"person_is_plausible": 30}
+    assert checked.verdict().quarantined == {"events_per_day_are_plausible": 30}
 
 
 def test_the_same_event_id_in_two_sources_is_two_events() -> None:
