@@ -260,7 +260,7 @@ def _blocked_artworks(night: Night, catalogue: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(frames).unique()
 
 
-def stands(night: Night) -> bool:
+def outputs_exist(night: Night) -> bool:
     """Whether the latest entry of this night in the warehouse is the publication that this step made."""
     manifest = night.step_manifest(STEP.name)
     entries = open_warehouse(night.recipe.store.warehouse).publications().filter(pl.col(RUN_DATE) == night.day)
@@ -277,7 +277,7 @@ STEP = Step(
     inputs=inputs,
     settings=settings,
     run=run,
-    stands=stands,
+    outputs_exist=outputs_exist,
     notes=(AUDIT_NOTE,),
 )
 

@@ -47,7 +47,7 @@ def settings(recipe: Recipe) -> list[Any]:
     ]
 
 
-def stands(night: Night) -> bool:
+def outputs_exist(night: Night) -> bool:
     """Whether every table that the recipe asks for was made from the same inputs and is complete."""
     requested_tables = [*TABLES, *([ALL_PAIRS] if night.recipe.score.keep_all_pairs else [])]
     return all(night.lake.is_up_to_date(table, night.day, night.fingerprint) for table in requested_tables)
@@ -219,7 +219,7 @@ STEP = Step(
     inputs=inputs,
     settings=settings,
     run=run,
-    stands=stands,
+    outputs_exist=outputs_exist,
 )
 
 if __name__ == "__main__":

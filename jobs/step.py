@@ -146,7 +146,7 @@ class Step:
     inputs : the digests of its inputs by name; raises `MissingPartition` if an input is missing
     settings : the parts of the recipe that the step depends on
     run : does the work and returns its figures
-    stands : whether the output of the same fingerprint is still there; by default, whether every table of `outputs` is
+    outputs_exist : whether the output of the same fingerprint is still there; by default, whether every table of `outputs` is
     notes : the files that the step writes beside the tables
     """
 
@@ -156,7 +156,7 @@ class Step:
     inputs: Callable[[Night], dict[str, str]]
     settings: Callable[[Recipe], Any]
     run: Callable[[Night], Figures]
-    stands: Callable[[Night], bool] | None = None
+    outputs_exist: Callable[[Night], bool] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -227,8 +227,8 @@ def night_of(step: Step, recipe: Recipe, day: str) -> Night:
 def _stands(step: Step, night: Night) -> bool:
     if any(night.lake.read_note(note, night.day) is None for note in step.notes):
         return False
-    if step.stands is not None:
-        return step.stands(night)
+    if step.outputs_exist is not None:
+        return step.outputs_exist(night)
     return all(night.lake.is_up_to_date(table, night.day, night.fingerprint) for table in step.outputs)
 
 
