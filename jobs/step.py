@@ -194,7 +194,7 @@ def run_step(step: Step, recipe: Recipe, day: str) -> StepManifest:
 def _run_alone(step: Step, recipe: Recipe, day: str) -> StepManifest:
     night = night_of(step, recipe, day)
     earlier = night.step_manifest(step.name)
-    if earlier is not None and earlier.fingerprint == night.fingerprint and _stands(step, night):
+    if earlier is not None and earlier.fingerprint == night.fingerprint and _outputs_exist(step, night):
         print(f"{step.name} {day}: unchanged since it last ran; nothing to do", flush=True)
         unchanged = earlier.model_copy(update={"unchanged": True})
         night.lake.write_note(f"{step.name}.json", day, unchanged.model_dump_json(indent=1).encode())
@@ -224,7 +224,7 @@ def night_of(step: Step, recipe: Recipe, day: str) -> Night:
     return night
 
 
-def _stands(step: Step, night: Night) -> bool:
+def _outputs_exist(step: Step, night: Night) -> bool:
     if any(night.lake.read_note(note, night.day) is None for note in step.notes):
         return False
     if step.outputs_exist is not None:
