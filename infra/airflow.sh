@@ -64,9 +64,9 @@ migrate() {
         echo "setting up Airflow $version in $AIRFLOW_HOME (once)"
         rm -f "$building" "$building"-*
         [ ! -f "$database" ] || python -c '
-import sqlite3, sys
-old, new = map(sqlite3.connect, sys.argv[1:])
-old.backup(new)' "$database" "$building"
+import sys
+from artrec_core.sqlite_files import copy_database
+copy_database(*sys.argv[1:])' "$database" "$building"
         AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite:///$building" airflow db migrate >"$AIRFLOW_HOME/migrate.log" 2>&1 ||
             { cat "$AIRFLOW_HOME/migrate.log" >&2; exit 1; }
         mv "$building" "$database"

@@ -17,12 +17,11 @@ from typing import Any
 from artrec_core.errors import ArtrecError
 from artrec_core.files import write_atomically
 from artrec_core.locks import hold_lock
+from artrec_core.sqlite_files import copy_database, remove_companions
 
 _SQLITE = "sqlite:///"
 # How long to wait for another process that writes to the file; MLflow waits as long.
 PATIENCE_SECONDS = 20.0
-# Files that SQLite keeps beside a database while it writes. Beside another database, SQLite would apply them to that one.
-_COMPANIONS = ("-journal", "-wal", "-shm")
 # MLflow's error codes that are answers. Any other code means that the store does not work.
 _ANSWERS = {"RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE", "INVALID_STATE"}
 _ACCESS = "give this user write access to the file and its folder, or set store.mlflow to another place"
@@ -178,11 +177,9 @@ def _migrate_atomically(path: Path) -> None:
     """Replace a database by one with the current tables and the old content; the caller holds the lock."""
     with write_atomically(path, alone=True) as building:
         if path.exists():
-            with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(building)) as copy:
-                old.backup(copy)
+            copy_database(path, building)
         else:
-            for ending in _COMPANIONS:  # of a database that was deleted
-                path.with_name(path.name + ending).unlink(missing_ok=True)
+            remove_companions(path)
         _migrate(f"{_SQLITE}{building}")
 
 

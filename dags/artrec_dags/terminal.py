@@ -5,15 +5,15 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from artrec_core.processes import child_process, exit_on_signals
+from artrec_core.sqlite_files import copy_database, remove_database
 
 FAILED = "Task failed with exception"
 
@@ -41,18 +41,11 @@ def own_database(dag: str, day: str) -> Iterator[dict[str, str]]:
     home = Path(os.environ["AIRFLOW_HOME"])
     database = home / f".{dag}-{day}.db"
     remove_database(database)
-    with closing(sqlite3.connect(home / "airflow.db")) as shared, closing(sqlite3.connect(database)) as copy:
-        shared.backup(copy)
+    copy_database(home / "airflow.db", database)
     try:
         yield {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}"}
     finally:
         remove_database(database)
-
-
-def remove_database(database: Path) -> None:
-    """Remove a SQLite file with the journals beside it."""
-    for file in database.parent.glob(f"{database.name}*"):
-        file.unlink(missing_ok=True)
 
 
 def run_test(dag: str, day: str, conf: str) -> None:
