@@ -28,7 +28,6 @@ from jobs.evaluation.task import base_vectors
 from jobs.step import ConfigOption, DateOption, Night, SetOption, code_version, run_command
 from jobs.steps import find_step
 from jobs.training.stages import show_stages
-from jobs.tuning import recipe as recipe_file
 from jobs.tuning.records import Trial, rank_trials
 from jobs.tuning.trial import DATA, text_file, text_folder, text_vectors
 
@@ -59,6 +58,8 @@ def command(
     """
     search_overrides = [f"tune.trials={trials}"] if trials is not None else []
     search_overrides += [f'tune.search="{search}"'] if search is not None else []
+    from jobs.tuning import recipe as recipe_file  # here, so that `artrec --help` does not load tomlkit
+
     recipe, day = load(config, [*overrides, *search_overrides]), parse_day(date)
     result = run_search(recipe, day)
     _print_trials(result, day)

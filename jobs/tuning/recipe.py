@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import tomlkit
+
 from artrec_core.config import apply_override, load
 from artrec_core.errors import ArtrecError
 from artrec_core.files import write_atomically
@@ -32,8 +34,6 @@ def write(config: str, overrides: list[str], values: Values, out: Path, opening:
     ArtrecError
         If the file, read back, is not the recipe that was tried.
     """
-    import tomlkit  # here, so that `artrec --help` does not load it
-
     old_recipe = load(config, overrides)
     document: Any = tomlkit.parse(Path(config).read_text(encoding="utf-8"))
     secret_overrides = [override for override in overrides if redact(override) != override]
@@ -55,8 +55,6 @@ def write(config: str, overrides: list[str], values: Values, out: Path, opening:
 def _set_value(document: Any, key: str, value: Any, old_value: Any) -> None:
     section, _, name = key.partition(".")
     if section not in document:
-        import tomlkit
-
         document.add(tomlkit.nl())
         document.add(section, tomlkit.table())
     table = document[section]
