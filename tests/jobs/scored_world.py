@@ -26,10 +26,10 @@ def write_world(lake: Lake, **changes: pl.DataFrame) -> None:
         "catalogue": pl.DataFrame(
             {
                 "artwork_id": list(ARTWORK_VECTORS)[::-1],
-                "title": [f"Work {one}" for one in list(ARTWORK_VECTORS)[::-1]],
-                "museum": ["Tate" if one[0] == "a" else "Prado" for one in list(ARTWORK_VECTORS)[::-1]],
-                "movement": ["Cubism" if one[0] == "b" else "Realism" for one in list(ARTWORK_VECTORS)[::-1]],
-                "content_hash": [f"hash {one}" for one in list(ARTWORK_VECTORS)[::-1]],
+                "title": [f"Work {artwork_id}" for artwork_id in list(ARTWORK_VECTORS)[::-1]],
+                "museum": ["Tate" if artwork_id[0] == "a" else "Prado" for artwork_id in list(ARTWORK_VECTORS)[::-1]],
+                "movement": ["Cubism" if artwork_id[0] == "b" else "Realism" for artwork_id in list(ARTWORK_VECTORS)[::-1]],
+                "content_hash": [f"hash {artwork_id}" for artwork_id in list(ARTWORK_VECTORS)[::-1]],
             }
         ),
         "people": pl.DataFrame({"user_id": list(USER_VECTORS), "interests": [None, None, "ballet, cubism", None], "simulated": [False] * 4}),
@@ -42,7 +42,7 @@ def write_world(lake: Lake, **changes: pl.DataFrame) -> None:
         "item_vectors": pl.DataFrame({"artwork_id": list(ARTWORK_VECTORS), "model_version": "3", "vector": [list(v) for v in ARTWORK_VECTORS.values()]}),
         "user_vectors": pl.DataFrame({"user_id": list(USER_VECTORS), "model_version": "3", "vector": [list(v) for v in USER_VECTORS.values()]}),
         "text_vectors": pl.DataFrame(
-            {"text_tower": "t", "content_hash": [f"hash {one}" for one in ARTWORK_VECTORS], "vector": [[*v, 1.0] for v in ARTWORK_VECTORS.values()]}
+            {"text_tower": "t", "content_hash": [f"hash {artwork_id}" for artwork_id in ARTWORK_VECTORS], "vector": [[*v, 1.0] for v in ARTWORK_VECTORS.values()]}
         ),
         "interest_vectors": pl.DataFrame({"text_tower": "t", "interests": ["ballet, cubism"], "vector": [[0.1, 1.0, 1.0]]}),
     }  # fmt: skip
